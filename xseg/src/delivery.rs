@@ -1,0 +1,189 @@
+//! Getting a record from one port to another: routes, ways back, and answers that have nobody to go to.
+//!
+//! # Invariants
+//! * **DELIVERY-1** A way back is a list of incarnations, not of ports: an answer goes to the nearest one that is
+//!   still its port's present incarnation, so no answer reaches a stranger.
+//! * **DELIVERY-2** A record whose requester is gone is freed by whoever answers it, exactly once.
+//! * **DELIVERY-3** A dead requester's buffer is freed only when no record refers to it any more: what still may
+//!   write to it holds, or is, such a record.
+
+use rustix::thread::futex;
+
+use crate::bell::Bell;
+use crate::geometry::{BufferId, Slot};
+use crate::kill::kill_point;
+use crate::layout::{LaneKind, PATH_MAX};
+use crate::mapping::Mapping;
+use crate::name::{Life, Name, Owner, PortId};
+use crate::records::{self, Records};
+use crate::sync::{Ordering, full_fence};
+
+/// The present life of a port. A damaged word counts as nobody's.
+pub(crate) fn life_of(mapping: &Mapping, port: PortId) -> Life {
+    let word = mapping.port(port).life.load(Ordering::Acquire);
+    Life::unpack(word).unwrap_or(Life::Free { generation: 0 })
+}
+
+/// Is this name no longer its port's present incarnation? Then it will never act again.
+pub(crate) fn is_gone(mapping: &Mapping, name: Name) -> bool {
+    mapping.geometry().port(name.port.get()).is_none()
+        || !life_of(mapping, name.port).is_bound_by(name.generation)
+}
+
+/// Sends a finished record that `by` owns. Its receiver may sleep: [`ring`] follows, at once or once a burst.
+pub(crate) fn push(mapping: &Mapping, slot: Slot, by: Name, kind: LaneKind, to: PortId) {
+    kill_point!("send.before-mark");
+    let record = mapping.request(slot);
+    record.lane.store(kind as u32, Ordering::Relaxed); // published by the push
+    records::mark_sent(&record.owner, by, to);
+    kill_point!("send.after-mark");
+    mapping.port(to).lane(kind).push(mapping, slot.get());
+    kill_point!("send.after-push");
+}
+
+/// Wakes the receiver of a port if it sleeps.
+pub(crate) fn ring(mapping: &Mapping, port: PortId) -> bool {
+    let record = mapping.port(port);
+    let stand_in = record.bell_port.load(Ordering::Relaxed);
+    let bell_port = stand_in
+        .checked_sub(1)
+        .and_then(|number| mapping.geometry().port(number))
+        .unwrap_or(port);
+    let word = &mapping.port(bell_port).bell;
+    if !Bell(word).must_ring() {
+        return false;
+    }
+    kill_point!("send.before-wake");
+    wake(word);
+    true
+}
+
+fn wake(word: &crate::sync::AtomicU32) {
+    // Fails only for an address that is not mapped; whoever sleeps on the word is woken, if anybody does.
+    let _ = futex::wake(word, futex::Flags::empty(), i32::MAX as u32);
+}
+
+/// Rings every doorbell of the segment: the first act of any settlement (BELL-3).
+pub(crate) fn ring_every_bell(mapping: &Mapping) {
+    for number in 0..mapping.geometry().ports() {
+        if let Some(port) = mapping.geometry().port(number) {
+            let word = &mapping.port(port).bell;
+            Bell(word).ring();
+            wake(word);
+        }
+    }
+}
+
+/// Where a request for `destination` goes from `me`: to a port that was put in between, or straight there.
+pub(crate) fn next_hop(mapping: &Mapping, me: PortId, destination: PortId) -> PortId {
+    let via = mapping.port(destination).via.load(Ordering::Relaxed);
+    via.checked_sub(1)
+        .and_then(|number| mapping.geometry().port(number))
+        .filter(|via| *via != me && *via != destination)
+        .filter(|via| matches!(life_of(mapping, *via), Life::Bound { .. }))
+        .unwrap_or(destination)
+}
+
+/// What became of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Returned {
+    /// It is in this port's inbox; the bell was not rung yet.
+    To(PortId),
+    /// Nobody waits for it any more; its record is free.
+    Orphan,
+}
+
+/// Asks for the line that the answer will be pushed on, while the answer is still being written.
+pub(crate) fn prefetch_way_back(mapping: &Mapping, slot: Slot, depth: usize) {
+    let entry = mapping.request(slot).path[depth.clamp(1, PATH_MAX) - 1].load(Ordering::Relaxed);
+    if let Some(port) =
+        Name::unpack(entry).and_then(|name| mapping.geometry().port(name.port.get()))
+    {
+        mapping
+            .port(port)
+            .lane(LaneKind::Replies)
+            .prefetch_for_push();
+    }
+}
+
+/// Sends an answered record back along the first `depth` entries of its path, which `by` holds (DELIVERY-1).
+pub(crate) fn send_back(mapping: &Mapping, slot: Slot, by: Name, depth: usize) -> Returned {
+    let record = mapping.request(slot);
+    for place in (0..depth.min(PATH_MAX)).rev() {
+        let entry = record.path[place].load(Ordering::Relaxed);
+        let Some(name) = Name::unpack(entry).filter(|name| !is_gone(mapping, *name)) else {
+            continue;
+        };
+        record.depth.store(place as u32, Ordering::Relaxed);
+        kill_point!("answer.before-mark");
+        push(mapping, slot, by, LaneKind::Replies, name.port);
+        kill_point!("answer.after-push");
+        return Returned::To(name.port);
+    }
+    free_orphan(mapping, slot);
+    Returned::Orphan
+}
+
+/// Frees a record whose requester is gone, and the requester's buffer if this was the last record on it.
+pub(crate) fn free_orphan(mapping: &Mapping, slot: Slot) {
+    let record = mapping.request(slot);
+    let buffer = buffer_of(mapping, record.buffer.load(Ordering::Relaxed));
+    let requester = Name::unpack(record.path[0].load(Ordering::Relaxed));
+    record.buffer.store(0, Ordering::Relaxed); // a free record refers to nothing
+    kill_point!("free.before-slot");
+    records::give_back(&record.owner);
+    if let Some(buffer) = buffer {
+        free_if_forlorn(mapping, buffer);
+    }
+    // A successor of the requester may be waiting for its predecessor's requests to end (S7).
+    if let Some(port) = requester.and_then(|name| mapping.geometry().port(name.port.get())) {
+        ring(mapping, port);
+    }
+}
+
+/// The buffer that a record's word names.
+pub(crate) fn buffer_of(mapping: &Mapping, word: u32) -> Option<BufferId> {
+    mapping.geometry().buffer(word.checked_sub(1)?)
+}
+
+/// Frees a buffer whose owner is gone and which no record refers to (DELIVERY-3).
+fn free_if_forlorn(mapping: &Mapping, buffer: BufferId) {
+    // Two records on one buffer may end at the same time: with this fence at least one of the two enders sees
+    // both records free. It pairs with itself.
+    full_fence("orphan.last-look");
+    let referred_to = (0..mapping.geometry().requests())
+        .filter_map(|index| mapping.geometry().slot(index))
+        .any(|slot| {
+            let record = mapping.request(slot);
+            record.owner.load(Ordering::Relaxed) != Owner::FREE
+                && record.buffer.load(Ordering::Relaxed) == buffer.get() + 1
+        });
+    if !referred_to {
+        free_if_owner_gone(mapping, buffer);
+    }
+}
+
+/// Frees a buffer by compare-exchange from the exact dead name.
+pub(crate) fn free_if_owner_gone(mapping: &Mapping, buffer: BufferId) -> bool {
+    let word = mapping.buffer_owner(buffer);
+    let seen = word.load(Ordering::Relaxed);
+    let gone = Owner::unpack(seen)
+        .and_then(Owner::name)
+        .is_some_and(|name| is_gone(mapping, name));
+    // Release: whoever takes the buffer next comes after all that was done to it.
+    gone && word
+        .compare_exchange(seen, Owner::FREE, Ordering::AcqRel, Ordering::Relaxed)
+        .is_ok()
+}
+
+/// Slots whose owner word says something that `wanted` likes, with what it says.
+pub(crate) fn slots_where<'a>(
+    mapping: &'a Mapping,
+    wanted: impl Fn(Owner) -> bool + 'a,
+) -> impl Iterator<Item = (Slot, Owner)> + 'a {
+    (0..mapping.count()).filter_map(move |index| {
+        let slot = mapping.geometry().slot(index)?;
+        let owner = Owner::unpack(mapping.request(slot).owner.load(Ordering::Acquire))?;
+        wanted(owner).then_some((slot, owner))
+    })
+}

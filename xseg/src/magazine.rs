@@ -1,0 +1,95 @@
+//! Private stocks of claimed records and buffers: what makes taking one cost nothing in the segment.
+//!
+//! What is in a magazine stays named in the segment as its owner's, so a settler finds it after the owner's death
+//! without knowing of magazines.
+//!
+//! # Invariants
+//! * **MAG-1** An index is in a magazine, in use by its port, or named as somebody else's: never two of these.
+
+use crate::kill::kill_point;
+use crate::name::Name;
+use crate::records;
+use crate::sync::AtomicU64;
+
+/// A stock of indices below some bound, whose owner words this port has made its own.
+#[derive(Debug)]
+pub(crate) struct Magazine {
+    stock: Vec<u32>,
+    range: std::ops::Range<u32>,
+    /// Where the next search for free words begins.
+    search_at: u32,
+    refill: usize,
+    /// In stock and in use.
+    owned: u32,
+}
+
+impl Magazine {
+    /// For the indices of `range`; `refill` are claimed at a time. Ports start their search at different places.
+    pub fn new(range: std::ops::Range<u32>, refill: usize, start: u32) -> Self {
+        let len = range.len() as u32;
+        let search_at = if len == 0 {
+            0
+        } else {
+            range.start + start % len
+        };
+        Self {
+            stock: Vec::with_capacity(refill * 4),
+            range,
+            search_at,
+            refill: refill.max(1),
+            owned: 0,
+        }
+    }
+
+    pub fn owned(&self) -> u32 {
+        self.owned
+    }
+
+    /// Takes one, claiming more when the stock is out. `None`: all are taken.
+    pub fn take<'a>(&mut self, name: Name, word: impl Fn(u32) -> &'a AtomicU64) -> Option<u32> {
+        if let Some(index) = self.stock.pop() {
+            return Some(index);
+        }
+        self.search(name, word);
+        self.stock.pop()
+    }
+
+    /// One turn around the range at the most.
+    fn search<'a>(&mut self, name: Name, word: impl Fn(u32) -> &'a AtomicU64) {
+        for _ in 0..self.range.len() {
+            let index = self.search_at;
+            self.search_at += 1;
+            if self.search_at >= self.range.end {
+                self.search_at = self.range.start;
+            }
+            if records::take_free(word(index), name) {
+                self.stock.push(index);
+                self.owned += 1;
+                if self.stock.len() >= self.refill {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Puts one back; gives a part of the stock back to all when it has grown.
+    pub fn put<'a>(&mut self, index: u32, word: impl Fn(u32) -> &'a AtomicU64) {
+        self.stock.push(index);
+        if self.stock.len() > self.refill * 3 {
+            self.give_back(self.refill * 2, word);
+        }
+    }
+
+    /// Gives the whole stock back.
+    pub fn empty<'a>(&mut self, word: impl Fn(u32) -> &'a AtomicU64) {
+        self.give_back(self.stock.len(), word);
+    }
+
+    fn give_back<'a>(&mut self, count: usize, word: impl Fn(u32) -> &'a AtomicU64) {
+        for index in self.stock.drain(..count) {
+            kill_point!("free.before-slot");
+            records::give_back(word(index));
+            self.owned = self.owned.saturating_sub(1);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Giving a port back in good order: when its last handle is gone.
+//!
+//! # Invariants
+//! * **LEAVE-1** What the port owned and had at home is free before its life word says that it is gone; what it
+//!   had away bears a dead name from then on, and is freed by whoever answers it.
+//! * **LEAVE-2** Nothing is left lying in the inbox of a dynamic port that was given back: either the leaver's last
+//!   look sees a push, or its sender's last look sees the port gone and sweeps it.
+
+use super::core::Core;
+use crate::kill::kill_point;
+use crate::layout::LaneKind;
+use crate::name::{Life, Owner};
+use crate::settle;
+use crate::sync::{Ordering, full_fence};
+
+impl Core {
+    /// Answers that have arrived already need not become orphans.
+    fn take_last_answers(&self) {
+        let mapping = self.mapping();
+        let lane = mapping.port(self.me.port).lane(LaneKind::Replies);
+        let mut backlog = self.backlogs[LaneKind::Replies as usize].borrow_mut();
+        if self.collect(LaneKind::Replies, &mut backlog).is_err() {
+            return;
+        }
+        while let Some(claimed) =
+            lane.claim_next(mapping, &mut backlog, self.me.port, Owner::Held(self.me))
+        {
+            if let crate::lane::Claimed::Record { slot, .. } = claimed
+                && let Some(slot) = mapping.geometry().slot(slot)
+            {
+                self.drop_answer(slot);
+            }
+        }
+    }
+
+    fn drop_answer(&self, slot: crate::geometry::Slot) {
+        let flight = self.flight(slot);
+        if !flight.is_away_for(self.me) {
+            let depth = self.record(slot).depth.load(Ordering::Relaxed) as usize;
+            self.send_back(slot, depth);
+            return;
+        }
+        let buffer = flight.buffer.load(Ordering::Relaxed);
+        self.land(slot);
+        self.put_slot(slot);
+        if let Some(buffer) = crate::delivery::buffer_of(self.mapping(), buffer) {
+            self.put_buffer(buffer);
+        }
+    }
+
+    fn empty_magazines(&self) {
+        let mapping = self.mapping();
+        let geometry = mapping.geometry();
+        self.requests.borrow_mut().empty(|index| {
+            let slot = geometry
+                .slot(index)
+                .expect("magazines hold existing records");
+            &mapping.request(slot).owner
+        });
+        for magazine in self.buffers.borrow_mut().iter_mut() {
+            magazine.empty(|index| {
+                let buffer = geometry
+                    .buffer(index)
+                    .expect("magazines hold existing buffers");
+                mapping.buffer_owner(buffer)
+            });
+        }
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return; // handles may be lost: leave it to settlement, as after any death
+        }
+        self.take_last_answers();
+        self.empty_magazines();
+        kill_point!("leave.before-life");
+        let port = self.me.port;
+        let generation = self.me.generation;
+        let is_static = self.mapping().geometry().is_static(port);
+        let life = if is_static {
+            Life::Vacant { generation }
+        } else {
+            Life::Free { generation }
+        };
+        // Release: whoever sees us gone sees all that we gave back.
+        self.mapping()
+            .port(port)
+            .life
+            .store(life.pack(), Ordering::Release);
+        full_fence("leave.last-look"); // then look into the inbox: pairs with "push.last-look" (LEAVE-2)
+        for flight in &self.shared.flights {
+            if flight.is_away_for(self.me) {
+                flight.land();
+            }
+        }
+        settle::after_leaving(&self.shared.mapping, self.me, self.away.get() > 0);
+        self.shared.gate.unlock(port);
+    }
+}

@@ -1,0 +1,184 @@
+//! Answers: to a request of ours, or passing through.
+
+use std::rc::Rc;
+
+use rustix::io::Errno;
+
+use super::buffer::{Buffer, Data};
+use super::core::Core;
+use super::handle::Ticket;
+use crate::geometry::{DataRange, Slot};
+use crate::layout::{ARGS, STAMPS};
+use crate::stats::Counter;
+use crate::sync::Ordering;
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done: so many bytes, or the operation's own number.
+    Done(u64),
+    Failed(Errno),
+}
+
+/// The answer to a request of ours. Dropped, its record and buffer can be used again.
+#[derive(Debug)]
+pub struct Reply {
+    core: Rc<Core>,
+    slot: Slot,
+    ticket: Ticket,
+    cookie: u64,
+    outcome: Outcome,
+    buffer: Option<Buffer>,
+    data: Option<DataRange>,
+}
+
+impl Reply {
+    /// From a record that came back to this port and that `flight` knows.
+    pub(super) fn read(core: &Rc<Core>, slot: Slot, intact: bool) -> Self {
+        let record = core.record(slot);
+        let flight = core.flight(slot);
+        let buffer = flight.buffer.load(Ordering::Relaxed);
+        let buffer = buffer
+            .checked_sub(1)
+            .and_then(|index| core.mapping().geometry().buffer(index))
+            .map(|id| Buffer::new(core.clone(), id));
+        let data = buffer.as_ref().and_then(|buffer| {
+            let len = record.data_len.load(Ordering::Relaxed);
+            buffer.data().part(0, len).ok().map(|data| data.range())
+        });
+        let errno = record.errno.load(Ordering::Relaxed);
+        let outcome = match errno {
+            _ if !intact => Outcome::Failed(Errno::UCLEAN),
+            0 => Outcome::Done(record.done.load(Ordering::Relaxed)),
+            1..4096 => Outcome::Failed(Errno::from_raw_os_error(errno as i32)),
+            _ => Outcome::Failed(Errno::UCLEAN),
+        };
+        Self {
+            slot,
+            ticket: Ticket {
+                slot: slot.get(),
+                serial: flight.serial.load(Ordering::Relaxed),
+            },
+            cookie: flight.cookie.load(Ordering::Relaxed),
+            outcome,
+            buffer,
+            data,
+            core: core.clone(),
+        }
+    }
+
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// What was done, or the error.
+    pub fn result(&self) -> Result<u64, Errno> {
+        match self.outcome {
+            Outcome::Done(done) => Ok(done),
+            Outcome::Failed(errno) => Err(errno),
+        }
+    }
+
+    pub fn ticket(&self) -> Ticket {
+        self.ticket
+    }
+
+    /// What the sender attached to the request.
+    pub fn cookie(&self) -> u64 {
+        self.cookie
+    }
+
+    /// The data of the request's own buffer.
+    pub fn data(&self) -> Option<Data<'_>> {
+        self.data.map(|range| Data::new(self.core.mapping(), range))
+    }
+
+    /// Takes the buffer out, to use it again.
+    pub fn take_buffer(&mut self) -> Option<Buffer> {
+        self.data = None;
+        self.buffer.take()
+    }
+
+    pub fn args(&self) -> [u64; ARGS] {
+        let record = self.core.record(self.slot);
+        std::array::from_fn(|index| record.args[index].load(Ordering::Relaxed))
+    }
+
+    /// When it was sent, accepted by each port on its way, and answered (last); 0 where it did not pass.
+    pub fn stamps_ns(&self) -> [u64; STAMPS] {
+        let record = self.core.record(self.slot);
+        std::array::from_fn(|index| record.stamps[index].load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        self.core.put_slot(self.slot);
+    }
+}
+
+/// Somebody else's answer that passes through us because we forwarded its request. It must be passed on.
+#[derive(Debug)]
+#[must_use = "pass it on"]
+pub struct Returning {
+    core: Rc<Core>,
+    slot: Slot,
+    depth: usize,
+    passed: bool,
+}
+
+impl Returning {
+    pub(super) fn new(core: &Rc<Core>, slot: Slot, depth: usize) -> Self {
+        Self {
+            core: core.clone(),
+            slot,
+            depth,
+            passed: false,
+        }
+    }
+
+    /// The serial of the request that it answers.
+    pub fn serial(&self) -> u64 {
+        self.core.record(self.slot).serial.load(Ordering::Relaxed)
+    }
+
+    /// 0, or the errno that it carries.
+    pub fn errno(&self) -> u32 {
+        self.core.record(self.slot).errno.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn take_apart(&mut self) -> (Rc<Core>, Slot, usize) {
+        self.passed = true;
+        (self.core.clone(), self.slot, self.depth)
+    }
+}
+
+impl Drop for Returning {
+    fn drop(&mut self) {
+        assert!(
+            self.passed || std::thread::panicking(),
+            "an answer that passes through was dropped"
+        );
+    }
+}
+
+impl Core {
+    /// Ends a flight: what was away is ours again. Its parent, if it has one, has one part less outside.
+    pub(super) fn land(&self, slot: Slot) {
+        let flight = self.flight(slot);
+        let parent = flight.parent.load(Ordering::Relaxed);
+        if let Some(parent) = parent
+            .checked_sub(1)
+            .and_then(|index| self.mapping().geometry().slot(index))
+        {
+            let away = &self.flight(parent).parts_away;
+            away.store(
+                away.load(Ordering::Relaxed).saturating_sub(1),
+                Ordering::Relaxed,
+            );
+        }
+        flight.land();
+        self.away.set(self.away.get().saturating_sub(1));
+        self.count(Counter::Replies);
+    }
+}

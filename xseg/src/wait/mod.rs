@@ -1,0 +1,8 @@
+//! Sleeping until something arrives: by futex alone, or in an io_uring together with other work.
+
+pub(crate) mod futex;
+mod helper;
+mod ring;
+mod spin;
+
+pub use ring::{BELL_TOKEN, Completion, WaitError, WaitMethod, Waiter, WaiterOptions};

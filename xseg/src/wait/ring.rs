@@ -1,0 +1,409 @@
+//! One place to sleep for a whole reactor: an io_uring that waits for the doorbell of its ports and for whatever
+//! else was submitted to it, in one system call.
+//!
+//! # Invariants
+//! * **WAIT-1** Between the last look for work and the sleep the doorbell is armed, so nothing arrives unnoticed
+//!   (BELL-1); a wait that is still queued from an earlier sleep serves the next one, since a ring ends it
+//!   whatever the word holds.
+//! * **WAIT-2** Every ring holds the gate of its segment as a registered file before any I/O is submitted to it
+//!   (GATE-1).
+
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::{Duration, Instant};
+
+use io_uring::types::{Fd, SubmitArgs, Timespec};
+use io_uring::{IoUring, Probe, opcode};
+use rustix::io::Errno;
+
+use super::futex::bell_word;
+use super::helper::Helper;
+use super::spin::Spin;
+use crate::bell::{Armed, Bell};
+use crate::name::PortId;
+use crate::port::Port;
+use crate::segment::Segment;
+use crate::stats::Counter;
+
+/// The `user_data` that the waiter keeps for itself.
+pub const BELL_TOKEN: u64 = u64::MAX;
+
+/// Size and kind of the futex word: 32 bits, shared between processes.
+const FUTEX2_SIZE_U32: u32 = 2;
+const FUTEX_BITSET_MATCH_ANY: u64 = 0xffff_ffff;
+
+/// How a waiter sleeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WaitMethod {
+    /// The best that this kernel has.
+    #[default]
+    Auto,
+    /// In the ring, with a futex wait (Linux 6.7).
+    RingFutex,
+    /// In the ring, with a helper thread that sleeps on the futex.
+    RingHelper,
+    /// On the futex alone: no io_uring, no other work.
+    Futex,
+}
+
+/// How to make a waiter.
+#[derive(Clone, Debug)]
+pub struct WaiterOptions {
+    method: WaitMethod,
+    entries: u32,
+    spin_max: Duration,
+    file_slots: u32,
+}
+
+impl Default for WaiterOptions {
+    fn default() -> Self {
+        Self {
+            method: WaitMethod::Auto,
+            entries: 256,
+            spin_max: Duration::from_micros(5),
+            file_slots: 0,
+        }
+    }
+}
+
+impl WaiterOptions {
+    pub fn method(mut self, method: WaitMethod) -> Self {
+        self.method = method;
+        self
+    }
+
+    /// Entries of the ring's submission queue.
+    pub fn entries(mut self, entries: u32) -> Self {
+        self.entries = entries;
+        self
+    }
+
+    /// The longest look before a sleep; `Duration::MAX` never sleeps. It is shortened while it does not pay.
+    pub fn spin_max(mut self, spin_max: Duration) -> Self {
+        self.spin_max = spin_max;
+        self
+    }
+
+    /// Slots for registered files of the ring's user, after slot 0, which holds the gate.
+    pub fn file_slots(mut self, slots: u32) -> Self {
+        self.file_slots = slots;
+        self
+    }
+}
+
+/// A waiter could not be made or could not wait.
+#[derive(Debug, thiserror::Error)]
+#[error("the kernel refused {call}")]
+pub struct WaitError {
+    pub call: &'static str,
+    pub source: std::io::Error,
+}
+
+/// A finished operation of the ring's user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Completion {
+    pub user_data: u64,
+    pub result: i32,
+    pub flags: u32,
+}
+
+/// Where a reactor sleeps.
+pub struct Waiter {
+    segment: Segment,
+    /// The port whose doorbell all ports of this waiter share.
+    bell_port: PortId,
+    ring: Option<IoUring>,
+    helper: Option<Helper>,
+    /// A wait for the bell is queued in the kernel (or the helper sleeps on it).
+    is_queued: bool,
+    spin: Spin,
+}
+
+impl std::fmt::Debug for Waiter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Waiter")
+            .field("bell_port", &self.bell_port)
+            .field("method", &self.method())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Waiter {
+    /// A waiter for `port`; more can be added.
+    pub fn new(port: &Port, options: &WaiterOptions) -> Result<Self, WaitError> {
+        let segment = port.segment().clone();
+        let mut waiter = Self {
+            bell_port: port.id(),
+            ring: None,
+            helper: None,
+            is_queued: false,
+            spin: Spin::new(options.spin_max),
+            segment,
+        };
+        if options.method == WaitMethod::Futex {
+            return Ok(waiter);
+        }
+        match waiter.open_ring(options) {
+            Ok(()) => Ok(waiter),
+            // io_uring may be forbidden on this host: sleeping still works.
+            Err(_) if options.method == WaitMethod::Auto => {
+                waiter.ring = None;
+                waiter.helper = None;
+                Ok(waiter)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn open_ring(&mut self, options: &WaiterOptions) -> Result<(), WaitError> {
+        let ring =
+            build_ring(options.entries).map_err(|source| refused("io_uring_setup", source))?;
+        // Slot 0 holds the gate (WAIT-2), the others are free for the ring's user.
+        let mut files = vec![-1; 1 + options.file_slots as usize];
+        files[0] = self.segment.gate().as_fd().as_raw_fd();
+        ring.submitter()
+            .register_files(&files)
+            .map_err(|source| refused("registering the gate with io_uring", source))?;
+        let mut probe = Probe::new();
+        let has_futex = ring.submitter().register_probe(&mut probe).is_ok()
+            && probe.is_supported(opcode::FutexWait::CODE);
+        let wants_helper = options.method == WaitMethod::RingHelper;
+        if wants_helper || (options.method == WaitMethod::Auto && !has_futex) {
+            let helper = Helper::start(&self.segment, self.bell_port)
+                .map_err(|errno| refused("eventfd or the helper thread", errno.into()))?;
+            self.helper = Some(helper);
+        } else if !has_futex {
+            return Err(refused("a futex wait in io_uring", Errno::OPNOTSUPP.into()));
+        }
+        self.ring = Some(ring);
+        Ok(())
+    }
+
+    /// How it sleeps.
+    pub fn method(&self) -> WaitMethod {
+        match (&self.ring, &self.helper) {
+            (None, _) => WaitMethod::Futex,
+            (Some(_), None) => WaitMethod::RingFutex,
+            (Some(_), Some(_)) => WaitMethod::RingHelper,
+        }
+    }
+
+    /// Lets `port` wake this waiter. It must be one of this waiter's thread.
+    pub fn add(&self, port: &Port) {
+        port.share_bell(self.bell_port);
+    }
+
+    /// The ring, for work of one's own: push submissions with any `user_data` but [`BELL_TOKEN`]; [`Waiter::wait`]
+    /// submits them and hands back their completions. `None` if this host has no io_uring.
+    pub fn ring(&mut self) -> Option<&mut IoUring> {
+        self.ring.as_mut()
+    }
+
+    /// Submits what was pushed, without waiting.
+    pub fn submit(&mut self) -> Result<(), WaitError> {
+        match &self.ring {
+            Some(ring) => {
+                tolerate(ring.submit()).map_err(|source| refused("io_uring_enter", source))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until one of `ports` has something to look at, an operation has finished, or `timeout` is over (zero:
+    /// only looks). Finished operations go to `finished`. Tells whether there is anything to do.
+    pub fn wait(
+        &mut self,
+        ports: &[&Port],
+        timeout: Option<Duration>,
+        mut finished: impl FnMut(Completion),
+    ) -> Result<bool, WaitError> {
+        let is_there = |waiter: &mut Self| {
+            waiter.has_completions() || ports.iter().any(|port| port.has_news())
+        };
+        self.flush()?;
+        if is_there(self) || timeout == Some(Duration::ZERO) {
+            self.reap(&mut finished)?;
+            return Ok(is_there(self) || ports.iter().any(|port| port.has_news()));
+        }
+        let begun = Instant::now();
+        if self.look(ports, timeout) {
+            self.reap(&mut finished)?;
+            return Ok(true);
+        }
+        let left = timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
+        let asleep = Instant::now();
+        self.sleep(ports, left)?;
+        self.spin.slept(asleep.elapsed());
+        let reaped = self.reap(&mut finished)?;
+        Ok(reaped || ports.iter().any(|port| port.has_news()))
+    }
+
+    /// The adaptive spin, or the endless one.
+    fn look(&mut self, ports: &[&Port], timeout: Option<Duration>) -> bool {
+        let mut spin = std::mem::replace(&mut self.spin, Spin::new(Duration::ZERO));
+        let until = timeout.map(|timeout| Instant::now() + timeout);
+        let found = loop {
+            if spin.look(|| self.has_completions() || ports.iter().any(|port| port.has_news())) {
+                break true;
+            }
+            let is_over = until.is_some_and(|until| Instant::now() >= until);
+            if !spin.is_endless() || is_over {
+                break false;
+            }
+        };
+        self.spin = spin;
+        found
+    }
+
+    fn sleep(&mut self, ports: &[&Port], timeout: Option<Duration>) -> Result<(), WaitError> {
+        let segment = self.segment.clone();
+        let mapping = &segment.shared().mapping;
+        let bell = Bell(&mapping.port(self.bell_port).bell);
+        let armed = bell.arm();
+        let mut result = Ok(());
+        if !ports.iter().any(|port| port.has_news()) {
+            mapping.stats(self.bell_port).count(Counter::Sleeps);
+            result = self.sleep_armed(armed, timeout);
+        }
+        bell.disarm();
+        result
+    }
+
+    fn sleep_armed(&mut self, armed: Armed, timeout: Option<Duration>) -> Result<(), WaitError> {
+        if self.ring.is_none() {
+            let segment = self.segment.clone();
+            let word = bell_word(&segment.shared().mapping, self.bell_port);
+            super::futex::sleep_on(word, armed, timeout);
+            return Ok(());
+        }
+        if !self.is_queued {
+            self.queue_bell(armed)?;
+        }
+        let ring = self.ring.as_ref().expect("looked at just above");
+        let done = match timeout {
+            None => ring.submitter().submit_and_wait(1),
+            Some(timeout) => {
+                let timespec = Timespec::from(timeout);
+                let args = SubmitArgs::new().timespec(&timespec);
+                ring.submitter().submit_with_args(1, &args)
+            }
+        };
+        tolerate(done).map_err(|source| refused("io_uring_enter", source))
+    }
+
+    /// Queues the wait for the bell behind whatever else is to be submitted.
+    fn queue_bell(&mut self, armed: Armed) -> Result<(), WaitError> {
+        let entry = match &self.helper {
+            Some(helper) => {
+                helper.sleep_on(armed);
+                opcode::PollAdd::new(Fd(helper.as_fd().as_raw_fd()), libc::POLLIN as u32)
+                    .build()
+                    .user_data(BELL_TOKEN)
+            }
+            None => {
+                let word = &self.segment.shared().mapping.port(self.bell_port).bell;
+                opcode::FutexWait::new(
+                    word.as_ptr(),
+                    u64::from(armed.0),
+                    FUTEX_BITSET_MATCH_ANY,
+                    FUTEX2_SIZE_U32,
+                )
+                .build()
+                .user_data(BELL_TOKEN)
+            }
+        };
+        let ring = self.ring.as_mut().expect("called with a ring only");
+        loop {
+            // SAFETY: the entry refers to the bell's word or the helper's eventfd, both of which outlive the ring:
+            // the segment and the helper are fields of the same struct, and the ring is dropped with them.
+            let pushed = unsafe { ring.submission().push(&entry) };
+            if pushed.is_ok() {
+                self.is_queued = true;
+                return Ok(());
+            }
+            tolerate(ring.submit()).map_err(|source| refused("io_uring_enter", source))?;
+        }
+    }
+
+    /// Submits what is pending and lets the kernel deliver what is finished.
+    fn flush(&mut self) -> Result<(), WaitError> {
+        let Some(ring) = self.ring.as_mut() else {
+            return Ok(());
+        };
+        let queue = ring.submission();
+        let (pending, wants_entry) = (!queue.is_empty(), queue.taskrun());
+        drop(queue);
+        if pending {
+            tolerate(ring.submit()).map_err(|source| refused("io_uring_enter", source))?;
+        }
+        if wants_entry {
+            let args = SubmitArgs::new();
+            let done = ring.submitter().submit_with_args(0, &args);
+            tolerate(done).map_err(|source| refused("io_uring_enter", source))?;
+        }
+        Ok(())
+    }
+
+    fn has_completions(&mut self) -> bool {
+        let Some(ring) = self.ring.as_mut() else {
+            return false;
+        };
+        if !ring.completion().is_empty() {
+            return true;
+        }
+        ring.submission().taskrun()
+            && self.flush().is_ok()
+            && self
+                .ring
+                .as_mut()
+                .is_some_and(|ring| !ring.completion().is_empty())
+    }
+
+    fn reap(&mut self, finished: &mut impl FnMut(Completion)) -> Result<bool, WaitError> {
+        let Some(ring) = self.ring.as_mut() else {
+            return Ok(false);
+        };
+        let mut any = false;
+        for entry in ring.completion() {
+            if entry.user_data() == BELL_TOKEN {
+                self.is_queued = false;
+                if let Some(helper) = &self.helper {
+                    helper.acknowledge();
+                }
+                continue;
+            }
+            any = true;
+            finished(Completion {
+                user_data: entry.user_data(),
+                result: entry.result(),
+                flags: entry.flags(),
+            });
+        }
+        Ok(any)
+    }
+}
+
+/// One thread submits and reaps, and runs the kernel's deferred work when it enters: what a reactor is. Older
+/// kernels do without.
+fn build_ring(entries: u32) -> std::io::Result<IoUring> {
+    let mut builder = IoUring::builder();
+    builder
+        .setup_single_issuer()
+        .setup_defer_taskrun()
+        .setup_taskrun_flag();
+    builder.build(entries).or_else(|_| IoUring::new(entries))
+}
+
+/// A signal, a full completion queue or a time-out is no error of the wait.
+fn tolerate(done: std::io::Result<usize>) -> std::io::Result<()> {
+    match done {
+        Ok(_) => Ok(()),
+        Err(error) => match error.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::INTR | Errno::TIME | Errno::BUSY | Errno::AGAIN) => Ok(()),
+            _ => Err(error),
+        },
+    }
+}
+
+fn refused(call: &'static str, source: std::io::Error) -> WaitError {
+    WaitError { call, source }
+}
