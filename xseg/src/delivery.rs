@@ -4,6 +4,8 @@
 //! * **DELIVERY-1** A way back is a list of incarnations, not of ports: an answer goes to the nearest one that is
 //!   still its port's present incarnation, so no answer reaches a stranger.
 //! * **DELIVERY-2** A record whose requester is gone is freed by whoever answers it, exactly once.
+//! * **ANSWER-1** One store turns a held request into an answer and says whose it is, just before it is sent. A holder
+//!   that dies before it leaves a request to be redone, one that dies after it a finished answer to be sent on.
 //! * **DELIVERY-3** A dead requester's buffer is freed only when no record refers to it any more: what still may
 //!   write to it holds, or is, such a record.
 
@@ -12,13 +14,14 @@ use rustix::thread::futex;
 use crate::bell::Bell;
 use crate::geometry::{BufferId, Slot};
 use crate::kill::kill_point;
-use crate::layout::{LaneKind, PATH_MAX};
+use crate::layout::{LaneKind, LaneWord, PATH_MAX};
 use crate::mapping::Mapping;
 use crate::name::{Life, Name, Owner, PortId};
 use crate::records::{self, Records};
-use crate::sync::{Ordering, full_fence};
+use crate::sync::{Ordering, crash_order, full_fence};
 
 /// The present life of a port. A damaged word counts as nobody's.
+#[inline]
 pub(crate) fn life_of(mapping: &Mapping, port: PortId) -> Life {
     let word = mapping.port(port).life.load(Ordering::Acquire);
     Life::unpack(word).unwrap_or(Life::Free { generation: 0 })
@@ -31,17 +34,20 @@ pub(crate) fn is_gone(mapping: &Mapping, name: Name) -> bool {
 }
 
 /// Sends a finished record that `by` owns. Its receiver may sleep: [`ring`] follows, at once or once a burst.
-pub(crate) fn push(mapping: &Mapping, slot: Slot, by: Name, kind: LaneKind, to: PortId) {
-    kill_point!("send.before-mark");
+#[inline]
+pub(crate) fn push(mapping: &Mapping, slot: Slot, by: Name, lane: LaneWord, to: PortId) {
     let record = mapping.request(slot);
-    record.lane.store(kind as u32, Ordering::Relaxed); // published by the push
+    crash_order(); // whatever the answer says comes before the word that makes it one (ANSWER-1)
+    record.lane.store(lane.pack(), Ordering::Relaxed); // published by the push
+    kill_point!("send.before-mark");
     records::mark_sent(&record.owner, by, to);
     kill_point!("send.after-mark");
-    mapping.port(to).lane(kind).push(mapping, slot.get());
+    mapping.port(to).lane(lane.kind).push(mapping, slot.get());
     kill_point!("send.after-push");
 }
 
 /// Wakes the receiver of a port if it sleeps.
+#[inline]
 pub(crate) fn ring(mapping: &Mapping, port: PortId) -> bool {
     let record = mapping.port(port);
     let stand_in = record.bell_port.load(Ordering::Relaxed);
@@ -75,6 +81,7 @@ pub(crate) fn ring_every_bell(mapping: &Mapping) {
 }
 
 /// Where a request for `destination` goes from `me`: to a port that was put in between, or straight there.
+#[inline]
 pub(crate) fn next_hop(mapping: &Mapping, me: PortId, destination: PortId) -> PortId {
     let via = mapping.port(destination).via.load(Ordering::Relaxed);
     via.checked_sub(1)
@@ -94,6 +101,7 @@ pub(crate) enum Returned {
 }
 
 /// Asks for the line that the answer will be pushed on, while the answer is still being written.
+#[inline]
 pub(crate) fn prefetch_way_back(mapping: &Mapping, slot: Slot, depth: usize) {
     let entry = mapping.request(slot).path[depth.clamp(1, PATH_MAX) - 1].load(Ordering::Relaxed);
     if let Some(port) =
@@ -106,17 +114,21 @@ pub(crate) fn prefetch_way_back(mapping: &Mapping, slot: Slot, depth: usize) {
     }
 }
 
-/// Sends an answered record back along the first `depth` entries of its path, which `by` holds (DELIVERY-1).
-pub(crate) fn send_back(mapping: &Mapping, slot: Slot, by: Name, depth: usize) -> Returned {
+/// Sends an answered record, which `by` holds, to the nearest port that is left among the first `places` entries of
+/// its path (DELIVERY-1).
+pub(crate) fn send_back(mapping: &Mapping, slot: Slot, by: Name, places: usize) -> Returned {
     let record = mapping.request(slot);
-    for place in (0..depth.min(PATH_MAX)).rev() {
+    for place in (0..places.min(PATH_MAX)).rev() {
         let entry = record.path[place].load(Ordering::Relaxed);
         let Some(name) = Name::unpack(entry).filter(|name| !is_gone(mapping, *name)) else {
             continue;
         };
-        record.depth.store(place as u32, Ordering::Relaxed);
         kill_point!("answer.before-mark");
-        push(mapping, slot, by, LaneKind::Replies, name.port);
+        let lane = LaneWord {
+            kind: LaneKind::Replies,
+            place,
+        };
+        push(mapping, slot, by, lane, name.port);
         kill_point!("answer.after-push");
         return Returned::To(name.port);
     }
@@ -142,6 +154,7 @@ pub(crate) fn free_orphan(mapping: &Mapping, slot: Slot) {
 }
 
 /// The buffer that a record's word names.
+#[inline]
 pub(crate) fn buffer_of(mapping: &Mapping, word: u32) -> Option<BufferId> {
     mapping.geometry().buffer(word.checked_sub(1)?)
 }

@@ -11,8 +11,8 @@
 //!   freed or redone, and no successor binds.
 //! * **GATE-2** Whoever settles or binds a port holds its lock: there is one settler at a time, and one that dies
 //!   lets go by dying.
-//! * **GATE-3** Locks belong to the open file description, so two users of one process exclude each other as
-//!   well, and neither process ids nor time-outs enter into it.
+//! * **GATE-3** Neither process ids nor time-outs enter into it. The kernel keeps processes (open file descriptions)
+//!   apart; the threads of one process, which share the description, are kept apart by a table of its own.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -21,11 +21,14 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::name::PortId;
+use crate::sync::{AtomicU32, Ordering};
 
 /// An open file description of the segment's file, for locks alone.
 #[derive(Debug)]
 pub struct Gate {
     file: OwnedFd,
+    /// By port: 1 while this process holds the lock (GATE-3).
+    ours: Box<[AtomicU32]>,
 }
 
 /// The outcome of trying a port's lock.
@@ -38,45 +41,60 @@ pub(crate) enum Tried {
 
 impl Gate {
     /// Opens the segment's file once more: duplicates of a descriptor would share its locks (GATE-3).
-    pub(crate) fn open(segment: BorrowedFd<'_>) -> Result<Self, Errno> {
+    pub(crate) fn open(segment: BorrowedFd<'_>, ports: u32) -> Result<Self, Errno> {
         let path = format!("/proc/self/fd/{}", segment.as_raw_fd());
         let file = rustix::fs::open(path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Self { file })
+        let ours = (0..ports).map(|_| AtomicU32::new(0)).collect();
+        Ok(Self { file, ours })
     }
 
     pub(crate) fn try_lock(&self, port: PortId) -> Result<Tried, Errno> {
-        match self.set(port, libc::F_WRLCK) {
-            Ok(()) => Ok(Tried::Locked),
+        // Acquire: pairs with the Release of `unlock`.
+        let ours = &self.ours[port.get() as usize];
+        if ours
+            .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
+            .is_err()
+        {
+            return Ok(Tried::Taken);
+        }
+        let tried = match self.set(port, libc::F_WRLCK) {
+            Ok(()) => return Ok(Tried::Locked),
             Err(Errno::AGAIN | Errno::ACCESS) => Ok(Tried::Taken),
             Err(error) => Err(error),
-        }
+        };
+        ours.store(0, Ordering::Release);
+        tried
     }
 
     /// Tries until it has the lock or the time is over. Only for the wait between a process's death, which the
     /// pidfd tells, and the end of its I/O: rare, and as long as the device takes.
     pub(crate) fn lock_within(&self, port: PortId, patience: Duration) -> Result<Tried, Errno> {
-        let until = Instant::now() + patience;
+        let until = Instant::now().checked_add(patience);
         let mut pause = Duration::from_micros(50);
         loop {
             if self.try_lock(port)? == Tried::Locked {
                 return Ok(Tried::Locked);
             }
-            let now = Instant::now();
-            if now >= until {
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
                 return Ok(Tried::Taken);
             }
-            std::thread::sleep(pause.min(until - now));
+            std::thread::sleep(left.map_or(pause, |left| pause.min(left)));
             pause = (pause * 2).min(Duration::from_millis(5));
         }
     }
 
+    /// Gives a lock back that this caller has.
     pub(crate) fn unlock(&self, port: PortId) {
-        // Unlocking what we hold cannot fail; what we do not hold it leaves alone.
-        let _ = self.set(port, libc::F_UNLCK);
+        let _ = self.set(port, libc::F_UNLCK); // unlocking what we hold cannot fail
+        self.ours[port.get() as usize].store(0, Ordering::Release);
     }
 
-    /// Is the lock held through another description? Takes nothing.
+    /// Is the lock held, by this process or another one? Takes nothing.
     pub(crate) fn is_taken(&self, port: PortId) -> Result<bool, Errno> {
+        if self.ours[port.get() as usize].load(Ordering::Relaxed) != 0 {
+            return Ok(true);
+        }
         let mut lock = byte_of(port, libc::F_WRLCK);
         // SAFETY: `lock` is a valid flock structure that outlives the call; the descriptor is ours.
         let done = unsafe { libc::fcntl(self.file.as_raw_fd(), libc::F_OFD_GETLK, &mut lock) };

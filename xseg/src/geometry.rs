@@ -120,6 +120,9 @@ pub struct Geometry {
     requests: u32,
     classes: [Class; BUFFER_CLASSES],
     buffers: u32,
+    stats_at: u64,
+    requests_at: u64,
+    owners_at: u64,
     buffers_at: u64,
     size_bytes: u64,
 }
@@ -205,6 +208,9 @@ impl Geometry {
             requests,
             classes: [Class::default(); BUFFER_CLASSES],
             buffers: buffers as u32,
+            stats_at: 0,
+            requests_at: 0,
+            owners_at: 0,
             buffers_at: 0,
             size_bytes: 0,
         };
@@ -220,13 +226,18 @@ impl Geometry {
     /// No overflow here: the largest counts and sizes multiply to less than 2^47.
     fn place(&mut self, counts: [u32; BUFFER_CLASSES]) {
         let bytes = |class: usize| u64::from(counts[class]) * class_bytes(class);
+        let table = |count: u32, record: usize| u64::from(count) * record as u64;
+        self.stats_at = self.ports_at() + table(self.ports, size_of::<PortRecord>());
+        let stats_end = self.stats_at + table(self.ports, size_of::<StatsRecord>());
+        self.requests_at = stats_end.next_multiple_of(PAGE);
+        self.owners_at = self.requests_at + table(self.requests, size_of::<RequestRecord>());
         let data: u64 = (0..BUFFER_CLASSES).map(bytes).sum();
         let align = if data >= HUGE_WORTH_BYTES {
             HUGE_PAGE
         } else {
             PAGE
         };
-        let tables_end = self.owners_at() + u64::from(self.buffers) * 8;
+        let tables_end = self.owners_at + table(self.buffers, size_of::<u64>());
         self.buffers_at = tables_end.next_multiple_of(align);
         let (mut at, mut first) = (self.buffers_at, 0);
         for class in (0..BUFFER_CLASSES).rev() {
@@ -272,16 +283,15 @@ impl Geometry {
     }
 
     pub(crate) fn stats_at(&self) -> u64 {
-        self.ports_at() + u64::from(self.ports) * size_of::<PortRecord>() as u64
+        self.stats_at
     }
 
     pub(crate) fn requests_at(&self) -> u64 {
-        let end = self.stats_at() + u64::from(self.ports) * size_of::<StatsRecord>() as u64;
-        end.next_multiple_of(PAGE)
+        self.requests_at
     }
 
     pub(crate) fn owners_at(&self) -> u64 {
-        self.requests_at() + u64::from(self.requests) * size_of::<RequestRecord>() as u64
+        self.owners_at
     }
 
     /// Where the buffers begin. All before it are tables.
@@ -294,16 +304,19 @@ impl Geometry {
     }
 
     /// The port with this number, if this segment has it.
+    #[inline]
     pub fn port(&self, number: u32) -> Option<PortId> {
         (number < self.ports).then(|| PortId::new(number)).flatten()
     }
 
     /// The record with this index, if this segment has it.
+    #[inline]
     pub fn slot(&self, index: u32) -> Option<Slot> {
         (index < self.requests).then_some(Slot(index))
     }
 
     /// The buffer with this index, if this segment has it.
+    #[inline]
     pub fn buffer(&self, index: u32) -> Option<BufferId> {
         (index < self.buffers).then_some(BufferId(index))
     }

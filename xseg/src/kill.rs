@@ -20,6 +20,7 @@ pub const KILL_POINTS: &[&str] = &[
     "send.after-push",
     "send.before-wake",
     "take.after-walk",
+    "take.before-taken",
     "take.after-claim",
     "answer.before-mark",
     "answer.after-push",

@@ -28,6 +28,7 @@
 
 use std::collections::VecDeque;
 
+use crate::kill::kill_point;
 use crate::name::{Name, Owner, PortId};
 use crate::records::{self, Records};
 use crate::sync::{AtomicU64, Ordering, crash_order, ord};
@@ -85,6 +86,7 @@ fn pushed_on(seen: u64, slot: u32) -> u64 {
 
 impl Lane<'_> {
     /// Publishes a finished record that is already marked as sent to this lane's port.
+    #[inline]
     pub fn push<R: Records>(&self, records: &R, slot: u32) {
         let link = records.next(slot);
         let mut seen = self.head.load(Ordering::Relaxed);
@@ -119,7 +121,14 @@ impl Lane<'_> {
         crate::mapping::prefetch_for_write(std::ptr::from_ref(self.head).cast());
     }
 
+    /// Has everything that was ever pushed been claimed?
+    #[cfg(not(loom))]
+    pub fn is_empty(&self) -> bool {
+        self.head.load(Ordering::Relaxed) == self.taken.load(Ordering::Relaxed)
+    }
+
     /// Walks from the head to where the last walk began and queues what it finds, oldest first.
+    #[inline]
     pub fn collect<R: Records>(&self, records: &R, backlog: &mut Backlog) -> Result<(), Broken> {
         // Acquire: pairs with the Release of `push`, of the newest record and of all below it.
         let head = self.head.load(ord!("lane.collect", Acquire));
@@ -142,6 +151,7 @@ impl Lane<'_> {
     }
 
     /// Claims the oldest record of the backlog for `me` and moves `taken` behind it.
+    #[inline]
     pub fn claim_next<R: Records>(
         &self,
         records: &R,
@@ -151,6 +161,7 @@ impl Lane<'_> {
     ) -> Option<Claimed> {
         let Entry { slot, pushed } = backlog.waiting.pop_front()?;
         let by = records::claim_sent(records.owner(slot), me, mine);
+        kill_point!("take.before-taken");
         // Relaxed: read only by the next incarnation, after our death (SYNC-2 orders it for it).
         self.taken.store(pushed, Ordering::Relaxed);
         crash_order(); // before anything lets the record be reused (LANE-3)
@@ -158,6 +169,19 @@ impl Lane<'_> {
             Some(by) => Claimed::Record { slot, by },
             None => Claimed::NotOurs { slot },
         })
+    }
+
+    /// For a new incarnation: drops the record that its predecessor claimed without getting to `taken` (LANE-2). It is
+    /// dealt with under the dead name, and must not be in the backlog any more when it is used again.
+    pub fn skip_claimed<R: Records>(&self, records: &R, backlog: &mut Backlog, me: PortId) {
+        while let Some(Entry { slot, pushed }) = backlog.waiting.front().copied() {
+            let owner = Owner::unpack(records.owner(slot).load(Ordering::Relaxed));
+            if matches!(owner, Some(Owner::Sent { to, .. }) if to == me) {
+                return;
+            }
+            self.taken.store(pushed, Ordering::Relaxed);
+            backlog.waiting.pop_front();
+        }
     }
 
     /// Gives up everything between head and `taken`: the links cannot be trusted.
@@ -185,6 +209,7 @@ impl Backlog {
     }
 
     /// The record that the next claim will look at: to fetch its lines before they are needed.
+    #[inline]
     pub fn peek(&self) -> Option<u32> {
         self.waiting.front().map(|entry| entry.slot)
     }

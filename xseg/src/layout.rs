@@ -102,6 +102,33 @@ pub(crate) enum LaneKind {
     Notices = 2,
 }
 
+/// A record's lane word: one store says both that it is an answer and whose (ANSWER-1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LaneWord {
+    pub kind: LaneKind,
+    /// For an answer: the place on the path of the port that it goes to.
+    pub place: usize,
+}
+
+impl LaneWord {
+    pub const fn pack(self) -> u32 {
+        self.kind as u32 | (self.place as u32) << 8
+    }
+
+    /// What it says wrongly is found when the record is read.
+    pub const fn unpack(word: u32) -> Self {
+        let kind = match word as u8 {
+            1 => LaneKind::Replies,
+            2 => LaneKind::Notices,
+            _ => LaneKind::Requests,
+        };
+        Self {
+            kind,
+            place: (word >> 8) as usize,
+        }
+    }
+}
+
 pub(crate) const LANES: [LaneKind; 3] = [LaneKind::Requests, LaneKind::Replies, LaneKind::Notices];
 
 shared! {
@@ -165,7 +192,7 @@ shared! {
         data_len: AtomicU64,
         /// The buffer that the data lies in, plus one; 0 is no data.
         buffer: AtomicU32,
-        /// The lane it travels in.
+        /// The lane it travels in (low byte), and for an answer the place on `path` that it goes to (next byte).
         lane: AtomicU32,
         done: AtomicU64,
         errno: AtomicU32,

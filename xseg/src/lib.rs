@@ -54,7 +54,6 @@ mod gate;
 mod geometry;
 #[cfg(not(loom))]
 mod inspect;
-#[cfg(not(loom))]
 pub mod kill;
 mod lane;
 #[cfg(not(loom))]

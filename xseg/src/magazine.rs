@@ -46,6 +46,7 @@ impl Magazine {
     }
 
     /// Takes one, claiming more when the stock is out. `None`: all are taken.
+    #[inline]
     pub fn take<'a>(&mut self, name: Name, word: impl Fn(u32) -> &'a AtomicU64) -> Option<u32> {
         if let Some(index) = self.stock.pop() {
             return Some(index);
@@ -73,6 +74,7 @@ impl Magazine {
     }
 
     /// Puts one back; gives a part of the stock back to all when it has grown.
+    #[inline]
     pub fn put<'a>(&mut self, index: u32, word: impl Fn(u32) -> &'a AtomicU64) {
         self.stock.push(index);
         if self.stock.len() > self.refill * 3 {

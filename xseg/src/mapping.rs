@@ -22,8 +22,49 @@ use crate::sync::AtomicU64;
 #[derive(Debug)]
 pub(crate) struct Mapping {
     base: NonNull<u8>,
+    /// Where the tables begin in this process, and how many records they have: MAP-1 in one comparison each.
+    ports: Table<PortRecord>,
+    stats: Table<StatsRecord>,
+    requests: Table<RequestRecord>,
+    buffer_owners: Table<AtomicU64>,
     geometry: Geometry,
     file: OwnedFd,
+}
+
+/// A table of records inside the mapping.
+struct Table<T> {
+    first: NonNull<T>,
+    count: u32,
+}
+
+impl<T> std::fmt::Debug for Table<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} records at {:p}", self.count, self.first)
+    }
+}
+
+impl<T> Table<T> {
+    /// The table of `count` records at `at`. Panics unless it lies inside `len` mapped bytes at `base`.
+    fn new(base: NonNull<u8>, len: usize, at: u64, count: u32) -> Self {
+        let at = at as usize;
+        assert!(
+            at.is_multiple_of(align_of::<T>()) && at + count as usize * size_of::<T>() <= len,
+            "MAP-1: table at {at}"
+        );
+        // SAFETY: in bounds by the assert.
+        let first = unsafe { base.add(at) };
+        Self {
+            first: first.cast(),
+            count,
+        }
+    }
+
+    #[inline]
+    fn pointer(&self, index: u32) -> NonNull<T> {
+        assert!(index < self.count, "MAP-1: record {index}");
+        // SAFETY: in bounds by the assert and the one in `new`.
+        unsafe { self.first.add(index as usize) }
+    }
 }
 
 // SAFETY: the mapping is plain memory with no thread affinity; all access to its tables is through atomics, and
@@ -50,6 +91,10 @@ impl Mapping {
         let base = NonNull::new(base.cast::<u8>()).ok_or(Errno::FAULT)?;
         let mapping = Self {
             base,
+            ports: Table::new(base, len, geometry.ports_at(), geometry.ports()),
+            stats: Table::new(base, len, geometry.stats_at(), geometry.ports()),
+            requests: Table::new(base, len, geometry.requests_at(), geometry.requests()),
+            buffer_owners: Table::new(base, len, geometry.owners_at(), geometry.buffers()),
             geometry,
             file,
         };
@@ -76,52 +121,38 @@ impl Mapping {
         &self.file
     }
 
-    fn record<T: Shared>(&self, at: u64) -> &T {
-        let at = at as usize;
-        assert!(
-            at + size_of::<T>() <= length(&self.geometry) && at.is_multiple_of(align_of::<T>()),
-            "MAP-1: offset {at}"
-        );
-        // SAFETY: in bounds by the assert above.
-        let record = unsafe { self.base.add(at) }.cast::<T>();
-        // SAFETY: aligned and inside the live mapping, by the assert and the page-aligned base; `Shared` types are
-        // valid for every bit pattern and consist of atomics, so other processes may write at any time.
+    #[inline]
+    fn record<'a, T: Shared>(&'a self, table: &Table<T>, index: u32) -> &'a T {
+        let record = table.pointer(index);
+        // SAFETY: inside the live mapping and aligned by `Table`; `Shared` types are valid for every bit pattern and
+        // consist of atomics, so other processes may write at any time.
         unsafe { record.as_ref() }
     }
 
     pub fn header(&self) -> &Header {
-        self.record(0)
+        // SAFETY: the header is the first page of every mapping; otherwise as in `record`.
+        unsafe { self.base.cast::<Header>().as_ref() }
     }
 
+    #[inline]
     pub fn port(&self, port: PortId) -> &PortRecord {
-        assert!(port.get() < self.geometry.ports(), "MAP-1: {port:?}");
-        self.record(
-            self.geometry.ports_at() + u64::from(port.get()) * size_of::<PortRecord>() as u64,
-        )
+        self.record(&self.ports, port.get())
     }
 
+    #[inline]
     pub fn stats(&self, port: PortId) -> &StatsRecord {
-        assert!(port.get() < self.geometry.ports(), "MAP-1: {port:?}");
-        self.record(
-            self.geometry.stats_at() + u64::from(port.get()) * size_of::<StatsRecord>() as u64,
-        )
+        self.record(&self.stats, port.get())
     }
 
+    #[inline]
     pub fn request(&self, slot: Slot) -> &RequestRecord {
-        self.record(self.request_at(slot.get()))
+        self.record(&self.requests, slot.get())
     }
 
-    fn request_at(&self, index: u32) -> u64 {
-        assert!(index < self.geometry.requests(), "MAP-1: request {index}");
-        self.geometry.requests_at() + u64::from(index) * size_of::<RequestRecord>() as u64
-    }
-
+    #[inline]
     pub fn buffer_owner(&self, buffer: BufferId) -> &AtomicU64 {
-        assert!(buffer.get() < self.geometry.buffers(), "MAP-1: {buffer:?}");
-        let at = (self.geometry.owners_at() + u64::from(buffer.get()) * 8) as usize;
-        // SAFETY: inside the table of owner words, hence inside the mapping, by the assert.
-        let word = unsafe { self.base.add(at) }.cast::<AtomicU64>();
-        // SAFETY: aligned (the table starts on 8 bytes), live, and an atomic is valid for every bit pattern.
+        let word = self.buffer_owners.pointer(buffer.get());
+        // SAFETY: inside the live mapping and aligned by `Table`; an atomic is valid for every bit pattern.
         unsafe { word.as_ref() }
     }
 
@@ -160,25 +191,26 @@ impl Mapping {
     /// Asks the processor for a record's first two lines, for writing: the claim writes the first at once.
     #[inline]
     pub fn prefetch_request(&self, index: u32) {
-        let at = self.request_at(index) as usize;
-        // SAFETY: in bounds by `request_at` and the geometry.
-        let first = unsafe { self.base.add(at) };
-        prefetch_for_write(first.as_ptr());
-        prefetch_for_write(first.as_ptr().wrapping_add(64));
+        let first = self.requests.pointer(index).as_ptr().cast::<u8>();
+        prefetch_for_write(first);
+        prefetch_for_write(first.wrapping_add(64));
     }
 }
 
 impl Records for Mapping {
+    #[inline]
     fn count(&self) -> u32 {
-        self.geometry.requests()
+        self.requests.count
     }
 
+    #[inline]
     fn owner(&self, slot: u32) -> &AtomicU64 {
-        &self.record::<RequestRecord>(self.request_at(slot)).owner
+        &self.record(&self.requests, slot).owner
     }
 
+    #[inline]
     fn next(&self, slot: u32) -> &AtomicU64 {
-        &self.record::<RequestRecord>(self.request_at(slot)).next
+        &self.record(&self.requests, slot).next
     }
 }
 

@@ -58,10 +58,12 @@ pub struct Name {
 
 impl Name {
     /// The 46-bit form that owner words and return paths carry.
+    #[inline]
     pub(crate) const fn pack(self) -> u64 {
         ((self.port.get() as u64) << 32) | self.generation as u64
     }
 
+    #[inline]
     pub(crate) const fn unpack(word: u64) -> Option<Self> {
         if word >> 46 != 0 {
             return None;
@@ -105,6 +107,7 @@ const STATE_HELD: u64 = 3;
 impl Owner {
     pub(crate) const FREE: u64 = 0;
 
+    #[inline]
     pub(crate) const fn pack(self) -> u64 {
         match self {
             Owner::Free => Self::FREE,
@@ -115,6 +118,7 @@ impl Owner {
     }
 
     /// `None` for a word that no process of this code ever wrote.
+    #[inline]
     pub(crate) const fn unpack(word: u64) -> Option<Self> {
         if word == Self::FREE {
             return Some(Owner::Free);
@@ -155,6 +159,7 @@ const LIFE_BOUND: u64 = 1;
 const LIFE_VACANT: u64 = 2;
 
 impl Life {
+    #[inline]
     pub(crate) const fn pack(self) -> u64 {
         match self {
             Life::Free { generation } => generation as u64,
@@ -163,6 +168,7 @@ impl Life {
         }
     }
 
+    #[inline]
     pub(crate) const fn unpack(word: u64) -> Option<Self> {
         let generation = word as u32;
         if (word >> 32) & 0xff_ffff != 0 {

@@ -13,6 +13,7 @@ pub(crate) trait Records {
 }
 
 /// Takes a free word for `name`: one compare-exchange from free to the owner's name (S1).
+#[inline]
 pub(crate) fn take_free(word: &AtomicU64, name: Name) -> bool {
     // Looking first keeps a scan over taken words from dirtying their cache lines. Relaxed: only a hint.
     word.load(Ordering::Relaxed) == Owner::FREE
@@ -34,6 +35,7 @@ pub(crate) fn give_back(word: &AtomicU64) {
 }
 
 /// Names the destination of a request that this process owns, just before it is pushed.
+#[inline]
 pub(crate) fn mark_sent(word: &AtomicU64, by: Name, to: PortId) {
     // Release: pairs with the Acquire of `claim_unpublished`, the only reader that did not come by the lane.
     word.store(Owner::Sent { by, to }.pack(), ord!("claim.sent", Release));
@@ -42,6 +44,7 @@ pub(crate) fn mark_sent(word: &AtomicU64, by: Name, to: PortId) {
 /// Claims a record that came by a lane: sent(me) becomes `mine`. Gives the sender's name.
 ///
 /// `None` if the record is not on its way to `me`: it was claimed before, or the segment is corrupt.
+#[inline]
 pub(crate) fn claim_sent(word: &AtomicU64, me: PortId, mine: Owner) -> Option<Name> {
     let seen = word.load(Ordering::Relaxed);
     let Some(Owner::Sent { by, to }) = Owner::unpack(seen) else {

@@ -10,21 +10,25 @@
 //! * **SETTLE-2** The first act is to ring every doorbell (BELL-3), the last but one to announce the death, which
 //!   makes every receiver look for what the dead one had not pushed yet.
 //! * **SETTLE-3** Only a dynamic port's inbox is emptied here: a static port's waits for its next incarnation.
+//! * **SETTLE-4** Whoever sends a record on bears a name that is not gone while it lives: a settler is for its short
+//!   time the port's present incarnation. So nobody takes a record that it is just sending for one that a dead
+//!   sender never pushed.
 
 use rustix::io::Errno;
 
 use crate::delivery::{self, free_if_owner_gone, slots_where};
 use crate::error::PortError;
 use crate::gate::Tried;
-use crate::geometry::Slot;
+use crate::geometry::{BufferId, Slot};
 use crate::kill::kill_point;
 use crate::lane::{Backlog, Claimed};
-use crate::layout::{LANES, LaneKind};
+use crate::layout::{LANES, LaneKind, LaneWord};
 use crate::mapping::Mapping;
 use crate::name::{Life, Name, Owner, PortId};
 use crate::port::owner_of;
+use crate::process::ProcessId;
 use crate::segment::{Segment, Shared};
-use crate::sync::Ordering;
+use crate::sync::{Ordering, full_fence};
 
 pub(crate) use crate::delivery::ring_every_bell;
 
@@ -73,6 +77,13 @@ impl Segment {
                 Err(error) => return Err(error),
             }
         }
+        // What bears a name that is gone is nobody's, even where the port has a new owner: the name went when its
+        // I/O was over (GATE-1).
+        all.buffers += free_forlorn_buffers(mapping, |name| delivery::is_gone(mapping, name));
+        let unpublished = |owner: Owner| matches!(owner, Owner::Sent { by, .. } if delivery::is_gone(mapping, by));
+        if slots_where(mapping, unpublished).next().is_some() {
+            announce_death(mapping); // an earlier settler may have died before it did
+        }
         Ok(all)
     }
 }
@@ -111,17 +122,18 @@ fn ports_with_leftovers(mapping: &Mapping) -> Vec<bool> {
     left
 }
 
-fn buffers_of(
-    mapping: &Mapping,
-    port: PortId,
-) -> impl Iterator<Item = crate::geometry::BufferId> + '_ {
+/// Buffers that bear a name that `wanted` likes.
+fn buffers_named<'a>(
+    mapping: &'a Mapping,
+    wanted: impl Fn(Name) -> bool + 'a,
+) -> impl Iterator<Item = BufferId> + 'a {
     (0..mapping.geometry().buffers())
         .filter_map(|index| mapping.geometry().buffer(index))
         .filter(move |buffer| {
             let word = mapping.buffer_owner(*buffer).load(Ordering::Acquire);
             Owner::unpack(word)
                 .and_then(Owner::name)
-                .is_some_and(|name| name.port == port)
+                .is_some_and(&wanted)
         })
 }
 
@@ -150,57 +162,62 @@ pub(crate) fn sweep(shared: &Shared, port: PortId) -> Result<Settled, PortError>
 pub(crate) fn sweep_locked(shared: &Shared, port: PortId) -> Settled {
     let mapping = &shared.mapping;
     ring_every_bell(mapping);
+    let record = mapping.port(port);
     let life = delivery::life_of(mapping, port);
     let was_dead = matches!(life, Life::Bound { .. });
-    let is_static = mapping.geometry().is_static(port);
-    // The settler's own generation: what it claims bears a name that is dead from the start, so that its own death
-    // half way leaves nothing new.
     let generation = life.generation().wrapping_add(1).max(1);
-    let next = if is_static {
-        Life::Vacant { generation }
-    } else {
-        Life::Free { generation }
-    };
-    mapping
-        .port(port)
+    let settler = Name { port, generation };
+    let process = ProcessId::own();
+    record.pid.store(process.pid, Ordering::Relaxed);
+    record.pid_start.store(process.start, Ordering::Relaxed);
+    // SETTLE-4. A settler that dies leaves a dead incarnation like any other.
+    record
         .life
-        .store(next.pack(), Ordering::Release);
+        .store(Life::Bound { generation }.pack(), Ordering::Release);
     kill_point!("settle.after-life");
-    let mut settled = settle_names_of(mapping, port);
-    settled.ports = u32::from(was_dead);
-    if !is_static {
-        settled.requests += empty_inbox(mapping, Name { port, generation });
-        settled.waiting = 0;
-        settled.buffers += free_forlorn_buffers(mapping, port);
+    let mut settled = Settled {
+        ports: u32::from(was_dead),
+        requests: free_idle_records(mapping, port),
+        ..Settled::default()
+    };
+    kill_point!("settle.after-slots");
+    if mapping.geometry().is_static(port) {
+        let held = |owner: Owner| matches!(owner, Owner::Held(name) if name.port == port);
+        settled.waiting = slots_where(mapping, held).count() as u32;
+    } else {
+        settled.requests += empty_inbox(mapping, settler);
     }
+    settled.buffers = free_forlorn_buffers(mapping, |name| name.port == port);
+    retire(mapping, settler);
+    announce_death(mapping);
     settled
 }
 
-/// The rest of an orderly leave, in the leaver's own name, which is a dead one by now. Nobody needs to be told:
-/// a live process leaves nothing half sent.
-pub(crate) fn after_leaving(mapping: &Mapping, leaver: Name, has_orphans: bool) {
-    if !mapping.geometry().is_static(leaver.port) {
-        empty_inbox(mapping, leaver);
-    }
-    if has_orphans {
-        free_idle_records(mapping, leaver.port);
-        free_forlorn_buffers(mapping, leaver.port);
-    }
-}
+/// How often the last look may find something that was pushed while we left. Each time takes a sender that looked at
+/// the port before; what comes even later, its sender sweeps up (LEAVE-2).
+const LAST_LOOKS: u32 = 8;
 
-/// Everything under the port's dead names that is not its successor's, and the news of the death.
-fn settle_names_of(mapping: &Mapping, port: PortId) -> Settled {
-    let requests = free_idle_records(mapping, port);
-    kill_point!("settle.after-slots");
-    let buffers = free_forlorn_buffers(mapping, port);
-    let held = |owner: Owner| matches!(owner, Owner::Held(name) if name.port == port);
-    let waiting = slots_where(mapping, held).count() as u32;
-    announce_death(mapping);
-    Settled {
-        requests,
-        buffers,
-        waiting,
-        ..Settled::default()
+/// Ends an incarnation that holds nothing any more: its life word says so, and its inbox stays empty.
+pub(crate) fn retire(mapping: &Mapping, name: Name) {
+    let record = mapping.port(name.port);
+    let generation = name.generation;
+    let is_static = mapping.geometry().is_static(name.port);
+    for _ in 0..LAST_LOOKS {
+        let end = if is_static {
+            Life::Vacant { generation }
+        } else {
+            Life::Free { generation }
+        };
+        // Release: whoever sees us gone sees all that we gave back.
+        record.life.store(end.pack(), Ordering::Release);
+        full_fence("leave.last-look"); // then look into the inbox: pairs with "push.last-look" (LEAVE-2)
+        if is_static || LANES.iter().all(|kind| record.lane(*kind).is_empty()) {
+            return;
+        }
+        record
+            .life
+            .store(Life::Bound { generation }.pack(), Ordering::Release); // SETTLE-4
+        empty_inbox(mapping, name);
     }
 }
 
@@ -235,9 +252,13 @@ fn free_from(mapping: &Mapping, slot: Slot, owner: Owner) -> bool {
         .is_ok()
 }
 
-/// Frees the buffers of dead incarnations of `port` that no record refers to (DELIVERY-3).
-pub(crate) fn free_forlorn_buffers(mapping: &Mapping, port: PortId) -> u32 {
-    let gone: Vec<_> = buffers_of(mapping, port).collect();
+/// Frees the buffers under names that `wanted` likes and that are gone, unless some record refers to them
+/// (DELIVERY-3).
+pub(crate) fn free_forlorn_buffers(mapping: &Mapping, wanted: impl Fn(Name) -> bool) -> u32 {
+    let gone: Vec<_> = buffers_named(mapping, |name| {
+        wanted(name) && delivery::is_gone(mapping, name)
+    })
+    .collect();
     if gone.is_empty() {
         return 0;
     }
@@ -259,7 +280,7 @@ pub(crate) fn free_forlorn_buffers(mapping: &Mapping, port: PortId) -> u32 {
 
 /// Deals with all that lies in the inbox of a dynamic port whose owner is gone, in the settler's name: requests are
 /// failed, answers freed. Also with what it held, and what dead senders never pushed.
-fn empty_inbox(mapping: &Mapping, settler: Name) -> u32 {
+pub(crate) fn empty_inbox(mapping: &Mapping, settler: Name) -> u32 {
     let port = settler.port;
     let mut dealt_with = 0;
     for kind in LANES {
@@ -272,13 +293,14 @@ fn empty_inbox(mapping: &Mapping, settler: Name) -> u32 {
             if let Claimed::Record { slot, .. } = claimed
                 && let Some(slot) = mapping.geometry().slot(slot)
             {
-                dispose(mapping, slot, settler, kind);
+                let said = LaneWord::unpack(mapping.request(slot).lane.load(Ordering::Relaxed));
+                dispose(mapping, slot, settler, LaneWord { kind, ..said });
                 dealt_with += 1;
             }
         }
     }
     let left = |owner: Owner| match owner {
-        Owner::Held(name) => name.port == port,
+        Owner::Held(name) => name.port == port && name != settler,
         Owner::Sent { by, to } => to == port && delivery::is_gone(mapping, by),
         Owner::Owned(_) | Owner::Free => false,
     };
@@ -290,31 +312,27 @@ fn empty_inbox(mapping: &Mapping, settler: Name) -> u32 {
             .compare_exchange(owner.pack(), ours, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
         {
-            let is_answer =
-                mapping.request(slot).lane.load(Ordering::Relaxed) == LaneKind::Replies as u32;
-            let kind = if is_answer {
-                LaneKind::Replies
-            } else {
-                LaneKind::Requests
-            };
-            dispose(mapping, slot, settler, kind);
+            let lane = LaneWord::unpack(mapping.request(slot).lane.load(Ordering::Relaxed));
+            dispose(mapping, slot, settler, lane);
             dealt_with += 1;
         }
     }
     dealt_with
 }
 
-/// Fails a request, or sends an answer on along what is left of its path, where it ends if nobody is left.
-fn dispose(mapping: &Mapping, slot: Slot, settler: Name, kind: LaneKind) {
+/// Fails a request, or sends an answer on to whoever is left of its path, where it ends if nobody is.
+fn dispose(mapping: &Mapping, slot: Slot, settler: Name, lane: LaneWord) {
     let record = mapping.request(slot);
-    let depth = record.depth.load(Ordering::Relaxed) as usize;
-    if kind != LaneKind::Replies {
-        record.done.store(0, Ordering::Relaxed);
-        record
-            .errno
-            .store(Errno::CONNRESET.raw_os_error() as u32, Ordering::Relaxed);
-    }
-    if let delivery::Returned::To(port) = delivery::send_back(mapping, slot, settler, depth) {
+    let places = match lane.kind {
+        LaneKind::Replies => lane.place.saturating_add(1),
+        LaneKind::Requests | LaneKind::Notices => {
+            let errno = Errno::CONNRESET.raw_os_error() as u32;
+            record.done.store(0, Ordering::Relaxed);
+            record.errno.store(errno, Ordering::Relaxed);
+            record.depth.load(Ordering::Relaxed) as usize
+        }
+    };
+    if let delivery::Returned::To(port) = delivery::send_back(mapping, slot, settler, places) {
         delivery::ring(mapping, port);
     }
 }

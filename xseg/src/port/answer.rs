@@ -53,11 +53,10 @@ impl Incoming {
         let record = self.record();
         record.done.store(done, Ordering::Relaxed);
         record.errno.store(errno, Ordering::Relaxed);
-        // One read of the clock for each answer: the service time is worth it.
-        self.core.tick();
         let accepted_at = record.stamps[self.depth.min(STAMPS - 2)].load(Ordering::Relaxed);
-        self.core.stamp(record, STAMPS - 1);
-        let took = self.core.now_ns.get().saturating_sub(accepted_at);
+        let now_ns = self.core.clock.now_ns();
+        self.core.stamp(record, STAMPS - 1, now_ns);
+        let took = now_ns.saturating_sub(accepted_at);
         self.core.stats().took(self.request().op, took);
         self.core.send_back(self.slot(), self.depth);
     }
@@ -109,16 +108,16 @@ impl Incoming {
 impl Returning {
     /// Lets the answer go on its way.
     pub fn pass_on(mut self) {
-        let (core, slot, depth) = self.take_apart();
+        let (core, slot, place) = self.take_apart();
         core.count(Counter::PassedOn);
-        core.send_back(slot, depth);
+        core.send_back(slot, place);
     }
 }
 
 impl Core {
     /// Sends an answered record back to whoever is left on its path.
-    pub(super) fn send_back(&self, slot: Slot, depth: usize) {
-        match delivery::send_back(self.mapping(), slot, self.me, depth) {
+    pub(super) fn send_back(&self, slot: Slot, places: usize) {
+        match delivery::send_back(self.mapping(), slot, self.me, places) {
             Returned::Orphan => self.count(Counter::Orphans),
             Returned::To(port) => self.after_push(port),
         }

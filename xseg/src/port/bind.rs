@@ -113,7 +113,10 @@ impl Segment {
             {
                 settle::sweep_locked(self.shared(), port); // a dead client's
             }
-            return self.become_incarnation(port, options);
+            match self.become_incarnation(port, options) {
+                Err(PortError::Damaged { .. }) => {} // others may be fine
+                bound => return bound,
+            }
         }
         Err(PortError::NoDynamicPort { count })
     }
@@ -235,12 +238,13 @@ fn died_within(process: ProcessId, patience: Duration) -> Result<bool, Errno> {
         Err(Errno::SRCH) => return Ok(true),
         Err(errno) => return Err(errno),
     };
-    let until = Instant::now() + patience;
+    let until = Instant::now().checked_add(patience); // none: for ever
     loop {
-        let left = Timespec::try_from(until.saturating_duration_since(Instant::now()))
-            .map_err(|_| Errno::INVAL)?;
+        let left = until
+            .map(|until| until.saturating_duration_since(Instant::now()))
+            .and_then(|left| Timespec::try_from(left).ok());
         let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
-        match rustix::event::poll(&mut fds, Some(&left)) {
+        match rustix::event::poll(&mut fds, left.as_ref()) {
             Ok(ready) => return Ok(ready > 0),
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),

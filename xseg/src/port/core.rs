@@ -6,11 +6,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::deadline::Deadlines;
-use crate::clock;
+use crate::clock::StampClock;
 use crate::delivery;
 use crate::geometry::{self, BUFFER_CLASSES, BufferId, Slot};
 use crate::lane::Backlog;
-use crate::layout::{LaneKind, RequestRecord, StatsRecord};
+use crate::layout::{LaneKind, LaneWord, RequestRecord, StatsRecord};
 use crate::magazine::Magazine;
 use crate::mapping::Mapping;
 use crate::name::{Life, Name, PortId};
@@ -35,8 +35,7 @@ pub(crate) struct Core {
     pub rescued: RefCell<VecDeque<Rescued>>,
     pub deaths_seen: Cell<u64>,
     pub deadlines: RefCell<Deadlines>,
-    /// The clock as of the last look at the inbox: stamps need no better.
-    pub now_ns: Cell<u64>,
+    pub clock: StampClock,
     pub serial: Cell<u64>,
     /// Requests accepted and not answered yet, and how many of them there may be.
     pub held: Cell<u32>,
@@ -58,7 +57,7 @@ struct Burst {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rescued {
     pub slot: Slot,
-    pub kind: LaneKind,
+    pub lane: LaneWord,
     /// A dead predecessor may have begun it.
     pub redelivered: bool,
 }
@@ -88,7 +87,7 @@ impl Core {
             rescued: RefCell::default(),
             deaths_seen: Cell::new(shared.mapping.header().deaths.load(Ordering::Relaxed)),
             deadlines: RefCell::default(),
-            now_ns: Cell::new(clock::monotonic_ns()),
+            clock: StampClock::new(),
             // Serials of different incarnations differ: the generation is in their high half.
             serial: Cell::new(u64::from(me.generation) << 40 ^ u64::from(me.port.get()) << 26),
             held: Cell::new(0),
@@ -100,22 +99,27 @@ impl Core {
         })
     }
 
+    #[inline]
     pub fn mapping(&self) -> &Mapping {
         &self.shared.mapping
     }
 
+    #[inline]
     pub fn record(&self, slot: Slot) -> &RequestRecord {
         self.shared.mapping.request(slot)
     }
 
+    #[inline]
     pub fn flight(&self, slot: Slot) -> &Flight {
         &self.shared.flights[slot.get() as usize]
     }
 
+    #[inline]
     pub fn stats(&self) -> &StatsRecord {
         self.shared.mapping.stats(self.me.port)
     }
 
+    #[inline]
     pub fn count(&self, counter: Counter) {
         self.stats().count(counter);
     }
@@ -144,8 +148,6 @@ impl Core {
     /// Gives a record of ours back to the magazine.
     pub fn put_slot(&self, slot: Slot) {
         let mapping = self.mapping();
-        // A record that refers to nothing keeps nobody's buffer (DELIVERY-3).
-        self.record(slot).buffer.store(0, Ordering::Relaxed);
         self.requests.borrow_mut().put(slot.get(), |index| {
             let slot = mapping.geometry().slot(index);
             &mapping
@@ -178,13 +180,16 @@ impl Core {
     }
 
     /// Sends a record that we own or hold.
+    #[inline]
     pub fn send(&self, slot: Slot, kind: LaneKind, to: PortId) {
-        delivery::push(self.mapping(), slot, self.me, kind, to);
+        let lane = LaneWord { kind, place: 0 };
+        delivery::push(self.mapping(), slot, self.me, lane, to);
         self.after_push(to);
     }
 
     /// Wakes the receiver, and sees to it that nothing lies in the inbox of a port that was given back between our
     /// look at it and our push (LEAVE-2).
+    #[inline]
     pub fn after_push(&self, to: PortId) {
         self.ring(to);
         fence_after_rmw("push.last-look");
@@ -226,12 +231,8 @@ impl Core {
     }
 
     /// Remembers a moment of the request's way.
-    pub fn stamp(&self, record: &RequestRecord, stage: usize) {
-        record.stamps[stage.min(crate::layout::STAMPS - 1)]
-            .store(self.now_ns.get(), Ordering::Relaxed);
-    }
-
-    pub fn tick(&self) {
-        self.now_ns.set(clock::monotonic_ns());
+    #[inline]
+    pub fn stamp(&self, record: &RequestRecord, stage: usize, now_ns: u64) {
+        record.stamps[stage.min(crate::layout::STAMPS - 1)].store(now_ns, Ordering::Relaxed);
     }
 }

@@ -186,8 +186,13 @@ impl Draft {
         self.data.map(|range| Data::new(self.core.mapping(), range))
     }
 
-    /// Sends the request. Given back whole if it cannot be sent.
-    pub fn send(self, to: PortId) -> Result<Ticket, Box<Refused>> {
+    /// Sends the request. If it cannot be sent it is dropped, and what it had goes back to the port.
+    pub fn send(self, to: PortId) -> Result<Ticket, RequestError> {
+        self.try_send(to).map_err(|refused| refused.error)
+    }
+
+    /// Sends the request, or gives it back whole.
+    pub fn try_send(self, to: PortId) -> Result<Ticket, Box<Refused>> {
         if let Err(error) = self.check(to) {
             return Err(Box::new(Refused { error, draft: self }));
         }
@@ -234,7 +239,7 @@ impl Draft {
         record.depth.store(1, Ordering::Relaxed);
         record.path[0].store(core.me.pack(), Ordering::Relaxed);
         record.destination.store(to.get(), Ordering::Relaxed);
-        core.stamp(record, 0);
+        core.stamp(record, 0, core.clock.now_ns());
         if let Some(parent) = self.parent {
             core.flight(parent)
                 .parts_away
@@ -284,7 +289,7 @@ impl Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         if let Some(slot) = self.slot {
-            self.core.put_slot(slot);
+            self.core.put_slot(slot); // it names no buffer yet: that is written when it departs
         }
     }
 }

@@ -150,7 +150,7 @@ impl Port {
             .geometry()
             .port(to)
             .expect("we sent it to an existing port");
-        let sent = notice.send(to).map_err(|refused| refused.error)?;
+        let sent = notice.send(to)?;
         self.abandon(sent); // nobody waits for the notice's answer
         Ok(())
     }
@@ -165,11 +165,12 @@ impl Port {
     /// Gives up, one a call, the requests whose deadline has passed.
     pub fn expire(&self) -> Option<Expired> {
         let core = &self.core;
-        core.tick();
         let (slot, serial) = core
             .deadlines
             .borrow_mut()
-            .pop_due(core.now_ns.get(), |slot, serial| core.is_away(slot, serial))?;
+            .pop_due(crate::clock::monotonic_ns(), |slot, serial| {
+                core.is_away(slot, serial)
+            })?;
         let ticket = Ticket { slot, serial };
         self.abandon(ticket);
         let slot = self.geometry().slot(slot)?;

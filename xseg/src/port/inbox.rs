@@ -16,7 +16,7 @@ use crate::error::Corruption;
 use crate::geometry::Slot;
 use crate::kill::kill_point;
 use crate::lane::Claimed;
-use crate::layout::{LaneKind, PATH_MAX};
+use crate::layout::{LaneKind, LaneWord, STAMPS};
 use crate::name::{Name, Owner};
 use crate::op::OpCode;
 use crate::stats::Counter;
@@ -30,7 +30,7 @@ impl Port {
             core.look_for_unpublished();
         }
         loop {
-            let (slot, kind, redelivered) = match core.next_record() {
+            let found = match core.next_record() {
                 Ok(Some(found)) => found,
                 Ok(None) => return None,
                 Err(corruption) => {
@@ -38,7 +38,7 @@ impl Port {
                     return Some(Event::Corrupt(corruption));
                 }
             };
-            match core.dispatch(slot, kind, redelivered) {
+            match core.dispatch(found) {
                 Ok(Some(event)) => return Some(event),
                 Ok(None) => {}
                 Err(corruption) => {
@@ -52,21 +52,23 @@ impl Port {
 
 impl Core {
     /// Claims the next record: from what was rescued, then lane by lane.
-    fn next_record(&self) -> Result<Option<(Slot, LaneKind, bool)>, Corruption> {
-        if let Some(Rescued {
-            slot,
-            kind,
-            redelivered,
-        }) = self.rescued.borrow_mut().pop_front()
-        {
-            return Ok(Some((slot, kind, redelivered)));
+    fn next_record(&self) -> Result<Option<Rescued>, Corruption> {
+        let rescued = self.rescued.borrow_mut().pop_front();
+        if rescued.is_some() {
+            return Ok(rescued);
         }
         for kind in [LaneKind::Notices, LaneKind::Replies, LaneKind::Requests] {
             if kind == LaneKind::Requests && self.held.get() >= self.held_max.get() {
                 break; // INBOX-1
             }
             if let Some(slot) = self.claim_from(kind)? {
-                return Ok(Some((slot, kind, false)));
+                let said = LaneWord::unpack(self.record(slot).lane.load(Ordering::Relaxed));
+                let lane = LaneWord { kind, ..said }; // it came by this lane, whatever it says
+                return Ok(Some(Rescued {
+                    slot,
+                    lane,
+                    redelivered: false,
+                }));
             }
         }
         Ok(None)
@@ -82,7 +84,6 @@ impl Core {
                 return Ok(None);
             }
             self.collect(kind, &mut backlog)?;
-            self.tick();
         }
         loop {
             if let Some(next) = backlog.peek() {
@@ -119,65 +120,73 @@ impl Core {
     }
 
     /// Turns a record that we hold into what it is for the peer. `None`: it was dealt with here.
-    fn dispatch(
-        self: &Rc<Self>,
-        slot: Slot,
-        kind: LaneKind,
-        redelivered: bool,
-    ) -> Result<Option<Event>, Corruption> {
-        if kind == LaneKind::Replies {
-            return self.take_answer(slot);
+    fn dispatch(self: &Rc<Self>, found: Rescued) -> Result<Option<Event>, Corruption> {
+        let Rescued {
+            slot,
+            lane,
+            redelivered,
+        } = found;
+        if lane.kind == LaneKind::Replies {
+            return self.take_answer(slot, lane.place, redelivered);
         }
         let record = self.record(slot);
         let depth = record.depth.load(Ordering::Relaxed) as usize;
-        self.stamp(record, depth.min(crate::layout::STAMPS - 2));
-        let incoming = Incoming::read(self, slot, kind, redelivered)?;
+        self.stamp(record, depth.min(STAMPS - 2), self.clock.now_ns());
+        let incoming = Incoming::read(self, slot, lane.kind, redelivered)?;
         self.count(Counter::Accepted);
         if incoming.request().op == OpCode::PING {
             self.count(Counter::Pings);
             incoming.answer(0);
             return Ok(None);
         }
-        Ok(Some(match kind {
+        Ok(Some(match lane.kind {
             LaneKind::Notices => Event::Notice(incoming),
             _ => Event::Request(incoming),
         }))
     }
 
     /// An answer: to a request of ours, passing through, or for somebody who is no more.
-    fn take_answer(self: &Rc<Self>, slot: Slot) -> Result<Option<Event>, Corruption> {
+    fn take_answer(
+        self: &Rc<Self>,
+        slot: Slot,
+        place: usize,
+        redelivered: bool,
+    ) -> Result<Option<Event>, Corruption> {
         let record = self.record(slot);
-        let depth = record.depth.load(Ordering::Relaxed) as usize;
         if self.flight(slot).is_away_for(self.me) {
-            return Ok(self.land_answer(slot, depth));
+            return Ok(self.land_answer(slot, place));
+        }
+        if redelivered {
+            // Our predecessor had it from somebody, or was about to send it to that place (ANSWER-1): both ways it
+            // goes to the nearest one that is left, from there on.
+            self.send_back(slot, place.saturating_add(1));
+            return Ok(None);
         }
         let addressee = record
             .path
-            .get(depth.min(PATH_MAX - 1))
-            .map(|entry| entry.load(Ordering::Relaxed));
-        let is_for_us = addressee.and_then(Name::unpack) == Some(self.me);
-        if is_for_us && depth > 0 && depth < PATH_MAX {
-            return Ok(Some(Event::Returning(Returning::new(self, slot, depth))));
+            .get(place)
+            .and_then(|entry| Name::unpack(entry.load(Ordering::Relaxed)));
+        if addressee == Some(self.me) && place > 0 {
+            return Ok(Some(Event::Returning(Returning::new(self, slot, place))));
         }
-        // For a predecessor of ours, or forged: go on along the path, where it ends at the latest.
         self.count(Counter::Strays);
-        if is_for_us || depth >= PATH_MAX {
-            delivery::free_orphan(self.mapping(), slot);
-            return Err(Corruption {
-                port: self.me.port,
-                field: "answer that nobody asked for",
-                value: u64::from(slot.get()),
-            });
+        if addressee.is_some_and(|name| name.port == self.me.port && name != self.me) {
+            self.send_back(slot, place); // a predecessor's: on to the next on the path, where it ends at the latest
+            return Ok(None);
         }
-        self.send_back(slot, depth);
-        Ok(None)
+        delivery::free_orphan(self.mapping(), slot);
+        Err(Corruption {
+            port: self.me.port,
+            field: "answer that nobody asked for",
+            value: u64::from(slot.get()),
+        })
     }
 
     /// INBOX-2: we know of it. It is back in our hands, whatever the record says.
-    fn land_answer(self: &Rc<Self>, slot: Slot, depth: usize) -> Option<Event> {
+    fn land_answer(self: &Rc<Self>, slot: Slot, place: usize) -> Option<Event> {
         let record = self.record(slot);
         let flight = self.flight(slot);
-        let intact = depth == 0
+        let intact = place == 0
             && record.serial.load(Ordering::Relaxed) == flight.serial.load(Ordering::Relaxed);
         let abandoned = flight.is_abandoned();
         // Held by the claim; ours again from here on. A settler frees it either way.

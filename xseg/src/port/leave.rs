@@ -8,10 +8,10 @@
 
 use super::core::Core;
 use crate::kill::kill_point;
-use crate::layout::LaneKind;
-use crate::name::{Life, Owner};
+use crate::layout::{LaneKind, LaneWord};
+use crate::name::Owner;
 use crate::settle;
-use crate::sync::{Ordering, full_fence};
+use crate::sync::Ordering;
 
 impl Core {
     /// Answers that have arrived already need not become orphans.
@@ -36,8 +36,8 @@ impl Core {
     fn drop_answer(&self, slot: crate::geometry::Slot) {
         let flight = self.flight(slot);
         if !flight.is_away_for(self.me) {
-            let depth = self.record(slot).depth.load(Ordering::Relaxed) as usize;
-            self.send_back(slot, depth);
+            let lane = LaneWord::unpack(self.record(slot).lane.load(Ordering::Relaxed));
+            self.send_back(slot, lane.place); // a predecessor's, or on its way through us
             return;
         }
         let buffer = flight.buffer.load(Ordering::Relaxed);
@@ -76,26 +76,15 @@ impl Drop for Core {
         self.take_last_answers();
         self.empty_magazines();
         kill_point!("leave.before-life");
-        let port = self.me.port;
-        let generation = self.me.generation;
-        let is_static = self.mapping().geometry().is_static(port);
-        let life = if is_static {
-            Life::Vacant { generation }
-        } else {
-            Life::Free { generation }
-        };
-        // Release: whoever sees us gone sees all that we gave back.
-        self.mapping()
-            .port(port)
-            .life
-            .store(life.pack(), Ordering::Release);
-        full_fence("leave.last-look"); // then look into the inbox: pairs with "push.last-look" (LEAVE-2)
         for flight in &self.shared.flights {
             if flight.is_away_for(self.me) {
-                flight.land();
+                flight.land(); // its record is freed by whoever answers it
             }
         }
-        settle::after_leaving(&self.shared.mapping, self.me, self.away.get() > 0);
-        self.shared.gate.unlock(port);
+        if !self.mapping().geometry().is_static(self.me.port) {
+            settle::empty_inbox(self.mapping(), self.me);
+        }
+        settle::retire(self.mapping(), self.me);
+        self.shared.gate.unlock(self.me.port);
     }
 }

@@ -14,7 +14,7 @@ use super::core::{Core, Rescued};
 use crate::delivery::{self, slots_where};
 use crate::geometry::Slot;
 use crate::kill::kill_point;
-use crate::layout::{LANES, LaneKind, PATH_MAX};
+use crate::layout::{LANES, LaneWord, PATH_MAX};
 use crate::name::{Name, Owner};
 use crate::records;
 use crate::settle;
@@ -26,6 +26,16 @@ pub(super) fn take_over(core: &Rc<Core>) {
     let (mapping, me) = (core.mapping(), core.me);
     settle::free_idle_records(mapping, me.port);
     kill_point!("bind.after-slots");
+    // Before anything is handed out: a record that the dead one had claimed and not passed with `taken` is still in the
+    // lane, and must be out of our backlog before it can be used again (LANE-3).
+    core.walk_lanes();
+    for kind in LANES {
+        let mut backlog = core.backlogs[kind as usize].borrow_mut();
+        mapping
+            .port(me.port)
+            .lane(kind)
+            .skip_claimed(mapping, &mut backlog, me.port);
+    }
     let is_old =
         |owner: Owner| matches!(owner, Owner::Held(name) if name.port == me.port && name != me);
     for (slot, owner) in slots_where(mapping, is_old) {
@@ -39,30 +49,36 @@ pub(super) fn take_over(core: &Rc<Core>) {
         );
         if ours.is_ok() {
             core.count(Counter::Redelivered);
-            let kind = kind_of(core, slot);
+            let lane = lane_of(core, slot);
             core.rescued.borrow_mut().push_back(Rescued {
                 slot,
-                kind,
+                lane,
                 redelivered: true,
             });
         }
     }
     kill_point!("bind.after-held");
-    settle::free_forlorn_buffers(mapping, me.port);
+    settle::free_forlorn_buffers(mapping, |name| name.port == me.port);
     settle::announce_death(mapping);
     core.look_for_unpublished();
 }
 
-/// The lane that a record travels in, as it says itself. What it says wrongly is found when it is read.
-fn kind_of(core: &Core, slot: Slot) -> LaneKind {
-    match core.record(slot).lane.load(Ordering::Relaxed) {
-        1 => LaneKind::Replies,
-        2 => LaneKind::Notices,
-        _ => LaneKind::Requests,
-    }
+fn lane_of(core: &Core, slot: Slot) -> LaneWord {
+    LaneWord::unpack(core.record(slot).lane.load(Ordering::Relaxed))
 }
 
 impl Core {
+    /// Queues everything that is published. A broken lane is cut off; what hung there is found by the search for
+    /// what was never pushed, if its sender is dead.
+    fn walk_lanes(&self) {
+        for kind in LANES {
+            let mut backlog = self.backlogs[kind as usize].borrow_mut();
+            if self.collect(kind, &mut backlog).is_err() {
+                self.count(Counter::Corruptions);
+            }
+        }
+    }
+
     /// Claims what dead senders marked as sent to us and never pushed (RECOVER-2).
     pub(super) fn look_for_unpublished(&self) {
         let mapping = self.mapping();
@@ -75,13 +91,9 @@ impl Core {
             return;
         }
         let mut published = vec![false; mapping.geometry().requests() as usize];
-        for kind in LANES {
-            let mut backlog = self.backlogs[kind as usize].borrow_mut();
-            // A broken lane was cut off; what hung there is claimed here as if it had never been pushed.
-            if self.collect(kind, &mut backlog).is_err() {
-                self.count(Counter::Corruptions);
-            }
-            for slot in backlog.slots() {
+        self.walk_lanes();
+        for backlog in &self.backlogs {
+            for slot in backlog.borrow().slots() {
                 published[slot as usize] = true;
             }
         }
@@ -99,10 +111,10 @@ impl Core {
                 Owner::Held(self.me),
             ) {
                 self.count(Counter::Rescued);
-                let kind = kind_of(self, slot);
+                let lane = lane_of(self, slot);
                 self.rescued.borrow_mut().push_back(Rescued {
                     slot,
-                    kind,
+                    lane,
                     redelivered: false,
                 });
             }

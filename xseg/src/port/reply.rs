@@ -123,16 +123,17 @@ impl Drop for Reply {
 pub struct Returning {
     core: Rc<Core>,
     slot: Slot,
-    depth: usize,
+    /// Our place on the path.
+    place: usize,
     passed: bool,
 }
 
 impl Returning {
-    pub(super) fn new(core: &Rc<Core>, slot: Slot, depth: usize) -> Self {
+    pub(super) fn new(core: &Rc<Core>, slot: Slot, place: usize) -> Self {
         Self {
             core: core.clone(),
             slot,
-            depth,
+            place,
             passed: false,
         }
     }
@@ -149,7 +150,7 @@ impl Returning {
 
     pub(super) fn take_apart(&mut self) -> (Rc<Core>, Slot, usize) {
         self.passed = true;
-        (self.core.clone(), self.slot, self.depth)
+        (self.core.clone(), self.slot, self.place)
     }
 }
 
@@ -177,6 +178,8 @@ impl Core {
                 Ordering::Relaxed,
             );
         }
+        // At home it refers to nothing, so it keeps nobody's buffer (DELIVERY-3).
+        self.record(slot).buffer.store(0, Ordering::Relaxed);
         flight.land();
         self.away.set(self.away.get().saturating_sub(1));
         self.count(Counter::Replies);

@@ -157,7 +157,7 @@ impl CreateOptions {
             identity,
             crate::clock::unix_ns(),
         );
-        let gate = crate::gate::Gate::open(mapping.file().as_fd())
+        let gate = crate::gate::Gate::open(mapping.file().as_fd(), mapping.geometry().ports())
             .map_err(|errno| place.error("open", errno))?;
         Ok(Segment::new(mapping, gate, identity, place.clone()))
     }

@@ -102,6 +102,7 @@ fn join_file(file: OwnedFd, place: &Place) -> Result<Segment, SegmentError> {
     let checked = header::check(&page, file_bytes, place.path())?;
     let mapping =
         Mapping::new(file, checked.geometry, true).map_err(|errno| place.error("mmap", errno))?;
-    let gate = Gate::open(mapping.file().as_fd()).map_err(|errno| place.error("open", errno))?;
+    let gate = Gate::open(mapping.file().as_fd(), mapping.geometry().ports())
+        .map_err(|errno| place.error("open", errno))?;
     Ok(Segment::new(mapping, gate, checked.identity, place.clone()))
 }

@@ -25,7 +25,7 @@ pub(crate) fn bell_word(mapping: &Mapping, port: PortId) -> &AtomicU32 {
 
 /// Waits until `port` has something to look at. `false` if the time was over first.
 pub(crate) fn wait(port: &Port, timeout: Option<Duration>) -> bool {
-    let until = timeout.map(|timeout| Instant::now() + timeout);
+    let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout)); // none: for ever
     let core = &port.core;
     let word = bell_word(core.mapping(), port.id());
     loop {

@@ -29,6 +29,8 @@ pub const BELL_TOKEN: u64 = u64::MAX;
 
 /// Size and kind of the futex word: 32 bits, shared between processes.
 const FUTEX2_SIZE_U32: u32 = 2;
+/// Longer than this is for ever: the kernel's clock would overflow.
+const FOREVER: Duration = Duration::from_secs(1 << 31);
 const FUTEX_BITSET_MATCH_ANY: u64 = 0xffff_ffff;
 
 /// How a waiter sleeps.
@@ -224,6 +226,7 @@ impl Waiter {
             self.reap(&mut finished)?;
             return Ok(is_there(self) || ports.iter().any(|port| port.has_news()));
         }
+        let timeout = timeout.filter(|timeout| *timeout < FOREVER);
         let begun = Instant::now();
         if self.look(ports, timeout) {
             self.reap(&mut finished)?;
@@ -240,7 +243,7 @@ impl Waiter {
     /// The adaptive spin, or the endless one.
     fn look(&mut self, ports: &[&Port], timeout: Option<Duration>) -> bool {
         let mut spin = std::mem::replace(&mut self.spin, Spin::new(Duration::ZERO));
-        let until = timeout.map(|timeout| Instant::now() + timeout);
+        let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout)); // none: for ever
         let found = loop {
             if spin.look(|| self.has_completions() || ports.iter().any(|port| port.has_news())) {
                 break true;
