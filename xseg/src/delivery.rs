@@ -18,7 +18,7 @@ use crate::layout::{LaneKind, LaneWord, PATH_MAX};
 use crate::mapping::Mapping;
 use crate::name::{Life, Name, Owner, PortId};
 use crate::records::{self, Records};
-use crate::sync::{Ordering, crash_order, full_fence};
+use crate::sync::{Ordering, crash_order, fence_after_rmw, full_fence};
 
 /// The present life of a port. A damaged word counts as nobody's.
 #[inline]
@@ -49,6 +49,9 @@ pub(crate) fn push(mapping: &Mapping, slot: Slot, by: Name, lane: LaneWord, to: 
 /// Wakes the receiver of a port if it sleeps.
 #[inline]
 pub(crate) fn ring(mapping: &Mapping, port: PortId) -> bool {
+    // Which bell is looked up after the push, as is whether it must ring: a receiver that changes either looks for
+    // work afterwards.
+    fence_after_rmw("bell.must-ring");
     let record = mapping.port(port);
     let stand_in = record.bell_port.load(Ordering::Relaxed);
     let bell_port = stand_in

@@ -62,6 +62,10 @@ pub enum SegmentError {
         path: PathBuf,
         source: GeometryError,
     },
+    #[error(
+        "the file that was handed over can shrink: hand over a private segment, which is sealed, or join by name"
+    )]
+    NotSealed,
     #[error("segment {} was destroyed: join the new one", path.display())]
     Destroyed { path: PathBuf },
     #[error("segment {} is in use by {port} (process {pid}): stop it first", path.display())]
@@ -81,7 +85,7 @@ pub enum SegmentError {
 impl SegmentError {
     pub fn errno(&self) -> Errno {
         match self {
-            Self::BadName { .. } | Self::NotAFile { .. } => Errno::INVAL,
+            Self::BadName { .. } | Self::NotAFile { .. } | Self::NotSealed => Errno::INVAL,
             Self::Exists { .. } => Errno::EXIST,
             Self::NotFound { .. } => Errno::NOENT,
             Self::Permission { .. } | Self::ForeignOwner { .. } => Errno::ACCESS,

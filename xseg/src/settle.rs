@@ -25,6 +25,7 @@ use crate::lane::{Backlog, Claimed};
 use crate::layout::{LANES, LaneKind, LaneWord};
 use crate::mapping::Mapping;
 use crate::name::{Life, Name, Owner, PortId};
+use crate::op::{OpCode, Redo};
 use crate::port::owner_of;
 use crate::process::ProcessId;
 use crate::segment::{Segment, Shared};
@@ -162,34 +163,62 @@ pub(crate) fn sweep(shared: &Shared, port: PortId) -> Result<Settled, PortError>
 pub(crate) fn sweep_locked(shared: &Shared, port: PortId) -> Settled {
     let mapping = &shared.mapping;
     ring_every_bell(mapping);
-    let record = mapping.port(port);
     let life = delivery::life_of(mapping, port);
     let was_dead = matches!(life, Life::Bound { .. });
+    let mut settled = if mapping.geometry().is_static(port) {
+        sweep_static(mapping, port, life)
+    } else {
+        sweep_dynamic(mapping, port, life)
+    };
+    settled.ports = u32::from(was_dead);
+    announce_death(mapping);
+    settled
+}
+
+/// Inbox and held requests wait for the next incarnation; nothing is sent.
+fn sweep_static(mapping: &Mapping, port: PortId, life: Life) -> Settled {
+    if let Life::Bound { generation } = life {
+        let vacant = Life::Vacant { generation };
+        mapping
+            .port(port)
+            .life
+            .store(vacant.pack(), Ordering::Release);
+    }
+    kill_point!("settle.after-life");
+    let requests = free_idle_records(mapping, port);
+    kill_point!("settle.after-slots");
+    let held = |owner: Owner| matches!(owner, Owner::Held(name) if name.port == port);
+    Settled {
+        requests,
+        waiting: slots_where(mapping, held).count() as u32,
+        buffers: free_forlorn_buffers(mapping, |name| name.port == port),
+        ..Settled::default()
+    }
+}
+
+/// There is no next incarnation: everything is ended here, by a settler that is the port's incarnation meanwhile
+/// (SETTLE-4). If it dies it leaves a dead incarnation like any other.
+fn sweep_dynamic(mapping: &Mapping, port: PortId, life: Life) -> Settled {
     let generation = life.generation().wrapping_add(1).max(1);
     let settler = Name { port, generation };
     let process = ProcessId::own();
+    let record = mapping.port(port);
     record.pid.store(process.pid, Ordering::Relaxed);
     record.pid_start.store(process.start, Ordering::Relaxed);
-    // SETTLE-4. A settler that dies leaves a dead incarnation like any other.
     record
         .life
         .store(Life::Bound { generation }.pack(), Ordering::Release);
     kill_point!("settle.after-life");
     let mut settled = Settled {
-        ports: u32::from(was_dead),
         requests: free_idle_records(mapping, port),
         ..Settled::default()
     };
     kill_point!("settle.after-slots");
-    if mapping.geometry().is_static(port) {
-        let held = |owner: Owner| matches!(owner, Owner::Held(name) if name.port == port);
-        settled.waiting = slots_where(mapping, held).count() as u32;
-    } else {
-        settled.requests += empty_inbox(mapping, settler);
-    }
+    let emptied = empty_inbox(mapping, settler);
+    settled.requests += emptied.requests;
+    settled.waiting = emptied.waiting;
     settled.buffers = free_forlorn_buffers(mapping, |name| name.port == port);
     retire(mapping, settler);
-    announce_death(mapping);
     settled
 }
 
@@ -280,9 +309,9 @@ pub(crate) fn free_forlorn_buffers(mapping: &Mapping, wanted: impl Fn(Name) -> b
 
 /// Deals with all that lies in the inbox of a dynamic port whose owner is gone, in the settler's name: requests are
 /// failed, answers freed. Also with what it held, and what dead senders never pushed.
-pub(crate) fn empty_inbox(mapping: &Mapping, settler: Name) -> u32 {
+pub(crate) fn empty_inbox(mapping: &Mapping, settler: Name) -> Settled {
     let port = settler.port;
-    let mut dealt_with = 0;
+    let mut emptied = Settled::default();
     for kind in LANES {
         let lane = mapping.port(port).lane(kind);
         let mut backlog = Backlog::resume(lane);
@@ -294,8 +323,8 @@ pub(crate) fn empty_inbox(mapping: &Mapping, settler: Name) -> u32 {
                 && let Some(slot) = mapping.geometry().slot(slot)
             {
                 let said = LaneWord::unpack(mapping.request(slot).lane.load(Ordering::Relaxed));
-                dispose(mapping, slot, settler, LaneWord { kind, ..said });
-                dealt_with += 1;
+                dispose(mapping, slot, settler, LaneWord { kind, ..said }, false);
+                emptied.requests += 1;
             }
         }
     }
@@ -306,6 +335,10 @@ pub(crate) fn empty_inbox(mapping: &Mapping, settler: Name) -> u32 {
     };
     let left: Vec<_> = slots_where(mapping, left).collect();
     for (slot, owner) in left {
+        if matches!(owner, Owner::Held(_)) && has_parts_away(mapping, slot) {
+            emptied.waiting += 1; // S7: its requester must not use the buffer again yet
+            continue;
+        }
         let word = &mapping.request(slot).owner;
         let ours = Owner::Held(settler).pack();
         if word
@@ -313,19 +346,36 @@ pub(crate) fn empty_inbox(mapping: &Mapping, settler: Name) -> u32 {
             .is_ok()
         {
             let lane = LaneWord::unpack(mapping.request(slot).lane.load(Ordering::Relaxed));
-            dispose(mapping, slot, settler, lane);
-            dealt_with += 1;
+            let begun = matches!(owner, Owner::Held(_));
+            dispose(mapping, slot, settler, lane, begun);
+            emptied.requests += 1;
         }
     }
-    dealt_with
+    emptied
 }
 
-/// Fails a request, or sends an answer on to whoever is left of its path, where it ends if nobody is.
-fn dispose(mapping: &Mapping, slot: Slot, settler: Name, lane: LaneWord) {
+/// Does another record, of whomever, lie on the same buffer?
+fn has_parts_away(mapping: &Mapping, slot: Slot) -> bool {
+    let buffer = mapping.request(slot).buffer.load(Ordering::Relaxed);
+    let under_way = |owner: Owner| matches!(owner, Owner::Sent { .. } | Owner::Held(_));
+    buffer != 0
+        && slots_where(mapping, under_way).any(|(other, _)| {
+            other != slot && mapping.request(other).buffer.load(Ordering::Relaxed) == buffer
+        })
+}
+
+/// Sends an answer on to whoever is left of its path, where it ends if nobody is. A request that was only to pass
+/// through this port goes on to where it was meant to go; any other one is failed.
+fn dispose(mapping: &Mapping, slot: Slot, settler: Name, lane: LaneWord, begun: bool) {
     let record = mapping.request(slot);
     let places = match lane.kind {
         LaneKind::Replies => lane.place.saturating_add(1),
         LaneKind::Requests | LaneKind::Notices => {
+            if let Some(destination) = passes_through(mapping, slot, settler.port, begun) {
+                delivery::push(mapping, slot, settler, lane, destination);
+                delivery::ring(mapping, destination);
+                return;
+            }
             let errno = Errno::CONNRESET.raw_os_error() as u32;
             record.done.store(0, Ordering::Relaxed);
             record.errno.store(errno, Ordering::Relaxed);
@@ -335,6 +385,19 @@ fn dispose(mapping: &Mapping, slot: Slot, settler: Name, lane: LaneWord) {
     if let delivery::Returned::To(port) = delivery::send_back(mapping, slot, settler, places) {
         delivery::ring(mapping, port);
     }
+}
+
+/// Where a request was meant to go, if that is not this port and somebody is, or will be, there. One that this port
+/// had begun to work on goes there only if it may be done again.
+fn passes_through(mapping: &Mapping, slot: Slot, here: PortId, begun: bool) -> Option<PortId> {
+    let record = mapping.request(slot);
+    let op = OpCode(record.op.load(Ordering::Relaxed) as u16);
+    let may_be_redone = op.info().is_some_and(|info| info.redo == Redo::Again);
+    mapping
+        .geometry()
+        .port(record.destination.load(Ordering::Relaxed))
+        .filter(|port| *port != here && (!begun || may_be_redone))
+        .filter(|port| !matches!(delivery::life_of(mapping, *port), Life::Free { .. }))
 }
 
 fn refused(source: Errno) -> PortError {

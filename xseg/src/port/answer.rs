@@ -2,6 +2,7 @@
 
 use rustix::io::Errno;
 
+use super::draft::HAS_ARGS;
 use super::incoming::Incoming;
 use super::reply::Returning;
 use crate::delivery::{self, Returned};
@@ -42,6 +43,8 @@ impl Incoming {
 
     /// Changes the answer's arguments, for operations that answer with more than a number.
     pub fn set_answer_args(&mut self, args: [u64; crate::layout::ARGS]) {
+        let op = u32::from(self.request().op.0) | HAS_ARGS;
+        self.record().op.store(op, Ordering::Relaxed);
         for (word, value) in self.record().args.iter().zip(args) {
             word.store(value, Ordering::Relaxed);
         }

@@ -88,6 +88,9 @@ impl Segment {
     /// held, which arrive marked as redelivered.
     pub fn bind(&self, number: u32, options: &BindOptions) -> Result<Port, PortError> {
         let port = self.existing_port(number)?;
+        if !self.geometry().is_static(port) {
+            return Err(PortError::NotStatic { port });
+        }
         self.refuse_if_destroyed()?;
         lock(self.shared(), port, options.takeover)?;
         kill_point!("bind.after-lock");

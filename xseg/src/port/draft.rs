@@ -63,6 +63,9 @@ impl Draft {
         ] {
             word.store(0, Ordering::Relaxed);
         }
+        for stamp in &record.stamps {
+            stamp.store(0, Ordering::Relaxed);
+        }
         record.op.store(u32::from(op.0), Ordering::Relaxed);
         record.flags.store(0, Ordering::Relaxed);
         record.errno.store(0, Ordering::Relaxed);
@@ -124,25 +127,29 @@ impl Draft {
 
     /// Arguments of the operation.
     pub fn set_args(&mut self, args: [u64; ARGS]) {
+        self.mark_args();
         for (word, value) in self.record().args.iter().zip(args) {
             word.store(value, Ordering::Relaxed);
         }
-        self.mark_args();
     }
 
     /// 128 bits that name a changing operation, so that a redo of it is recognised.
     pub fn set_operation_id(&mut self, id: [u64; 2]) {
+        self.mark_args();
         for (word, value) in self.record().op_id.iter().zip(id) {
             word.store(value, Ordering::Relaxed);
         }
-        self.mark_args();
     }
 
+    /// Arguments and operation id go together: what was not written is zero, not an earlier request's.
     fn mark_args(&self) {
         let record = self.record();
         let op = record.op.load(Ordering::Relaxed);
         if op & HAS_ARGS == 0 {
             record.op.store(op | HAS_ARGS, Ordering::Relaxed);
+            for word in record.args.iter().chain(&record.op_id) {
+                word.store(0, Ordering::Relaxed);
+            }
         }
     }
 

@@ -185,19 +185,6 @@ impl Port {
         self.core.has_news()
     }
 
-    /// Has this port's bell rung by way of `stand_in`'s from now on: a thread with many ports sleeps on one.
-    pub(crate) fn share_bell(&self, stand_in: PortId) {
-        let word = if stand_in == self.id() {
-            0
-        } else {
-            stand_in.get() + 1
-        };
-        let record = self.core.mapping().port(self.id());
-        record.bell_port.store(word, Ordering::Relaxed);
-        // A sender that still saw the old bell rings nobody; so count its push as seen before we sleep.
-        crate::sync::full_fence("bell.arm");
-    }
-
     /// Puts this port in between all senders and `destination`: requests for it come here first, until
     /// [`Port::step_aside`], or until this port is gone.
     pub fn interpose(&self, destination: PortId) -> Result<(), PortError> {
@@ -236,6 +223,16 @@ impl Drop for Burst<'_> {
 }
 
 impl Core {
+    /// Has senders ring the bell of `stand_in` from now on, or this port's own: a thread with many ports sleeps on one.
+    pub fn share_bell(&self, stand_in: Option<PortId>) {
+        let stand_in = stand_in.filter(|port| *port != self.me.port);
+        let word = stand_in.map_or(0, |port| port.get() + 1);
+        let record = self.mapping().port(self.me.port);
+        record.bell_port.store(word, Ordering::Relaxed);
+        // A sender that still saw the other bell woke nobody; its push comes before our next look.
+        crate::sync::full_fence("bell.arm");
+    }
+
     pub fn is_away(&self, slot: u32, serial: u64) -> bool {
         self.shared
             .flights

@@ -6,6 +6,7 @@ use rustix::io::Errno;
 
 use super::buffer::{Buffer, Data};
 use super::core::Core;
+use super::draft::HAS_ARGS;
 use super::handle::Ticket;
 use crate::geometry::{DataRange, Slot};
 use crate::layout::{ARGS, STAMPS};
@@ -99,8 +100,12 @@ impl Reply {
         self.buffer.take()
     }
 
+    /// Arguments of the answer, or of the request if the answer has none of its own.
     pub fn args(&self) -> [u64; ARGS] {
         let record = self.core.record(self.slot);
+        if record.op.load(Ordering::Relaxed) & HAS_ARGS == 0 {
+            return [0; ARGS];
+        }
         std::array::from_fn(|index| record.args[index].load(Ordering::Relaxed))
     }
 

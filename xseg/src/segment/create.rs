@@ -122,14 +122,19 @@ impl CreateOptions {
     fn allocate(&self, file: &OwnedFd, place: &Place) -> Result<(), SegmentError> {
         let needed = self.geometry.size_bytes();
         let space = rustix::fs::fstatvfs(file).map_err(|errno| place.error("statvfs", errno))?;
-        let available = space.f_bavail.saturating_mul(space.f_frsize);
-        let limited = space.f_blocks > 0;
+        let in_file_system = space.f_bavail.saturating_mul(space.f_frsize);
+        let limited = space.f_blocks > 0; // an anonymous file has no file system's limit
+        let available = match memory_available(file) {
+            Some(memory) if limited => memory.min(in_file_system),
+            Some(memory) => memory,
+            None => in_file_system,
+        };
         let no_space = || SegmentError::NoSpace {
             path: place.path().into(),
             needed,
             available,
         };
-        if limited && available < needed {
+        if available < needed {
             return Err(no_space());
         }
         loop {
@@ -173,4 +178,20 @@ fn random_identity() -> Result<[u64; 2], Errno> {
     let (low, high) = bytes.split_at(8);
     let word = |half: &[u8]| u64::from_ne_bytes(half.try_into().expect("eight bytes"));
     Ok([word(low), word(high)])
+}
+
+/// For a file that lives in memory: how much of that could be had. Asking for more would not fail, it would have
+/// somebody killed.
+fn memory_available(file: &OwnedFd) -> Option<u64> {
+    const TMPFS: i64 = 0x0102_1994;
+    let kind = rustix::fs::fstatfs(file).ok()?.f_type;
+    if kind as i64 != TMPFS {
+        return None;
+    }
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("MemAvailable:"))?;
+    let kib: u64 = line.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    Some(kib.saturating_mul(1024))
 }

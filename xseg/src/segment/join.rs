@@ -6,7 +6,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{FileType, Mode, OFlags, Stat};
+use rustix::fs::{FileType, Mode, OFlags, SealFlags, Stat};
 use rustix::io::Errno;
 
 use super::handle::Segment;
@@ -57,9 +57,15 @@ impl JoinOptions {
         join_file(file, place)
     }
 
-    /// Joins a private segment whose descriptor we were handed.
+    /// Joins a private segment whose descriptor we were handed. It must be sealed: a file that can shrink under us
+    /// kills us.
     pub fn join_fd(&self, file: OwnedFd) -> Result<Segment, SegmentError> {
-        join_file(file, &Place::named("private")?)
+        let place = Place::named("private")?;
+        let seals = rustix::fs::fcntl_get_seals(&file).unwrap_or(SealFlags::empty());
+        if !seals.contains(SealFlags::SHRINK) {
+            return Err(SegmentError::NotSealed);
+        }
+        join_file(file, &place)
     }
 
     fn trusts(&self, stat: &Stat) -> bool {

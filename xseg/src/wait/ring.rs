@@ -9,6 +9,7 @@
 //!   (GATE-1).
 
 use std::os::fd::{AsFd, AsRawFd};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use io_uring::types::{Fd, SubmitArgs, Timespec};
@@ -20,7 +21,7 @@ use super::helper::Helper;
 use super::spin::Spin;
 use crate::bell::{Armed, Bell};
 use crate::name::PortId;
-use crate::port::Port;
+use crate::port::{Core, Port};
 use crate::segment::Segment;
 use crate::stats::Counter;
 
@@ -111,8 +112,10 @@ pub struct Completion {
 /// Where a reactor sleeps.
 pub struct Waiter {
     segment: Segment,
-    /// The port whose doorbell all ports of this waiter share.
+    /// The port whose doorbell all ports of this waiter share. It is kept: a bell has one sleeper (BELL-2).
     bell_port: PortId,
+    /// It and the others, whose senders ring its bell until this waiter is dropped.
+    ports: Vec<Rc<Core>>,
     ring: Option<IoUring>,
     helper: Option<Helper>,
     /// A wait for the bell is queued in the kernel (or the helper sleeps on it).
@@ -135,12 +138,14 @@ impl Waiter {
         let segment = port.segment().clone();
         let mut waiter = Self {
             bell_port: port.id(),
+            ports: Vec::new(),
             ring: None,
             helper: None,
             is_queued: false,
             spin: Spin::new(options.spin_max),
             segment,
         };
+        waiter.add(port);
         if options.method == WaitMethod::Futex {
             return Ok(waiter);
         }
@@ -189,9 +194,10 @@ impl Waiter {
         }
     }
 
-    /// Lets `port` wake this waiter. It must be one of this waiter's thread.
-    pub fn add(&self, port: &Port) {
-        port.share_bell(self.bell_port);
+    /// Lets `port` wake this waiter, which keeps it bound until the waiter is dropped.
+    pub fn add(&mut self, port: &Port) {
+        port.core.share_bell(Some(self.bell_port));
+        self.ports.push(port.core.clone());
     }
 
     /// The ring, for work of one's own: push submissions with any `user_data` but [`BELL_TOKEN`]; [`Waiter::wait`]
@@ -382,6 +388,14 @@ impl Waiter {
             });
         }
         Ok(any)
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        for port in &self.ports {
+            port.share_bell(None);
+        }
     }
 }
 

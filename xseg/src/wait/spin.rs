@@ -9,6 +9,8 @@ pub(super) struct Spin {
     budget: Duration,
 }
 
+/// One look takes no longer, so that an endless spin comes to look at its time-out.
+const LOOK_MAX: Duration = Duration::from_micros(50);
 /// Below this a spin is shorter than looking at the clock.
 const WORTH: Duration = Duration::from_nanos(200);
 
@@ -44,6 +46,7 @@ impl Spin {
         if self.budget.is_zero() {
             return false;
         }
+        let budget = self.budget.min(LOOK_MAX);
         let begun = Instant::now();
         loop {
             for _ in 0..16 {
@@ -53,7 +56,7 @@ impl Spin {
                 }
                 std::hint::spin_loop();
             }
-            if begun.elapsed() >= self.budget {
+            if begun.elapsed() >= budget {
                 return false;
             }
         }

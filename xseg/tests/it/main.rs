@@ -1,4 +1,4 @@
 //! The behaviour of the segment, as its users see it: one module a subject, one sentence a test.
 
-mod support;
 mod scratch;
+mod support;

@@ -24,7 +24,10 @@ fn settle_all_spares_us() {
     let one = room.bind(1);
     let settled = room.segment.settle_all().unwrap();
     assert_eq!(settled.ports, 0);
-    assert!(matches!(room.segment.report_port(1).unwrap().life, Life::Bound{..}));
+    assert!(matches!(
+        room.segment.report_port(1).unwrap().life,
+        Life::Bound { .. }
+    ));
     drop(one);
 }
 
@@ -35,23 +38,34 @@ fn args_do_not_show_through() {
     let client = room.join().bind_dynamic(&BindOptions::default()).unwrap();
     let mut d = client.draft(OpCode::CREATE).unwrap();
     d.set_operation_id([7, 8]);
-    d.set_args([1,2,3,4]);
+    d.set_args([1, 2, 3, 4]);
     d.send(server.id()).unwrap();
     next_request(&server).answer(0);
     drop(next_reply(&client));
     let mut d = client.draft(OpCode::CREATE).unwrap();
-    d.set_args([5,6,7,8]);
+    d.set_args([5, 6, 7, 8]);
     d.send(server.id()).unwrap();
     let r = next_request(&server);
     let id = r.operation_id();
     r.answer(0);
-    assert_eq!(id, [0,0]);
+    assert_eq!(id, [0, 0]);
 }
 
 #[test]
 fn endless_spin_has_timeouts() {
     let room = Room::new();
     let server = room.bind(0);
-    let mut w = Waiter::new(&server, &WaiterOptions::default().spin_max(std::time::Duration::MAX)).unwrap();
-    assert!(!w.wait(&[&server], Some(std::time::Duration::from_millis(10)), |_| {}).unwrap());
+    let mut w = Waiter::new(
+        &server,
+        &WaiterOptions::default().spin_max(std::time::Duration::MAX),
+    )
+    .unwrap();
+    assert!(
+        !w.wait(
+            &[&server],
+            Some(std::time::Duration::from_millis(10)),
+            |_| {}
+        )
+        .unwrap()
+    );
 }

@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         .and_then(|matches| Cli::from_arg_matches(&matches));
     let code = match parsed {
         Ok(cli) => run(&cli).map_or_else(|error| exit::report(&error, cli.global.json), |()| 0),
-        Err(error) => exit::report_usage(&error, std::env::args().any(|arg| arg == "--json")),
+        Err(error) => exit::report_usage(&error, std::env::args_os().any(|arg| arg == "--json")),
     };
     ExitCode::from(code)
 }

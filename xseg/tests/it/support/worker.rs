@@ -76,9 +76,7 @@ impl Parent {
 
     /// Ends this process when the parent is gone.
     pub fn hear(&mut self) -> String {
-        self.lines
-            .hear()
-            .unwrap_or_else(|| std::process::exit(0))
+        self.lines.hear().unwrap_or_else(|| std::process::exit(0))
     }
 
     /// Does nothing more until it is killed.
@@ -131,7 +129,10 @@ impl WorkerOptions {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let mut command = Command::new(program);
         command
-            .args([concat!(module_path!(), "::entry").split_once("::").unwrap().1])
+            .args([concat!(module_path!(), "::entry")
+                .split_once("::")
+                .unwrap()
+                .1])
             .args(["--exact", "--nocapture", "--test-threads=1"])
             .env(TASK, task)
             .env(ARGS, self.args.join("\n"))
