@@ -72,6 +72,11 @@ impl DataRange {
         self.len == 0
     }
 
+    /// From words of this process's own memory, which were a range before.
+    pub(crate) fn remembered(at: u64, len: u64) -> Self {
+        Self { at, len }
+    }
+
     /// A part of it: `len` bytes from `from`, if it has them.
     pub fn part(self, from: u64, len: u64) -> Option<Self> {
         let end = from.checked_add(len)?;

@@ -1,4 +1,5 @@
-//! Looking at a segment from outside: without asking any of its peers, and without changing anything.
+//! Looking at a segment from outside: without asking any of its peers, and without changing anything but for the two
+//! acts by hand at the end, `ring` and `fail_request`.
 
 use crate::delivery::{self, slots_where};
 use crate::error::PortError;
@@ -355,6 +356,56 @@ impl Segment {
                 });
             }
         }
+    }
+}
+
+/// By hand, for tools.
+impl Segment {
+    /// Wakes a port's owner if it sleeps, and tells whether it did.
+    pub fn ring(&self, number: u32) -> Result<bool, PortError> {
+        let port = self.existing_port(number)?;
+        Ok(delivery::ring(&self.shared().mapping, port))
+    }
+
+    /// Fails one request that a dead incarnation of a static port holds, in its successor's place; the others wait
+    /// on. `false` if no dead incarnation holds it, or somebody is just becoming the successor.
+    ///
+    /// Done as a settler does it (SETTLE-1): under the port's lock, in a name that is dead from the start.
+    pub fn fail_request(&self, index: u32, errno: Errno) -> Result<bool, PortError> {
+        let shared = self.shared();
+        let mapping = &shared.mapping;
+        let Some(slot) = self.geometry().slot(index) else {
+            return Ok(false);
+        };
+        let record = mapping.request(slot);
+        let held = Owner::unpack(record.owner.load(Ordering::Acquire));
+        let Some(Owner::Held(holder)) = held else {
+            return Ok(false);
+        };
+        let port = self.existing_port(holder.port.get())?;
+        if !self.geometry().is_static(port) {
+            return Ok(false); // settled as a whole: it has no successor
+        }
+        if !matches!(shared.gate.try_lock(port), Ok(Tried::Locked)) {
+            return self.settle(port.get()).map(|_| false); // it says who has the lock
+        }
+        let _ = settle::sweep_locked(shared, port);
+        let generation = delivery::life_of(mapping, port).generation();
+        let settler = Name { port, generation };
+        let is_ours = record
+            .owner
+            .compare_exchange(
+                Owner::Held(holder).pack(),
+                Owner::Held(settler).pack(),
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            )
+            .is_ok();
+        if is_ours {
+            settle::dispose(mapping, slot, settler, errno);
+        }
+        shared.gate.unlock(port);
+        Ok(is_ours)
     }
 }
 

@@ -51,36 +51,37 @@ impl Incoming {
     }
 
     fn finish(mut self, done: u64, errno: u32) {
+        let (op, depth) = (self.request().op, usize::from(self.depth));
         self.settle();
-        delivery::prefetch_way_back(self.core.mapping(), self.slot(), self.depth);
+        delivery::prefetch_way_back(self.core.mapping(), self.slot(), depth);
         let record = self.record();
         record.done.store(done, Ordering::Relaxed);
         record.errno.store(errno, Ordering::Relaxed);
-        let accepted_at = record.stamps[self.depth.min(STAMPS - 2)].load(Ordering::Relaxed);
+        let accepted_at = record.stamps[depth.min(STAMPS - 2)].load(Ordering::Relaxed);
         let now_ns = self.core.clock.now_ns();
         self.core.stamp(record, STAMPS - 1, now_ns);
         let took = now_ns.saturating_sub(accepted_at);
-        self.core.stats().took(self.request().op, took);
-        self.core.send_back(self.slot(), self.depth);
+        self.core.stats().took(op, took);
+        self.core.send_back(self.slot(), depth);
     }
 
     /// Sends it to another port; the answer comes back through this one, as [`super::Event::Returning`].
     pub fn forward(self, to: PortId) -> Result<(), Box<NotForwarded>> {
-        if self.depth >= PATH_MAX {
+        let depth = usize::from(self.depth);
+        if depth >= PATH_MAX {
             let error = RequestError::PathFull { max: PATH_MAX };
             return Err(Box::new(NotForwarded {
                 error,
                 incoming: self,
             }));
         }
-        let depth = self.depth;
         self.record().path[depth].store(self.core.me.pack(), Ordering::Relaxed);
         self.pass(to, depth + 1)
     }
 
     /// Sends it to another port, which answers in our stead: we see nothing of it any more.
     pub fn hand_on(self, to: PortId) -> Result<(), Box<NotForwarded>> {
-        let depth = self.depth;
+        let depth = usize::from(self.depth);
         self.pass(to, depth)
     }
 

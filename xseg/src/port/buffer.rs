@@ -19,6 +19,10 @@ impl Buffer {
         Self { core, id: Some(id) }
     }
 
+    pub(super) fn is_of(&self, core: &Rc<Core>) -> bool {
+        Rc::ptr_eq(&self.core, core)
+    }
+
     /// Lets go of it without giving it back: it travels with a request now.
     pub(super) fn detach(mut self) -> BufferId {
         self.id

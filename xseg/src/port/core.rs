@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::deadline::Deadlines;
+use super::incoming::Copies;
 use crate::clock::StampClock;
 use crate::delivery;
 use crate::geometry::{self, BUFFER_CLASSES, BufferId, Slot};
@@ -36,6 +37,8 @@ pub(crate) struct Core {
     pub deaths_seen: Cell<u64>,
     pub deadlines: RefCell<Deadlines>,
     pub clock: StampClock,
+    /// Of the requests that this port holds.
+    pub copies: RefCell<Copies>,
     pub serial: Cell<u64>,
     /// Requests accepted and not answered yet, and how many of them there may be.
     pub held: Cell<u32>,
@@ -88,6 +91,7 @@ impl Core {
             deaths_seen: Cell::new(shared.mapping.header().deaths.load(Ordering::Relaxed)),
             deadlines: RefCell::default(),
             clock: StampClock::new(),
+            copies: RefCell::default(),
             // Serials of different incarnations differ: the generation is in their high half.
             serial: Cell::new(u64::from(me.generation) << 40 ^ u64::from(me.port.get()) << 26),
             held: Cell::new(0),

@@ -9,9 +9,10 @@ use super::incoming::Incoming;
 use crate::delivery;
 use crate::error::RequestError;
 use crate::geometry::{DataRange, Slot};
-use crate::layout::{ARGS, LaneKind, NAME_BYTES_MAX};
+use crate::layout::{ARGS, LaneKind, NAME_BYTES_MAX, RequestRecord};
 use crate::name::{Life, PortId};
 use crate::op::OpCode;
+use crate::segment::Flight;
 use crate::stats::Counter;
 use crate::sync::{AtomicU64, Ordering};
 
@@ -22,12 +23,8 @@ pub(super) const HAS_ARGS: u32 = 1 << 16;
 #[derive(Debug)]
 pub struct Draft {
     core: Rc<Core>,
-    slot: Option<Slot>,
-    buffer: Option<Buffer>,
-    parent: Option<Slot>,
-    data: Option<DataRange>,
-    cookie: u64,
-    deadline_ns: u64,
+    slot: Slot,
+    sent: bool,
 }
 
 /// A draft that could not be sent, given back whole.
@@ -71,23 +68,20 @@ impl Draft {
         record.errno.store(0, Ordering::Relaxed);
         record.name_lens.store(0, Ordering::Relaxed);
         record.buffer.store(0, Ordering::Relaxed);
+        core.flight(slot).clear();
         Ok(Self {
             core: core.clone(),
-            slot: Some(slot),
-            buffer: None,
-            parent: None,
-            data: None,
-            cookie: 0,
-            deadline_ns: 0,
+            slot,
+            sent: false,
         })
     }
 
-    fn slot(&self) -> Slot {
-        self.slot.expect("a draft has its record until it is sent")
+    fn record(&self) -> &RequestRecord {
+        self.core.record(self.slot)
     }
 
-    fn record(&self) -> &crate::layout::RequestRecord {
-        self.core.record(self.slot())
+    fn flight(&self) -> &Flight {
+        self.core.flight(self.slot)
     }
 
     pub fn set_flags(&mut self, flags: u32) {
@@ -155,21 +149,27 @@ impl Draft {
 
     /// A number of the sender's own that comes back with the answer; it never leaves this process.
     pub fn set_cookie(&mut self, cookie: u64) {
-        self.cookie = cookie;
+        self.flight().cookie.store(cookie, Ordering::Relaxed);
     }
 
     /// When the sender gives up, on the monotonic clock ([`crate::monotonic_ns`]).
     pub fn set_deadline_ns(&mut self, at_ns: u64) {
-        self.deadline_ns = at_ns;
+        self.flight().deadline_ns.store(at_ns, Ordering::Relaxed);
         self.record().deadline_ns.store(at_ns, Ordering::Relaxed);
     }
 
     /// Gives the request a buffer, `len` bytes of which are its data.
     pub fn attach(&mut self, buffer: Buffer, len: u64) -> Result<(), RequestError> {
         let part = buffer.data().part(0, len)?.range();
-        self.buffer = Some(buffer);
-        self.data = Some(part);
-        self.parent = None;
+        assert!(
+            buffer.is_of(&self.core),
+            "a buffer travels through the port that took it"
+        );
+        self.drop_buffer();
+        let id = buffer.detach();
+        self.flight().buffer.store(id.get() + 1, Ordering::Relaxed);
+        self.flight().parent.store(0, Ordering::Relaxed);
+        self.remember(part);
         Ok(())
     }
 
@@ -182,15 +182,34 @@ impl Draft {
             available,
         };
         let data = whole.data_range().ok_or(outside(0))?;
-        self.data = Some(data.part(from, len).ok_or(outside(data.len()))?);
-        self.parent = Some(whole.slot_on(&self.core));
-        self.buffer = None;
+        let part = data.part(from, len).ok_or(outside(data.len()))?;
+        let parent = whole.slot_on(&self.core);
+        self.drop_buffer();
+        self.flight()
+            .parent
+            .store(parent.get() + 1, Ordering::Relaxed);
+        self.remember(part);
         Ok(())
+    }
+
+    fn remember(&self, data: DataRange) {
+        self.flight().data_at.store(data.at(), Ordering::Relaxed);
+        self.flight().data_len.store(data.len(), Ordering::Relaxed);
+    }
+
+    fn drop_buffer(&self) {
+        let word = self.flight().buffer.swap(0, Ordering::Relaxed);
+        if let Some(buffer) = delivery::buffer_of(self.core.mapping(), word) {
+            self.core.put_buffer(buffer);
+        }
     }
 
     /// The data as attached.
     pub fn data(&self) -> Option<Data<'_>> {
-        self.data.map(|range| Data::new(self.core.mapping(), range))
+        let flight = self.flight();
+        let has_data = flight.buffer.load(Ordering::Relaxed) != 0
+            || flight.parent.load(Ordering::Relaxed) != 0;
+        has_data.then(|| Data::new(self.core.mapping(), flight.data()))
     }
 
     /// Sends the request. If it cannot be sent it is dropped, and what it had goes back to the port.
@@ -224,13 +243,9 @@ impl Draft {
     }
 
     fn depart(mut self, to: PortId) -> Ticket {
-        let core = self.core.clone();
-        let slot = self
-            .slot
-            .take()
-            .expect("a draft has its record until it is sent");
-        let record = core.record(slot);
-        let flight = core.flight(slot);
+        self.sent = true;
+        let (core, slot) = (&self.core, self.slot);
+        let (record, flight) = (self.record(), self.flight());
         let op = OpCode(record.op.load(Ordering::Relaxed) as u16);
         let kind = if op.is_notice() {
             LaneKind::Notices
@@ -239,34 +254,20 @@ impl Draft {
         };
         let hop = delivery::next_hop(core.mapping(), core.me.port, to);
         core.mapping().port(hop).lane(kind).prefetch_for_push();
-        let buffer = self.buffer.take().map(Buffer::detach);
-        self.write_data(record, &core, buffer.map(|id| id.get()));
+        self.write_data();
         let serial = core.next_serial();
         record.serial.store(serial, Ordering::Relaxed);
         record.depth.store(1, Ordering::Relaxed);
         record.path[0].store(core.me.pack(), Ordering::Relaxed);
         record.destination.store(to.get(), Ordering::Relaxed);
         core.stamp(record, 0, core.clock.now_ns());
-        if let Some(parent) = self.parent {
-            core.flight(parent)
-                .parts_away
-                .fetch_add(1, Ordering::Relaxed);
-        }
         flight.serial.store(serial, Ordering::Relaxed);
-        flight.cookie.store(self.cookie, Ordering::Relaxed);
-        flight
-            .buffer
-            .store(buffer.map_or(0, |id| id.get() + 1), Ordering::Relaxed);
-        flight.parent.store(
-            self.parent.map_or(0, |slot| slot.get() + 1),
-            Ordering::Relaxed,
-        );
         flight.to.store(to.get(), Ordering::Relaxed);
         flight.depart(core.me);
-        if self.deadline_ns != 0 {
-            core.deadlines
-                .borrow_mut()
-                .push(self.deadline_ns, slot.get(), serial);
+        let deadline_ns = flight.deadline_ns.load(Ordering::Relaxed);
+        if deadline_ns != 0 {
+            let mut deadlines = core.deadlines.borrow_mut();
+            deadlines.push(deadline_ns, slot.get(), serial);
         }
         core.away.set(core.away.get() + 1);
         core.count(Counter::Sent);
@@ -277,26 +278,35 @@ impl Draft {
         }
     }
 
-    /// The buffer word names the buffer that the bytes lie in, ours or the one of the request we are a part of.
-    fn write_data(&self, record: &crate::layout::RequestRecord, core: &Core, own: Option<u32>) {
-        let Some(range) = self.data else {
-            return;
-        };
-        let word = match (own, self.parent) {
-            (Some(id), _) => id + 1,
-            (None, Some(parent)) => core.record(parent).buffer.load(Ordering::Relaxed),
-            (None, None) => 0,
+    /// The buffer word names the buffer that the bytes lie in: ours, or the one of the request that this is a part of.
+    fn write_data(&self) {
+        let (record, flight) = (self.record(), self.flight());
+        let own = flight.buffer.load(Ordering::Relaxed);
+        let parent = flight.parent.load(Ordering::Relaxed);
+        let parent = parent
+            .checked_sub(1)
+            .and_then(|index| self.core.mapping().geometry().slot(index));
+        let word = match parent {
+            Some(parent) => {
+                let away = &self.core.flight(parent).parts_away;
+                away.store(away.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+                self.core.record(parent).buffer.load(Ordering::Relaxed)
+            }
+            None if own != 0 => own,
+            None => return,
         };
         record.buffer.store(word, Ordering::Relaxed);
-        record.data_at.store(range.at(), Ordering::Relaxed);
-        record.data_len.store(range.len(), Ordering::Relaxed);
+        let data = flight.data();
+        record.data_at.store(data.at(), Ordering::Relaxed);
+        record.data_len.store(data.len(), Ordering::Relaxed);
     }
 }
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        if let Some(slot) = self.slot {
-            self.core.put_slot(slot); // it names no buffer yet: that is written when it departs
+        if !self.sent {
+            self.drop_buffer();
+            self.core.put_slot(self.slot); // it names no buffer yet: that is written when it departs
         }
     }
 }

@@ -39,13 +39,38 @@ pub struct Request {
 pub struct Incoming {
     pub(super) core: Rc<Core>,
     slot: Slot,
-    request: Request,
-    data: Option<DataRange>,
-    pub(super) depth: usize,
+    /// Where our copy of it is kept.
+    copy: u32,
+    pub(super) depth: u8,
     has_args: bool,
     /// Notices are not counted (P1).
     counted: bool,
     settled: bool,
+}
+
+/// Our copy of an accepted request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Copied {
+    request: Request,
+    data: Option<DataRange>,
+}
+
+/// The copies of what a port holds. Grows to the most that it ever held at once.
+#[derive(Debug, Default)]
+pub(crate) struct Copies {
+    all: Vec<Copied>,
+    free: Vec<u32>,
+}
+
+impl Copies {
+    fn put(&mut self, copied: Copied) -> u32 {
+        if let Some(index) = self.free.pop() {
+            self.all[index as usize] = copied;
+            return index;
+        }
+        self.all.push(copied);
+        self.all.len() as u32 - 1
+    }
 }
 
 /// A name from a request, copied.
@@ -82,14 +107,12 @@ impl Incoming {
         redelivered: bool,
     ) -> Result<Self, Corruption> {
         let record = core.record(slot);
-        let word = |word: &AtomicU64| word.load(Ordering::Relaxed); // acquired with the claim
         let op = record.op.load(Ordering::Relaxed);
         let depth = record.depth.load(Ordering::Relaxed);
-        let destination = record.destination.load(Ordering::Relaxed);
-        let damage = |field, value| Corruption {
-            port: core.me.port,
-            field,
-            value,
+        let data = read_data(core, record);
+        let copied = Copied {
+            request: read_request(core, record, redelivered),
+            data: data.unwrap_or(None),
         };
         let counted = kind == LaneKind::Requests;
         core.held.set(core.held.get() + u32::from(counted));
@@ -97,52 +120,48 @@ impl Incoming {
         let mut incoming = Self {
             core: core.clone(),
             slot,
-            request: Request {
-                op: OpCode(op as u16),
-                flags: record.flags.load(Ordering::Relaxed),
-                offset: word(&record.offset),
-                length: word(&record.length),
-                handle: word(&record.handle),
-                deadline_ns: word(&record.deadline_ns),
-                serial: word(&record.serial),
-                destination: core
-                    .mapping()
-                    .geometry()
-                    .port(destination)
-                    .unwrap_or(core.me.port),
-                redelivered,
-            },
-            data: None,
-            depth: (depth as usize).min(PATH_MAX),
+            copy: core.copies.borrow_mut().put(copied),
+            depth: depth.min(PATH_MAX as u32) as u8,
             has_args: op & HAS_ARGS != 0,
             counted,
             settled: false,
+        };
+        let damage = |field, value| Corruption {
+            port: core.me.port,
+            field,
+            value,
         };
         if depth == 0 || depth as usize > PATH_MAX {
             incoming.give_up();
             return Err(damage("request path depth", u64::from(depth)));
         }
-        match read_data(core, record) {
-            Ok(data) => incoming.data = data,
-            Err(value) => {
-                incoming.fail(rustix::io::Errno::UCLEAN);
-                return Err(damage("request data", value));
-            }
+        if let Err(value) = data {
+            incoming.fail(rustix::io::Errno::UCLEAN);
+            return Err(damage("request data", value));
         }
         Ok(incoming)
     }
 
-    pub fn request(&self) -> &Request {
-        &self.request
+    /// What it says.
+    #[inline]
+    pub fn request(&self) -> Request {
+        self.copied().request
+    }
+
+    #[inline]
+    fn copied(&self) -> Copied {
+        self.core.copies.borrow().all[self.copy as usize]
     }
 
     /// The request's data, if it has any.
     pub fn data(&self) -> Option<Data<'_>> {
-        self.data.map(|range| Data::new(self.core.mapping(), range))
+        self.data_range()
+            .map(|range| Data::new(self.core.mapping(), range))
     }
 
+    #[inline]
     pub(super) fn data_range(&self) -> Option<DataRange> {
-        self.data
+        self.copied().data
     }
 
     /// The name of its target.
@@ -174,9 +193,9 @@ impl Incoming {
     /// For a cancellation: does it mean that request of ours?
     pub fn cancels(&self, other: &Self) -> bool {
         let [slot, serial, ..] = self.args();
-        self.request.op == OpCode::CANCEL
+        self.request().op == OpCode::CANCEL
             && u64::from(other.slot.get()) == slot
-            && other.request.serial == serial
+            && other.request().serial == serial
     }
 
     /// How many parts of it ([`super::Draft::view`]) are away. It can be answered when there are none.
@@ -207,6 +226,7 @@ impl Incoming {
     pub(super) fn settle(&mut self) {
         assert_eq!(self.parts_away(), 0, "answered while parts of it are away");
         self.settled = true;
+        self.core.copies.borrow_mut().free.push(self.copy);
         self.core
             .held
             .set(self.core.held.get() - u32::from(self.counted));
@@ -224,9 +244,26 @@ impl Drop for Incoming {
         assert!(
             self.settled || std::thread::panicking(),
             "request {} ({}) was dropped unanswered",
-            self.request.serial,
-            self.request.op
+            self.request().serial,
+            self.request().op
         );
+    }
+}
+
+fn read_request(core: &Core, record: &RequestRecord, redelivered: bool) -> Request {
+    let word = |word: &AtomicU64| word.load(Ordering::Relaxed); // acquired with the claim
+    let destination = record.destination.load(Ordering::Relaxed);
+    let destination = core.mapping().geometry().port(destination);
+    Request {
+        op: OpCode(record.op.load(Ordering::Relaxed) as u16),
+        flags: record.flags.load(Ordering::Relaxed),
+        offset: word(&record.offset),
+        length: word(&record.length),
+        handle: word(&record.handle),
+        deadline_ns: word(&record.deadline_ns),
+        serial: word(&record.serial),
+        destination: destination.unwrap_or(core.me.port),
+        redelivered,
     }
 }
 

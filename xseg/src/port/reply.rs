@@ -8,8 +8,10 @@ use super::buffer::{Buffer, Data};
 use super::core::Core;
 use super::draft::HAS_ARGS;
 use super::handle::Ticket;
-use crate::geometry::{DataRange, Slot};
+use crate::delivery;
+use crate::geometry::Slot;
 use crate::layout::{ARGS, STAMPS};
+use crate::segment::Flight;
 use crate::stats::Counter;
 use crate::sync::Ordering;
 
@@ -26,27 +28,13 @@ pub enum Outcome {
 pub struct Reply {
     core: Rc<Core>,
     slot: Slot,
-    ticket: Ticket,
-    cookie: u64,
     outcome: Outcome,
-    buffer: Option<Buffer>,
-    data: Option<DataRange>,
 }
 
 impl Reply {
-    /// From a record that came back to this port and that `flight` knows.
+    /// From a record that came back to this port and that its flight knows.
     pub(super) fn read(core: &Rc<Core>, slot: Slot, intact: bool) -> Self {
         let record = core.record(slot);
-        let flight = core.flight(slot);
-        let buffer = flight.buffer.load(Ordering::Relaxed);
-        let buffer = buffer
-            .checked_sub(1)
-            .and_then(|index| core.mapping().geometry().buffer(index))
-            .map(|id| Buffer::new(core.clone(), id));
-        let data = buffer.as_ref().and_then(|buffer| {
-            let len = record.data_len.load(Ordering::Relaxed);
-            buffer.data().part(0, len).ok().map(|data| data.range())
-        });
         let errno = record.errno.load(Ordering::Relaxed);
         let outcome = match errno {
             _ if !intact => Outcome::Failed(Errno::UCLEAN),
@@ -55,16 +43,9 @@ impl Reply {
             _ => Outcome::Failed(Errno::UCLEAN),
         };
         Self {
-            slot,
-            ticket: Ticket {
-                slot: slot.get(),
-                serial: flight.serial.load(Ordering::Relaxed),
-            },
-            cookie: flight.cookie.load(Ordering::Relaxed),
-            outcome,
-            buffer,
-            data,
             core: core.clone(),
+            slot,
+            outcome,
         }
     }
 
@@ -81,23 +62,33 @@ impl Reply {
     }
 
     pub fn ticket(&self) -> Ticket {
-        self.ticket
+        Ticket {
+            slot: self.slot.get(),
+            serial: self.flight().serial.load(Ordering::Relaxed),
+        }
     }
 
     /// What the sender attached to the request.
     pub fn cookie(&self) -> u64 {
-        self.cookie
+        self.flight().cookie.load(Ordering::Relaxed)
+    }
+
+    fn flight(&self) -> &Flight {
+        self.core.flight(self.slot)
     }
 
     /// The data of the request's own buffer.
     pub fn data(&self) -> Option<Data<'_>> {
-        self.data.map(|range| Data::new(self.core.mapping(), range))
+        let flight = self.flight();
+        let has_data = flight.buffer.load(Ordering::Relaxed) != 0;
+        has_data.then(|| Data::new(self.core.mapping(), flight.data()))
     }
 
     /// Takes the buffer out, to use it again.
     pub fn take_buffer(&mut self) -> Option<Buffer> {
-        self.data = None;
-        self.buffer.take()
+        let word = self.flight().buffer.swap(0, Ordering::Relaxed);
+        let id = delivery::buffer_of(self.core.mapping(), word)?;
+        Some(Buffer::new(self.core.clone(), id))
     }
 
     /// Arguments of the answer, or of the request if the answer has none of its own.
@@ -118,6 +109,7 @@ impl Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
+        drop(self.take_buffer());
         self.core.put_slot(self.slot);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::place::Place;
 use crate::gate::Gate;
-use crate::geometry::Geometry;
+use crate::geometry::{DataRange, Geometry};
 use crate::layout::STATE_DESTROYED;
 use crate::mapping::Mapping;
 use crate::name::Name;
@@ -28,14 +28,20 @@ pub(crate) struct Shared {
     place: Place,
 }
 
-/// A request of ours that is away. A slot belongs to one port at a time, so plain loads and stores do.
+/// What this process knows of a record that it is writing, has sent, or holds. A slot belongs to one port at a time,
+/// so plain loads and stores do; handles stay small because this is here.
+#[repr(align(64))]
 #[derive(Debug, Default)]
 pub(crate) struct Flight {
     /// 0, or the sender's packed name with [`Flight::AWAY`] (and [`Flight::ABANDONED`]).
     state: AtomicU64,
     pub serial: AtomicU64,
     pub cookie: AtomicU64,
-    /// Our buffer that travels with it, plus one.
+    /// The data: where in the segment, and how many bytes.
+    pub data_at: AtomicU64,
+    pub data_len: AtomicU64,
+    pub deadline_ns: AtomicU64,
+    /// Our buffer that belongs to it, plus one.
     pub buffer: AtomicU32,
     /// The request that this one is a part of, plus one.
     pub parent: AtomicU32,
@@ -44,9 +50,31 @@ pub(crate) struct Flight {
     pub parts_away: AtomicU32,
 }
 
+const _: () = assert!(
+    size_of::<Flight>() == 64,
+    "one line of private memory for each record"
+);
+
 impl Flight {
     const AWAY: u64 = 1 << 63;
     const ABANDONED: u64 = 1 << 62;
+
+    /// The data, of a record that has some.
+    pub fn data(&self) -> DataRange {
+        DataRange::remembered(
+            self.data_at.load(Ordering::Relaxed),
+            self.data_len.load(Ordering::Relaxed),
+        )
+    }
+
+    /// Nothing is known of a new draft.
+    pub fn clear(&self) {
+        for word in [&self.cookie, &self.data_len, &self.deadline_ns] {
+            word.store(0, Ordering::Relaxed);
+        }
+        self.buffer.store(0, Ordering::Relaxed);
+        self.parent.store(0, Ordering::Relaxed);
+    }
 
     pub fn depart(&self, by: Name) {
         self.state.store(by.pack() | Self::AWAY, Ordering::Relaxed);

@@ -73,6 +73,13 @@ pub enum Failure {
     },
     #[error("port {port} still gets requests after {seconds} s: stop its clients, or run this again")]
     Unending { port: u32, seconds: f64 },
+    #[error("write {target:?}: {done} of {asked} bytes at {offset} were written")]
+    Short {
+        target: String,
+        offset: u64,
+        done: u64,
+        asked: u64,
+    },
     #[error("{what}: {errno}")]
     Answer { what: String, errno: Errno },
     #[error("{failed} of {submitted} requests failed, the first with: {first}")]
@@ -95,6 +102,7 @@ impl Failure {
             Self::Timeout { .. } => Errno::TIMEDOUT,
             Self::Unending { .. } => Errno::BUSY,
             Self::Answer { errno, .. } | Self::SomeFailed { first: errno, .. } => *errno,
+            Self::Short { .. } => Errno::IO,
             Self::Findings { .. } | Self::Mismatched { .. } => Errno::UCLEAN,
         }
     }

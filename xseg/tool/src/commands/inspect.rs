@@ -80,8 +80,8 @@ impl RecordLine {
             serial: record.serial,
             op: record.op.to_string(),
             flags: record.flags,
-            target: printable(&record.target),
-            snapshot: printable(&record.snapshot),
+            target: record.target.clone(),
+            snapshot: record.snapshot.clone(),
             offset: record.offset,
             length: record.length,
             data_bytes: record.data_len,
@@ -102,9 +102,9 @@ impl fmt::Display for RecordLine {
             (Some(by), None) => write!(f, " by {by}")?,
             (None, _) => {}
         }
-        write!(f, "; {} {:?}", self.op, self.target)?;
+        write!(f, "; {} \"{}\"", self.op, printable(&self.target))?;
         if !self.snapshot.is_empty() {
-            write!(f, " and {:?}", self.snapshot)?;
+            write!(f, " and \"{}\"", printable(&self.snapshot))?;
         }
         write!(f, ", {} bytes at {}", self.length, self.offset)?;
         if let Some(buffer) = self.buffer {
