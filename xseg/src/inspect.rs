@@ -1,19 +1,23 @@
 //! Looking at a segment from outside: without asking any of its peers, and without changing anything but for the two
-//! acts by hand at the end, `ring` and `fail_request`.
+//! acts by hand, `ring` and `fail_request`.
+
+use rustix::io::Errno;
 
 use crate::delivery::{self, slots_where};
 use crate::error::PortError;
+use crate::gate::Tried;
 use crate::geometry::{BUFFER_CLASSES, Slot};
-use crate::layout::{LANES, LaneKind};
+use crate::layout::{LANES, LaneKind, LaneWord};
 use crate::mapping::Mapping;
-use crate::name::{Life, Owner, PortId};
+use crate::name::{Life, Name, Owner, PortId};
 use crate::op::OpCode;
 use crate::port::owner_of;
 use crate::process::ProcessId;
 use crate::records::Records;
 use crate::segment::Segment;
+use crate::settle;
 use crate::stats::PortStats;
-use crate::sync::Ordering;
+use crate::sync::{AtomicU64, Ordering};
 
 /// A segment as a whole.
 #[derive(Clone, Debug)]
@@ -367,45 +371,38 @@ impl Segment {
         Ok(delivery::ring(&self.shared().mapping, port))
     }
 
+    /// Requests of a port, of whichever incarnation, that others still have (S7).
+    pub fn away_from(&self, number: u32) -> Result<Vec<u32>, PortError> {
+        let port = self.existing_port(number)?;
+        let mapping = &self.shared().mapping;
+        let is_elsewhere = |owner: Owner| match owner {
+            Owner::Sent { to, .. } => to != port,
+            Owner::Held(name) => name.port != port,
+            Owner::Owned(_) | Owner::Free => false,
+        };
+        let requester = |slot: Slot| mapping.request(slot).path[0].load(Ordering::Relaxed);
+        Ok(slots_where(mapping, is_elsewhere)
+            .filter(|(slot, _)| Name::unpack(requester(*slot)).is_some_and(|n| n.port == port))
+            .map(|(slot, _)| slot.get())
+            .collect())
+    }
+
     /// Fails one request that a dead incarnation of a static port holds, in its successor's place; the others wait
-    /// on. `false` if no dead incarnation holds it, or somebody is just becoming the successor.
-    ///
-    /// Done as a settler does it (SETTLE-1): under the port's lock, in a name that is dead from the start.
-    pub fn fail_request(&self, index: u32, errno: Errno) -> Result<bool, PortError> {
-        let shared = self.shared();
-        let mapping = &shared.mapping;
+    /// on. `false` if no dead incarnation of a static port holds it.
+    pub fn fail_request(&self, index: u32, errno: crate::Errno) -> Result<bool, PortError> {
         let Some(slot) = self.geometry().slot(index) else {
             return Ok(false);
         };
-        let record = mapping.request(slot);
-        let held = Owner::unpack(record.owner.load(Ordering::Acquire));
-        let Some(Owner::Held(holder)) = held else {
+        let record = self.shared().mapping.request(slot);
+        let owner = Owner::unpack(record.owner.load(Ordering::Acquire));
+        let Some(Owner::Held(holder)) = owner else {
             return Ok(false);
         };
         let port = self.existing_port(holder.port.get())?;
         if !self.geometry().is_static(port) {
             return Ok(false); // settled as a whole: it has no successor
         }
-        if !matches!(shared.gate.try_lock(port), Ok(Tried::Locked)) {
-            return self.settle(port.get()).map(|_| false); // it says who has the lock
-        }
-        let _ = settle::sweep_locked(shared, port);
-        let generation = delivery::life_of(mapping, port).generation();
-        let settler = Name { port, generation };
-        let is_ours = record
-            .owner
-            .compare_exchange(
-                Owner::Held(holder).pack(),
-                Owner::Held(settler).pack(),
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            )
-            .is_ok();
-        if is_ours {
-            settle::dispose(mapping, slot, settler, errno);
-        }
-        shared.gate.unlock(port);
-        Ok(is_ours)
+        crate::settle::fail_held(self.shared(), slot, holder, errno)
     }
 }
 

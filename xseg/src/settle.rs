@@ -73,7 +73,7 @@ impl Segment {
                     all.buffers += one.buffers;
                     all.waiting += one.waiting;
                 }
-                Err(PortError::Alive { .. }) => {}
+                Err(PortError::Alive { .. } | PortError::Damaged { .. }) => {}
                 Err(PortError::Draining { .. }) => all.draining += 1,
                 Err(error) => return Err(error),
             }
@@ -140,23 +140,32 @@ fn buffers_named<'a>(
 
 /// Settles a port if its lock can be had: then whoever owned it is dead, and its I/O over.
 pub(crate) fn sweep(shared: &Shared, port: PortId) -> Result<Settled, PortError> {
-    match shared.gate.try_lock(port).map_err(refused)? {
-        Tried::Locked => {}
-        Tried::Taken => {
-            let owner = owner_of(shared, port);
-            let pid = owner.pid;
-            return Err(if owner.is_alive() {
-                PortError::Alive { port, pid }
-            } else {
-                PortError::Draining { port, pid }
-            });
-        }
-    }
+    lock(shared, port)?;
     kill_point!("settle.after-lock");
     let settled = sweep_locked(shared, port);
     kill_point!("settle.before-unlock");
     shared.gate.unlock(port);
     Ok(settled)
+}
+
+/// Gets the lock of a port that nobody alive has. A port with a damaged life word is refused: its next generation is
+/// unknown (NAME-3).
+fn lock(shared: &Shared, port: PortId) -> Result<(), PortError> {
+    if shared.gate.try_lock(port).map_err(refused)? == Tried::Taken {
+        let owner = owner_of(shared, port);
+        let pid = owner.pid;
+        return Err(if owner.is_alive() {
+            PortError::Alive { port, pid }
+        } else {
+            PortError::Draining { port, pid }
+        });
+    }
+    let word = shared.mapping.port(port).life.load(Ordering::Acquire);
+    if Life::unpack(word).is_none() {
+        shared.gate.unlock(port);
+        return Err(PortError::Damaged { port, word });
+    }
+    Ok(())
 }
 
 /// The same for whoever holds the lock already.
@@ -196,18 +205,48 @@ fn sweep_static(mapping: &Mapping, port: PortId, life: Life) -> Settled {
     }
 }
 
+/// Fails one request that the dead incarnation `holder` of a static port holds.
+pub(crate) fn fail_held(
+    shared: &Shared,
+    slot: Slot,
+    holder: Name,
+    errno: Errno,
+) -> Result<bool, PortError> {
+    let (mapping, port) = (&shared.mapping, holder.port);
+    lock(shared, port)?;
+    sweep_locked(shared, port);
+    let settler = Name {
+        port,
+        generation: delivery::life_of(mapping, port)
+            .generation()
+            .wrapping_add(1)
+            .max(1),
+    };
+    become_incarnation(mapping, settler);
+    let is_ours = mapping
+        .request(slot)
+        .owner
+        .compare_exchange(
+            Owner::Held(holder).pack(),
+            Owner::Held(settler).pack(),
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        )
+        .is_ok();
+    if is_ours {
+        fail(mapping, slot, settler, errno);
+    }
+    retire(mapping, settler);
+    shared.gate.unlock(port);
+    Ok(is_ours)
+}
+
 /// There is no next incarnation: everything is ended here, by a settler that is the port's incarnation meanwhile
 /// (SETTLE-4). If it dies it leaves a dead incarnation like any other.
 fn sweep_dynamic(mapping: &Mapping, port: PortId, life: Life) -> Settled {
     let generation = life.generation().wrapping_add(1).max(1);
     let settler = Name { port, generation };
-    let process = ProcessId::own();
-    let record = mapping.port(port);
-    record.pid.store(process.pid, Ordering::Relaxed);
-    record.pid_start.store(process.start, Ordering::Relaxed);
-    record
-        .life
-        .store(Life::Bound { generation }.pack(), Ordering::Release);
+    become_incarnation(mapping, settler);
     kill_point!("settle.after-life");
     let mut settled = Settled {
         requests: free_idle_records(mapping, port),
@@ -222,6 +261,18 @@ fn sweep_dynamic(mapping: &Mapping, port: PortId, life: Life) -> Settled {
     settled
 }
 
+/// For the time of a settlement (SETTLE-4).
+fn become_incarnation(mapping: &Mapping, settler: Name) {
+    let process = ProcessId::own();
+    let record = mapping.port(settler.port);
+    record.pid.store(process.pid, Ordering::Relaxed);
+    record.pid_start.store(process.start, Ordering::Relaxed);
+    let generation = settler.generation;
+    record
+        .life
+        .store(Life::Bound { generation }.pack(), Ordering::Release);
+}
+
 /// How often the last look may find something that was pushed while we left. Each time takes a sender that looked at
 /// the port before; what comes even later, its sender sweeps up (LEAVE-2).
 const LAST_LOOKS: u32 = 8;
@@ -231,12 +282,12 @@ pub(crate) fn retire(mapping: &Mapping, name: Name) {
     let record = mapping.port(name.port);
     let generation = name.generation;
     let is_static = mapping.geometry().is_static(name.port);
+    let end = if is_static {
+        Life::Vacant { generation }
+    } else {
+        Life::Free { generation }
+    };
     for _ in 0..LAST_LOOKS {
-        let end = if is_static {
-            Life::Vacant { generation }
-        } else {
-            Life::Free { generation }
-        };
         // Release: whoever sees us gone sees all that we gave back.
         record.life.store(end.pack(), Ordering::Release);
         full_fence("leave.last-look"); // then look into the inbox: pairs with "push.last-look" (LEAVE-2)
@@ -248,6 +299,7 @@ pub(crate) fn retire(mapping: &Mapping, name: Name) {
             .store(Life::Bound { generation }.pack(), Ordering::Release); // SETTLE-4
         empty_inbox(mapping, name);
     }
+    record.life.store(end.pack(), Ordering::Release);
 }
 
 /// Makes every receiver look for what dead senders never pushed, and wakes it for that.
@@ -329,7 +381,7 @@ pub(crate) fn empty_inbox(mapping: &Mapping, settler: Name) -> Settled {
         }
     }
     let left = |owner: Owner| match owner {
-        Owner::Held(name) => name.port == port && name != settler,
+        Owner::Held(name) => name.port == port, // also what the leaver had rescued and not looked at
         Owner::Sent { by, to } => to == port && delivery::is_gone(mapping, by),
         Owner::Owned(_) | Owner::Free => false,
     };
@@ -367,21 +419,27 @@ fn has_parts_away(mapping: &Mapping, slot: Slot) -> bool {
 /// Sends an answer on to whoever is left of its path, where it ends if nobody is. A request that was only to pass
 /// through this port goes on to where it was meant to go; any other one is failed.
 fn dispose(mapping: &Mapping, slot: Slot, settler: Name, lane: LaneWord, begun: bool) {
+    if lane.kind == LaneKind::Replies {
+        send_back(mapping, slot, settler, lane.place.saturating_add(1));
+    } else if let Some(destination) = passes_through(mapping, slot, settler.port, begun) {
+        delivery::push(mapping, slot, settler, lane, destination);
+        delivery::ring(mapping, destination);
+    } else {
+        fail(mapping, slot, settler, Errno::CONNRESET);
+    }
+}
+
+fn fail(mapping: &Mapping, slot: Slot, settler: Name, errno: Errno) {
     let record = mapping.request(slot);
-    let places = match lane.kind {
-        LaneKind::Replies => lane.place.saturating_add(1),
-        LaneKind::Requests | LaneKind::Notices => {
-            if let Some(destination) = passes_through(mapping, slot, settler.port, begun) {
-                delivery::push(mapping, slot, settler, lane, destination);
-                delivery::ring(mapping, destination);
-                return;
-            }
-            let errno = Errno::CONNRESET.raw_os_error() as u32;
-            record.done.store(0, Ordering::Relaxed);
-            record.errno.store(errno, Ordering::Relaxed);
-            record.depth.load(Ordering::Relaxed) as usize
-        }
-    };
+    record.done.store(0, Ordering::Relaxed);
+    record
+        .errno
+        .store(errno.raw_os_error() as u32, Ordering::Relaxed);
+    let depth = record.depth.load(Ordering::Relaxed) as usize;
+    send_back(mapping, slot, settler, depth);
+}
+
+fn send_back(mapping: &Mapping, slot: Slot, settler: Name, places: usize) {
     if let delivery::Returned::To(port) = delivery::send_back(mapping, slot, settler, places) {
         delivery::ring(mapping, port);
     }

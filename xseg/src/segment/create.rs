@@ -127,7 +127,8 @@ impl CreateOptions {
         let available = match memory_available(file) {
             Some(memory) if limited => memory.min(in_file_system),
             Some(memory) => memory,
-            None => in_file_system,
+            None if limited => in_file_system,
+            None => u64::MAX,
         };
         let no_space = || SegmentError::NoSpace {
             path: place.path().into(),

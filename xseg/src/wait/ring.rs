@@ -233,15 +233,19 @@ impl Waiter {
             return Ok(is_there(self) || ports.iter().any(|port| port.has_news()));
         }
         let timeout = timeout.filter(|timeout| *timeout < FOREVER);
-        let begun = Instant::now();
-        if self.look(ports, timeout) {
-            self.reap(&mut finished)?;
-            return Ok(true);
+        if self.spin.is_off() {
+            self.sleep(ports, timeout)?;
+        } else {
+            let begun = Instant::now();
+            if self.look(ports, timeout) {
+                self.reap(&mut finished)?;
+                return Ok(true);
+            }
+            let asleep = Instant::now();
+            let left = timeout.map(|timeout| timeout.saturating_sub(asleep - begun));
+            self.sleep(ports, left)?;
+            self.spin.slept(asleep.elapsed());
         }
-        let left = timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
-        let asleep = Instant::now();
-        self.sleep(ports, left)?;
-        self.spin.slept(asleep.elapsed());
         let reaped = self.reap(&mut finished)?;
         Ok(reaped || ports.iter().any(|port| port.has_news()))
     }

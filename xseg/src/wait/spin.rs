@@ -19,6 +19,11 @@ impl Spin {
         Self { max, budget: max }
     }
 
+    /// Never look before sleeping?
+    pub fn is_off(&self) -> bool {
+        self.max.is_zero()
+    }
+
     /// Never sleep?
     pub fn is_endless(&self) -> bool {
         self.max == Duration::MAX
