@@ -72,15 +72,23 @@ fn wake(word: &crate::sync::AtomicU32) {
     let _ = futex::wake(word, futex::Flags::empty(), i32::MAX as u32);
 }
 
-/// Rings every doorbell of the segment: the first act of any settlement (BELL-3).
+/// Rings the doorbell of everybody who sleeps: the first act of any settlement (BELL-3).
 pub(crate) fn ring_every_bell(mapping: &Mapping) {
+    full_fence("bell.must-ring");
     for number in 0..mapping.geometry().ports() {
-        if let Some(port) = mapping.geometry().port(number) {
-            let word = &mapping.port(port).bell;
-            Bell(word).ring();
-            wake(word);
+        if let Some(port) = mapping.geometry().port(number)
+            && Bell(&mapping.port(port).bell).must_ring()
+        {
+            wake(&mapping.port(port).bell);
         }
     }
+}
+
+/// Rings a port's own doorbell, whether or not anybody says that he sleeps.
+pub(crate) fn ring_anyway(mapping: &Mapping, port: PortId) {
+    let word = &mapping.port(port).bell;
+    Bell(word).ring();
+    wake(word);
 }
 
 /// Where a request for `destination` goes from `me`: to a port that was put in between, or straight there.
@@ -190,6 +198,21 @@ pub(crate) fn free_if_owner_gone(mapping: &Mapping, buffer: BufferId) -> bool {
     gone && word
         .compare_exchange(seen, Owner::FREE, Ordering::AcqRel, Ordering::Relaxed)
         .is_ok()
+}
+
+/// Is somebody still at work on a part of this request that a former incarnation of `port` had sent away? Then the
+/// request must not be ended, nor begun again, before that part has ended (S7).
+pub(crate) fn has_orphaned_parts(mapping: &Mapping, slot: Slot, port: PortId) -> bool {
+    let buffer = mapping.request(slot).buffer.load(Ordering::Relaxed);
+    let under_way = |owner: Owner| matches!(owner, Owner::Sent { .. } | Owner::Held(_));
+    buffer != 0
+        && slots_where(mapping, under_way).any(|(other, _)| {
+            let record = mapping.request(other);
+            let requester = Name::unpack(record.path[0].load(Ordering::Relaxed));
+            other != slot
+                && record.buffer.load(Ordering::Relaxed) == buffer
+                && requester.is_some_and(|name| name.port == port && is_gone(mapping, name))
+        })
 }
 
 /// Slots whose owner word says something that `wanted` likes, with what it says.

@@ -1,13 +1,10 @@
 //! Looking at a segment from outside: without asking any of its peers, and without changing anything but for the two
 //! acts by hand, `ring` and `fail_request`.
 
-use rustix::io::Errno;
-
 use crate::delivery::{self, slots_where};
 use crate::error::PortError;
-use crate::gate::Tried;
 use crate::geometry::{BUFFER_CLASSES, Slot};
-use crate::layout::{LANES, LaneKind, LaneWord};
+use crate::layout::{LANES, LaneKind};
 use crate::mapping::Mapping;
 use crate::name::{Life, Name, Owner, PortId};
 use crate::op::OpCode;
@@ -15,9 +12,8 @@ use crate::port::owner_of;
 use crate::process::ProcessId;
 use crate::records::Records;
 use crate::segment::Segment;
-use crate::settle;
 use crate::stats::PortStats;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::Ordering;
 
 /// A segment as a whole.
 #[derive(Clone, Debug)]

@@ -152,7 +152,10 @@ impl Segment {
             self.shared().gate.unlock(port);
             return Err(PortError::Damaged { port, word });
         };
-        delivery::ring_every_bell(mapping); // a dead incarnation may have died before it rang (BELL-3)
+        let was_left_by_death = matches!(life, Life::Bound { .. });
+        if was_left_by_death {
+            delivery::ring_every_bell(mapping); // it may have died before it rang (BELL-3)
+        }
         let generation = life.generation().wrapping_add(1).max(1);
         describe(record, options);
         Bell(&record.bell).disarm();
@@ -171,6 +174,9 @@ impl Segment {
         let me = Name { port, generation };
         let core = Core::new(self.shared().clone(), me, owned_max, options.held_max);
         recover::take_over(&core);
+        if was_left_by_death {
+            settle::announce_death(mapping);
+        }
         Ok(Port {
             core,
             segment: self.clone(),

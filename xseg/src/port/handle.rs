@@ -252,7 +252,7 @@ impl Core {
             admitted && (!backlog.is_empty() || record.lane(kind).has_news(&backlog))
         };
         crate::layout::LANES.into_iter().any(lane_has_news)
-            || !self.rescued.borrow().is_empty()
+            || self.has_fit_rescued()
             || self.mapping().header().deaths.load(Ordering::Relaxed) != self.deaths_seen.get()
     }
 }

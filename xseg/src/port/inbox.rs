@@ -53,9 +53,10 @@ impl Port {
 impl Core {
     /// Claims the next record: from what was rescued, then lane by lane.
     fn next_record(&self) -> Result<Option<Rescued>, Corruption> {
-        let rescued = self.rescued.borrow_mut().pop_front();
-        if rescued.is_some() {
-            return Ok(rescued);
+        if !self.rescued.borrow().is_empty()
+            && let Some(rescued) = self.next_rescued()
+        {
+            return Ok(Some(rescued));
         }
         for kind in [LaneKind::Notices, LaneKind::Replies, LaneKind::Requests] {
             if kind == LaneKind::Requests && self.held.get() >= self.held_max.get() {

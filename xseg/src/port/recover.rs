@@ -4,6 +4,9 @@
 //! * **RECOVER-1** Everything that bears a dead name of this port is dealt with once: its own requests that were at
 //!   home are freed; what it held is redelivered; what it had sent stays with whoever has it, and is freed there
 //!   when it is answered.
+//! * **RECOVER-3** A request that the dead one held is redelivered only when no part of it that the dead one had sent
+//!   away is at work any more (S7): so an old write never lands on top of a newer one, and a buffer is not given back
+//!   while somebody may be writing to it.
 //! * **RECOVER-2** A record that a dead sender named for this port but never pushed is claimed by this port's
 //!   incarnation alone, and only after everything published has been walked, so that no record is both in a lane
 //!   and claimed here.
@@ -14,7 +17,7 @@ use super::core::{Core, Rescued};
 use crate::delivery::{self, slots_where};
 use crate::geometry::Slot;
 use crate::kill::kill_point;
-use crate::layout::{LANES, LaneWord, PATH_MAX};
+use crate::layout::{LANES, LaneKind, LaneWord, PATH_MAX};
 use crate::name::{Name, Owner};
 use crate::records;
 use crate::settle;
@@ -59,7 +62,6 @@ pub(super) fn take_over(core: &Rc<Core>) {
     }
     kill_point!("bind.after-held");
     settle::free_forlorn_buffers(mapping, |name| name.port == me.port);
-    settle::announce_death(mapping);
     core.look_for_unpublished();
 }
 
@@ -77,6 +79,23 @@ impl Core {
                 self.count(Counter::Corruptions);
             }
         }
+    }
+
+    /// Takes a rescued record that is fit to be handed out (RECOVER-3). When the last part of another one ends, this
+    /// port's bell rings.
+    pub(super) fn next_rescued(&self) -> Option<Rescued> {
+        let mut rescued = self.rescued.borrow_mut();
+        let fit = rescued.iter().position(|one| self.is_fit(*one))?;
+        rescued.remove(fit)
+    }
+
+    pub(super) fn has_fit_rescued(&self) -> bool {
+        self.rescued.borrow().iter().any(|one| self.is_fit(*one))
+    }
+
+    fn is_fit(&self, one: Rescued) -> bool {
+        let is_work = one.redelivered && one.lane.kind != LaneKind::Replies;
+        !(is_work && delivery::has_orphaned_parts(self.mapping(), one.slot, self.me.port))
     }
 
     /// Claims what dead senders marked as sent to us and never pushed (RECOVER-2).

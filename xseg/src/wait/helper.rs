@@ -9,7 +9,7 @@ use rustix::event::EventfdFlags;
 use rustix::io::Errno;
 
 use super::futex;
-use crate::bell::{Armed, Bell};
+use crate::bell::Armed;
 use crate::name::PortId;
 use crate::segment::Segment;
 
@@ -80,7 +80,8 @@ impl AsFd for Helper {
 impl Drop for Helper {
     fn drop(&mut self) {
         self.shared.set(Order::Stop);
-        crate::delivery::ring_every_bell(&self.shared.segment.shared().mapping); // if it sleeps on the bell
+        // If it sleeps on the bell: nobody but us knows.
+        crate::delivery::ring_anyway(&self.shared.segment.shared().mapping, self.shared.port);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join(); // it cannot panic
         }
@@ -112,7 +113,6 @@ impl Shared {
                 }
             };
             futex::sleep_on(word, armed, None);
-            let _ = Bell(word); // the flag is the receiver's to clear (BELL-2)
             let _ = rustix::io::write(&self.eventfd, &1_u64.to_ne_bytes()); // full means rung already
         }
     }
