@@ -219,3 +219,7 @@ impl Backlog {
         self.waiting.iter().map(|entry| entry.slot)
     }
 }
+
+#[cfg(all(test, not(loom)))]
+#[path = "lane/tests.rs"]
+mod tests;

@@ -225,3 +225,7 @@ impl PortRecord {
         crate::lane::Lane { head, taken }
     }
 }
+
+#[cfg(test)]
+#[path = "layout/tests.rs"]
+mod tests;

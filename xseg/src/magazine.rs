@@ -95,3 +95,7 @@ impl Magazine {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "magazine/tests.rs"]
+mod tests;

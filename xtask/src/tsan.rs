@@ -1,4 +1,4 @@
-//! ThreadSanitizer over the tests of xseg.
+//! ThreadSanitizer over the unit tests of xseg, some of which run threads against each other in one mapping.
 //!
 //! The standard library that comes with a toolchain is not instrumented. So the sanitizer does not see the
 //! synchronisation inside it, and cries wolf over data that is handed over by a contended `Mutex`, a `Condvar`,
@@ -44,7 +44,7 @@ pub fn run(filters: &[OsString]) -> Result<Outcome> {
     check_detector(&directory)?;
     let mut tests = nightly("cargo");
     tests
-        .args(["test", "--package", PACKAGE, "--lib", "--tests"])
+        .args(["test", "--package", PACKAGE, "--lib"])
         .args(["--target", &target()])
         .arg("--target-dir")
         .arg(&directory)

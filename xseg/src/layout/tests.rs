@@ -27,8 +27,16 @@ fn records_of_the_code() -> BTreeMap<String, (usize, Fields)> {
     [
         record("Header", size_of::<Header>(), Header::fields()),
         record("PortRecord", size_of::<PortRecord>(), PortRecord::fields()),
-        record("StatsRecord", size_of::<StatsRecord>(), StatsRecord::fields()),
-        record("RequestRecord", size_of::<RequestRecord>(), RequestRecord::fields()),
+        record(
+            "StatsRecord",
+            size_of::<StatsRecord>(),
+            StatsRecord::fields(),
+        ),
+        record(
+            "RequestRecord",
+            size_of::<RequestRecord>(),
+            RequestRecord::fields(),
+        ),
     ]
     .into()
 }
@@ -122,7 +130,11 @@ fn every_record_stands_on_the_page_with_its_size_and_fields() {
             let rows = tables(&body, &["offset", "bytes", "field", "meaning"]);
             let field = |row: &Vec<String>| {
                 assert!(!row[3].is_empty(), "{row:?} means something");
-                (row[2].clone(), row[0].parse().unwrap(), row[1].parse().unwrap())
+                (
+                    row[2].clone(),
+                    row[0].parse().unwrap(),
+                    row[1].parse().unwrap(),
+                )
             };
             (name, (bytes, rows.iter().map(field).collect()))
         })
@@ -263,7 +275,14 @@ fn words_of_different_writers_lie_on_different_lines() {
         let field = fields.iter().find(|(name, ..)| *name == wanted);
         field.unwrap().1 / 64
     };
-    let writers = ["requests_head", "replies_head", "notices_head", "life", "requests_taken", "pid"];
+    let writers = [
+        "requests_head",
+        "replies_head",
+        "notices_head",
+        "life",
+        "requests_taken",
+        "pid",
+    ];
     let mut lines: Vec<usize> = writers.iter().map(|field| line_of(field)).collect();
     lines.dedup();
     assert_eq!(lines.len(), writers.len(), "{lines:?}");

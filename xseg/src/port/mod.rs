@@ -27,3 +27,6 @@ pub use reply::{Outcome, Reply, Returning};
 
 pub(crate) use bind::owner_of;
 pub(crate) use core::Core;
+
+#[cfg(test)]
+mod tests;

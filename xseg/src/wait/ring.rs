@@ -262,6 +262,7 @@ impl Waiter {
             if !spin.is_endless() || is_over {
                 break false;
             }
+            std::thread::yield_now(); // whom we wait for may need this very processor
         };
         self.spin = spin;
         found

@@ -9,8 +9,8 @@ pub(super) struct Spin {
     budget: Duration,
 }
 
-/// One look takes no longer, so that an endless spin comes to look at its time-out.
-const LOOK_MAX: Duration = Duration::from_micros(50);
+/// One look takes no longer, so that an endless spin comes to look at its time-out and to yield.
+const LOOK_MAX: Duration = Duration::from_micros(10);
 /// Below this a spin is shorter than looking at the clock.
 const WORTH: Duration = Duration::from_nanos(200);
 

@@ -1,4 +1,25 @@
-//! The behaviour of the segment, as its users see it: one module a subject, one sentence a test.
+//! The behaviour of the segment as its users see it: one module a subject, one sentence a test.
 
-mod scratch;
+mod answering;
+mod bells;
+mod binding;
+mod creating;
+mod deadlines;
+mod deaths;
+mod destroying;
+mod drafting;
+mod headers;
+mod incarnations;
+mod joining;
+mod kills;
+mod leaving;
+mod notices;
+mod orphaned_parts;
+mod parts;
+mod permissions;
+mod pressure;
+mod private;
+mod routes;
+mod settling;
 mod support;
+mod waiting;

@@ -23,7 +23,10 @@ fn number(name: &str, file: &Path, kind: &str) -> Result<u32> {
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     find(name, &String::from_utf8_lossy(&bytes)).ok_or_else(|| {
         let file = file.display();
-        Failure::Usage(format!("there is no {kind} {name:?} in {file}: give the number")).into()
+        Failure::Usage(format!(
+            "there is no {kind} {name:?} in {file}: give the number"
+        ))
+        .into()
     })
 }
 

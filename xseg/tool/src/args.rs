@@ -12,7 +12,7 @@ mod segment;
 
 pub use load::{Bench, BenchOp, Ping, Rnd, RndAct, Serve, ServedData, Top};
 pub use ops::{Duplicate, FlagArgs, Op, Range, Read, Target, Write};
-pub use segment::{Buffers, Create, Huge, Port, Route};
+pub use segment::{Create, Huge, Port, Route};
 
 /// Makes, shows, repairs and exercises segments: the shared memory in which Archipelago's peers meet.
 #[derive(Debug, Parser)]

@@ -31,7 +31,9 @@ pub struct Client {
 pub enum Arrival {
     Reply(Reply),
     /// Its time was over. What its sender attached to it.
-    Expired { cookie: u64 },
+    Expired {
+        cookie: u64,
+    },
 }
 
 impl Client {

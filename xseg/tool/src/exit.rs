@@ -9,14 +9,20 @@ use xseg::{Errno, GeometryError, PortError, RequestError, SegmentError, WaitErro
 pub const MEANINGS: [(u8, &str); 11] = [
     (0, "done"),
     (GENERAL, "something else failed"),
-    (USAGE, "the command line, or a name or number in it, is wrong"),
+    (
+        USAGE,
+        "the command line, or a name or number in it, is wrong",
+    ),
     (3, "not found"),
     (4, "exists already"),
     (5, "busy, or in use"),
     (6, "out of space, requests or buffers"),
     (7, "timed out"),
     (8, "damaged, or findings remain"),
-    (9, "unavailable: nobody is bound there, or the segment was destroyed"),
+    (
+        9,
+        "unavailable: nobody is bound there, or the segment was destroyed",
+    ),
     (10, "no permission"),
 ];
 
@@ -63,7 +69,9 @@ pub enum Failure {
     Usage(String),
     #[error("there is no request {index}: this segment has requests 0 to {last}")]
     NoSuchRequest { index: u32, last: u32 },
-    #[error("request {index} is not held by a dead peer of a static port: look at `xseg request {index}`")]
+    #[error(
+        "request {index} is not held by a dead peer of a static port: look at `xseg request {index}`"
+    )]
     NotStuck { index: u32 },
     #[error("no answer from port {port} within {seconds} s: {reason}")]
     Timeout {
@@ -71,8 +79,12 @@ pub enum Failure {
         seconds: f64,
         reason: String,
     },
-    #[error("port {port} still gets requests after {seconds} s: stop its clients, or run this again")]
+    #[error("port {port} was not empty after {seconds} s: stop its clients, or run this again")]
     Unending { port: u32, seconds: f64 },
+    #[error(
+        "others still have requests {requests:?} of port {port}, which its own may depend on: recover their ports first (`xseg request N` tells which)"
+    )]
+    Orphans { port: u32, requests: Vec<u32> },
     #[error("write {target:?}: {done} of {asked} bytes at {offset} were written")]
     Short {
         target: String,
@@ -88,7 +100,7 @@ pub enum Failure {
         submitted: u64,
         first: Errno,
     },
-    #[error("{count} findings")]
+    #[error("findings: {count}")]
     Findings { count: usize },
     #[error("{count} of {total} objects do not hold what was written")]
     Mismatched { count: u64, total: u64 },
@@ -100,7 +112,7 @@ impl Failure {
             Self::Usage(_) => Errno::INVAL,
             Self::NoSuchRequest { .. } | Self::NotStuck { .. } => Errno::NOENT,
             Self::Timeout { .. } => Errno::TIMEDOUT,
-            Self::Unending { .. } => Errno::BUSY,
+            Self::Unending { .. } | Self::Orphans { .. } => Errno::BUSY,
             Self::Answer { errno, .. } | Self::SomeFailed { first: errno, .. } => *errno,
             Self::Short { .. } => Errno::IO,
             Self::Findings { .. } | Self::Mismatched { .. } => Errno::UCLEAN,
@@ -108,18 +120,24 @@ impl Failure {
     }
 }
 
-/// Says on stderr why the program fails, and gives its exit code. That nobody reads what we print any more is no
-/// failure.
+/// Says on stderr why the program fails, and gives its exit code.
 pub fn report(error: &anyhow::Error, json: bool) -> u8 {
-    let causes = || error.chain();
-    let is_broken_pipe = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
-    if causes().any(|cause| cause.downcast_ref().is_some_and(is_broken_pipe)) {
+    let Some(errno) = errno_behind(error) else {
         return 0;
-    }
-    let errno = causes().find_map(errno_of).unwrap_or(Errno::IO);
+    };
     let (exit, code) = classify(errno);
     say(&format!("{error:#}"), code, errno, json);
     exit
+}
+
+/// The errno that stands for an error. That nobody reads any more what we print is none: `None`.
+fn errno_behind(error: &anyhow::Error) -> Option<Errno> {
+    let is_broken_pipe = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
+    let mut causes = error.chain();
+    if causes.any(|cause| cause.downcast_ref().is_some_and(is_broken_pipe)) {
+        return None;
+    }
+    Some(error.chain().find_map(errno_of).unwrap_or(Errno::IO))
 }
 
 /// The same for a command line that clap refuses, or answers itself (`--help`).
@@ -159,7 +177,11 @@ fn errno_of(cause: &(dyn std::error::Error + 'static)) -> Option<Errno> {
     let request = || cause.downcast_ref().map(RequestError::errno);
     let failure = || cause.downcast_ref().map(Failure::errno);
     let geometry = || cause.downcast_ref().map(|_: &GeometryError| Errno::INVAL);
-    let wait = || cause.downcast_ref().map(|error: &WaitError| system(&error.source));
+    let wait = || {
+        cause
+            .downcast_ref()
+            .map(|error: &WaitError| system(&error.source))
+    };
     let io = || cause.downcast_ref().map(system);
     segment
         .or_else(port)
@@ -219,7 +241,10 @@ mod tests {
     fn every_exit_code_of_the_table_has_a_meaning_and_every_errno_one_row() {
         for (index, (errno, exit, code)) in TABLE.iter().enumerate() {
             assert!(MEANINGS.iter().any(|(known, _)| known == exit), "{code}");
-            assert!(TABLE[index + 1..].iter().all(|(other, ..)| other != errno), "{code}");
+            assert!(
+                TABLE[index + 1..].iter().all(|(other, ..)| other != errno),
+                "{code}"
+            );
         }
     }
 
@@ -229,13 +254,13 @@ mod tests {
         let error = Err::<(), _>(PortError::Destroyed)
             .context("while looking")
             .expect_err("it is an error");
-        assert_eq!(report(&error, false), 9);
+        assert_eq!(errno_behind(&error).map(classify), Some((9, "destroyed")));
     }
 
     #[test]
     fn a_broken_pipe_is_the_end_and_no_failure() {
         let error = anyhow::Error::from(io::Error::from(io::ErrorKind::BrokenPipe));
-        assert_eq!(report(&error, false), 0);
+        assert_eq!(errno_behind(&error), None);
     }
 
     #[test]

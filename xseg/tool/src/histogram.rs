@@ -76,7 +76,10 @@ mod tests {
             let bucket = bucket_of(value);
             assert!(bucket < BUCKETS, "{value}");
             let bound = upper_bound(bucket);
-            assert!(bound >= value && bound - value <= value / PARTS, "{value} {bound}");
+            assert!(
+                bound >= value && bound - value <= value / PARTS,
+                "{value} {bound}"
+            );
         }
         assert_eq!(upper_bound(bucket_of(u64::MAX)), u64::MAX);
     }

@@ -48,7 +48,10 @@ fn run(cli: &Cli) -> Result<()> {
 }
 
 fn dispatch(context: &mut Context, command: &Command) -> Result<()> {
-    use commands::{bench, create, inspect, ops, ping, read, recover, report, rnd, route, serve, top, verify, write};
+    use commands::{
+        bench, create, inspect, ops, ping, read, recover, report, rnd, route, serve, top, verify,
+        write,
+    };
     use xseg::OpCode;
     match command {
         Command::Create(args) => create::create(context, args),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use xseg::{Data, Errno, Incoming, OpCode, RequestError};
+use xseg::{Data, Errno, Incoming, OpCode};
 
 use crate::args::ServedData;
 use crate::pattern;
@@ -62,7 +62,7 @@ impl StandIn {
         match self {
             Self::Offsets => {
                 let bytes = pattern::offsets(offset, data.len() as usize);
-                data.write(0, &bytes).map_err(wire)?;
+                data.write(0, &bytes).map_err(|error| error.errno())?;
             }
             _ => data.fill(0),
         }
@@ -90,7 +90,7 @@ impl Memory {
                 let data = first_of(data, len)?;
                 let from = from as usize;
                 let bytes = &object[from..from + data.len() as usize];
-                data.write(0, bytes).map_err(wire)?;
+                data.write(0, bytes).map_err(|error| error.errno())?;
                 Ok(data.len())
             }
             (OpCode::WRITE, Some(data)) => self.keep(name, request.offset, data),
@@ -123,7 +123,8 @@ impl Memory {
         if object.len() < end {
             object.resize(end, 0);
         }
-        data.read(0, &mut object[from..end]).map_err(wire)?;
+        data.read(0, &mut object[from..end])
+            .map_err(|error| error.errno())?;
         Ok(data.len())
     }
 
@@ -135,9 +136,6 @@ impl Memory {
 }
 
 fn first_of(data: Data<'_>, len: u64) -> Result<Data<'_>, Errno> {
-    data.part(0, len.min(data.len())).map_err(wire)
-}
-
-fn wire(error: RequestError) -> Errno {
-    error.errno()
+    data.part(0, len.min(data.len()))
+        .map_err(|error| error.errno())
 }

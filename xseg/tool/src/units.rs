@@ -39,7 +39,11 @@ fn parse_size(text: &str, bare: u64) -> Result<u64, String> {
         "M" | "MB" | "MIB" => 1 << 20,
         "G" | "GB" | "GIB" => 1 << 30,
         "T" | "TB" | "TIB" => 1 << 40,
-        _ => return Err(format!("{text:?}: the units are K, M, G and T, powers of 1024")),
+        _ => {
+            return Err(format!(
+                "{text:?}: the units are K, M, G and T, powers of 1024"
+            ));
+        }
     };
     number
         .checked_mul(factor)
@@ -190,7 +194,9 @@ mod tests {
 
     #[test]
     fn every_day_of_500_years_follows_the_one_before() {
-        let is_leap = |year: u64| year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400);
+        let is_leap = |year: u64| {
+            year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400)
+        };
         let (mut year, mut month, mut day) = (1970, 1, 1);
         for days in 0..500 * 365 {
             assert_eq!(civil_date(days), (year, month, day));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use xseg::{Event, Incoming, Life, Port, Reply, Segment};
 
 /// How long a test waits before it says that something does not come. No test passes or fails by time otherwise.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What lies in the port's inbox now.
 #[track_caller]
@@ -65,4 +65,10 @@ pub fn assert_all_free(segment: &Segment) {
             assert_eq!(lane.records, [], "{port:#?}");
         }
     }
+}
+
+/// The name of an error's variant.
+pub fn variant(error: &impl std::fmt::Debug) -> String {
+    let text = format!("{error:?}");
+    text.split([' ', '(']).next().unwrap().to_owned()
 }

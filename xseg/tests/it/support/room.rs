@@ -5,12 +5,14 @@ use std::path::Path;
 use tempfile::TempDir;
 use xseg::{CreateOptions, DEFAULT_DIRECTORY, Geometry, JoinOptions, Place, Port, PortId, Segment};
 
-/// Four static and four dynamic ports, 64 requests, and buffers of three sizes.
+/// Four static and four dynamic ports, 64 requests, and buffers of most sizes.
 pub fn small() -> Geometry {
-    Geometry::new(8, 4, 64)
-        .and_then(|geometry| geometry.with_buffers(4096, 64))
-        .and_then(|geometry| geometry.with_buffers(64 << 10, 8))
-        .and_then(|geometry| geometry.with_buffers(1 << 20, 2))
+    let counts = [(4, 64), (8, 32), (16, 16), (32, 8), (64, 8), (128, 4), (1024, 2)];
+    counts
+        .into_iter()
+        .try_fold(Geometry::new(8, 4, 64).unwrap(), |geometry, (kib, count)| {
+            geometry.with_buffers(kib << 10, count)
+        })
         .unwrap()
 }
 

@@ -18,7 +18,8 @@ pub fn port(context: &mut Context, number: u32) -> Result<()> {
         context.out.emit(&line)?;
     }
     if records.is_empty() && !context.out.is_json() {
-        let none = format!("port {number} has no requests in its inbox, holds none and sent none\n");
+        let none =
+            format!("port {number} has no requests in its inbox, holds none and sent none\n");
         context.out.text(none)?;
     }
     Ok(())

@@ -176,7 +176,9 @@ fn write_order(client: &Client, draft: &mut Draft, op: OpCode, order: &Order) ->
     draft.set_flags(order.flags);
     draft.set_handle(order.handle);
     draft.set_args(order.args); // always: what is not set would be what stood in the record before
-    let is_named = op.info().is_some_and(|info| info.redo == Redo::ByOperationId);
+    let is_named = op
+        .info()
+        .is_some_and(|info| info.redo == Redo::ByOperationId);
     match order.operation_id {
         Some(id) => draft.set_operation_id(id),
         None if is_named => draft.set_operation_id(random_id()?),
@@ -249,7 +251,10 @@ fn op_of(name: &str) -> Result<OpCode> {
     OpCode::by_name(name).ok_or_else(|| {
         let known = xseg::OPERATIONS.iter().map(|info| info.name);
         let known = known.collect::<Vec<_>>().join(", ");
-        Failure::Usage(format!("there is no operation {name:?}: {known}, or a number")).into()
+        Failure::Usage(format!(
+            "there is no operation {name:?}: {known}, or a number"
+        ))
+        .into()
     })
 }
 

@@ -25,7 +25,11 @@ impl fmt::Display for Pong {
         let Self {
             port, sequence, ns, ..
         } = self;
-        write!(f, "port {port} answered {sequence} after {}", span_text(*ns))
+        write!(
+            f,
+            "port {port} answered {sequence} after {}",
+            span_text(*ns)
+        )
     }
 }
 

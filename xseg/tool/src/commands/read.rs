@@ -56,13 +56,7 @@ fn size_of(client: &Client, to: PortId, args: &Read) -> Result<u64> {
     Ok(done_of(&reply, OpCode::INFO, &args.target)?)
 }
 
-fn read_piece(
-    client: &Client,
-    to: PortId,
-    args: &Read,
-    offset: u64,
-    len: u64,
-) -> Result<Vec<u8>> {
+fn read_piece(client: &Client, to: PortId, args: &Read, offset: u64, len: u64) -> Result<Vec<u8>> {
     let mut draft = client.draft(OpCode::READ)?;
     draft.set_target(args.target.as_bytes())?;
     draft.set_extent(offset, len);

@@ -51,7 +51,8 @@ struct SegmentLine {
     created: String,
     size_bytes: u64,
     destroyed: bool,
-    settlements: u64,
+    /// Binds and settlements: each makes all peers look for what the dead left.
+    deaths_announced: u64,
     ports: Ports,
     requests: Requests,
     buffers: Vec<Buffers>,
@@ -95,7 +96,7 @@ impl SegmentLine {
             created: moment_text(report.created_unix_ns),
             size_bytes: report.size_bytes,
             destroyed: report.destroyed,
-            settlements: report.deaths,
+            deaths_announced: report.deaths,
             ports: Ports {
                 total: geometry.ports(),
                 fixed: geometry.static_ports(),
@@ -138,17 +139,20 @@ impl fmt::Display for SegmentLine {
         writeln!(f, "size      {}", bytes_text(self.size_bytes))?;
         let (all, fixed, bound) = (ports.total, ports.fixed, ports.bound);
         writeln!(f, "ports     {all} ({fixed} static), {bound} bound")?;
-        write!(f, "requests  {free} of {total} free, {owned} owned, {sent} sent, {held} held")?;
+        write!(
+            f,
+            "requests  {free} of {total} free, {owned} owned, {sent} sent, {held} held"
+        )?;
         match damaged {
             0 => writeln!(f)?,
             damaged => writeln!(f, ", {damaged} DAMAGED")?,
         }
-        let sizes = self.buffers.iter().map(|Buffers { bytes, total, free }| {
-            format!("{} {free}/{total}", bytes_text(*bytes))
-        });
+        let sizes = self
+            .buffers
+            .iter()
+            .map(|Buffers { bytes, total, free }| format!("{} {free}/{total}", bytes_text(*bytes)));
         let sizes: Vec<_> = sizes.collect();
-        writeln!(f, "buffers   free: {}", sizes.join(", "))?;
-        write!(f, "settled   {} times", self.settlements)?;
+        write!(f, "buffers   free: {}", sizes.join(", "))?;
         if self.destroyed {
             write!(f, "\nDESTROYED: it is being left")?;
         }
@@ -263,7 +267,10 @@ fn table(ports: &[PortLine]) -> Table {
 impl fmt::Display for PortLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\nincarnation  {}#{}", self.port, self.generation)?;
-        let lanes = self.inbox.iter().map(|(lane, count)| format!("{count} {lane}"));
+        let lanes = self
+            .inbox
+            .iter()
+            .map(|(lane, count)| format!("{count} {lane}"));
         writeln!(f, "inbox        {}", lanes.collect::<Vec<_>>().join(", "))?;
         for lane in &self.damaged_lanes {
             writeln!(f, "DAMAGED      the links of the {lane} lane")?;

@@ -88,7 +88,9 @@ impl Sample {
             let before = before.get(&port.port).copied().unwrap_or_default();
             row_of(port, &port.stats.since(&before), seconds)
         };
-        self.ports.iter().map(row).collect()
+        let has_owner_or_work = |row: &Row| row.state != "free" || row.sent > 0.0;
+        let rows = self.ports.iter().map(row);
+        rows.filter(has_owner_or_work).collect()
     }
 }
 
@@ -115,8 +117,20 @@ fn row_of(port: &PortReport, growth: &PortStats, seconds: f64) -> Row {
 
 fn table(rows: &[Row]) -> Table {
     let mut table = Table::new(&[
-        ">PORT", "STATE", "LABEL", ">ACCEPT/s", ">ANSWER/s", ">FAIL/s", ">SENT/s", ">REPLY/s",
-        ">BYTES/s", ">P50", ">P99", ">HELD", ">INBOX", "ASLEEP",
+        ">PORT",
+        "STATE",
+        "LABEL",
+        ">ACCEPT/s",
+        ">ANSWER/s",
+        ">FAIL/s",
+        ">SENT/s",
+        ">REPLY/s",
+        ">BYTES/s",
+        ">P50",
+        ">P99",
+        ">HELD",
+        ">INBOX",
+        "ASLEEP",
     ]);
     let rate = |value: f64| format!("{value:.0}");
     for row in rows {

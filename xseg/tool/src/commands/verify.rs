@@ -79,7 +79,9 @@ impl FindingLine {
                 ("waiting-request", Some(port), Some(*slot), None)
             }
             Finding::LostRequest { slot, port } => ("lost-request", Some(port), Some(*slot), None),
-            Finding::LostBuffer { buffer, port } => ("lost-buffer", Some(port), None, Some(*buffer)),
+            Finding::LostBuffer { buffer, port } => {
+                ("lost-buffer", Some(port), None, Some(*buffer))
+            }
             _ => ("other", None, None, None),
         };
         Self {

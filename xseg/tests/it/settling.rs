@@ -1,0 +1,141 @@
+//! Settling: by anybody, by several at once, never the living (F12, F15, F16).
+
+use xseg::{BindOptions, PortError, Settled, Takeover};
+
+use crate::support::{Parent, Room, Worker, WorkerOptions, assert_all_free, next_request, until};
+
+#[test]
+fn a_living_port_is_not_settled_and_its_pid_is_told() {
+    let room = Room::new();
+    let mut worker = Worker::start("hold_port_0", &room.segment);
+    worker.expect("bound");
+    let error = room.segment.settle(0).unwrap_err();
+    let PortError::Alive { pid, .. } = error else {
+        panic!("{error}");
+    };
+    assert_eq!(pid, worker.pid());
+    assert_eq!(room.segment.settle_all().unwrap(), Settled::default());
+    worker.say("leave");
+    worker.expect("left");
+}
+
+/// F16: stopped is not dead, however long it takes.
+#[test]
+fn a_stopped_peer_is_not_robbed_and_goes_on_when_it_is_continued() {
+    let room = Room::new();
+    let client = room.bind_dynamic();
+    let mut worker = Worker::start("take_requests", &room.segment);
+    worker.expect("ready");
+    worker.say(2);
+    until("it sleeps", || room.segment.report_port(0).unwrap().asleep);
+    worker.signal(rustix::process::Signal::STOP);
+    client.draft(xseg::OpCode::READ).unwrap().send(room.port(0)).unwrap();
+    for takeover in [Takeover::Refuse, Takeover::AfterDeath(std::time::Duration::MAX)] {
+        let options = BindOptions::default().takeover(takeover);
+        let error = room.segment.bind(0, &options).map(|port| port.id()).unwrap_err();
+        assert!(matches!(error, PortError::Alive { .. }), "{error}");
+    }
+    assert!(matches!(room.segment.settle(0), Err(PortError::Alive { .. })));
+    assert_eq!(room.segment.settle_all().unwrap(), Settled::default());
+    assert_eq!(room.segment.verify(), []);
+    worker.signal(rustix::process::Signal::CONT);
+    client.draft(xseg::OpCode::READ).unwrap().send(room.port(0)).unwrap();
+    worker.expect("taken");
+}
+
+#[test]
+fn this_processs_own_ports_are_not_settled_either() {
+    let room = Room::new();
+    let ports = [room.bind(0), room.bind(1), room.bind_dynamic(), room.bind_dynamic()];
+    assert_eq!(room.segment.settle_all().unwrap(), Settled::default());
+    for port in &ports {
+        let error = room.segment.settle(port.id().get()).unwrap_err();
+        assert!(matches!(error, PortError::Alive { .. }), "{error}");
+    }
+    assert_eq!(room.segment.verify(), []);
+}
+
+/// Settles everything again and again, and tells at the end how many dead ports it was that settled.
+pub fn settle_until_told(parent: &mut Parent) {
+    let segment = parent.join();
+    let mut ports = 0;
+    let rounds: u32 = parent.args()[0].parse().unwrap();
+    parent.say("ready");
+    parent.hear();
+    for _ in 0..rounds {
+        ports += segment.settle_all().unwrap().ports;
+    }
+    parent.say(ports);
+}
+
+/// GATE-2, SETTLE-1: threads and processes settle at once; each death is settled by one of them.
+#[test]
+fn many_settlers_at_once_settle_each_death_once() {
+    let room = Room::new();
+    let server = room.bind(0);
+    for _ in 0..5 {
+        let mut victims: Vec<_> = (0..4)
+            .map(|_| Worker::start("have_everything", &room.segment))
+            .collect();
+        victims.iter_mut().for_each(|victim| drop(victim.hear()));
+        let mut settlers: Vec<_> = (0..2)
+            .map(|_| WorkerOptions::at(&room.segment).arg(300).start("settle_until_told"))
+            .collect();
+        settlers.iter_mut().for_each(|settler| settler.expect("ready"));
+        settlers.iter_mut().for_each(|settler| settler.say("go"));
+        victims.iter_mut().for_each(Worker::kill);
+        let in_threads: u32 = std::thread::scope(|scope| {
+            let settle = || {
+                let segment = room.join();
+                (0..300).map(|_| segment.settle_all().unwrap().ports).sum::<u32>()
+            };
+            let threads: Vec<_> = (0..2).map(|_| scope.spawn(settle)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        let in_processes: u32 = settlers
+            .iter_mut()
+            .map(|settler| settler.hear().parse::<u32>().unwrap())
+            .sum();
+        let mut afterwards = 0;
+        until("all are settled", || {
+            afterwards += room.segment.settle_all().unwrap().ports;
+            in_threads + in_processes + afterwards == 4
+        });
+        for _ in 0..24 {
+            next_request(&server).answer(0);
+        }
+        assert_eq!(room.segment.verify(), []);
+    }
+    drop(server);
+    assert_all_free(&room.segment);
+}
+
+#[test]
+fn settling_a_segment_of_the_dead_leaves_it_as_new() {
+    let room = Room::new();
+    let mut server = Worker::start("serve_port_0", &room.segment);
+    server.expect("ready");
+    let mut clients: Vec<_> = (0..3)
+        .map(|_| Worker::start("ask_port_0", &room.segment))
+        .collect();
+    clients.iter_mut().for_each(|client| client.expect("going"));
+    server.kill();
+    clients.iter_mut().for_each(Worker::kill);
+    // Nobody but the tool is left.
+    let mut settled = 0;
+    until("all are settled", || {
+        settled += room.segment.settle_all().unwrap().ports;
+        settled == 4
+    });
+    // What waits for the server's successor is all that is left.
+    let heir = room.bind(0);
+    while let Some(event) = heir.poll() {
+        match event {
+            xseg::Event::Request(request) => request.answer(0),
+            other => panic!("{other:?}"),
+        }
+    }
+    drop(heir);
+    room.segment.settle_all().unwrap();
+    assert_all_free(&room.segment);
+}
