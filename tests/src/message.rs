@@ -86,8 +86,8 @@ impl Shape {
 
     /// Does an accepted request look as a request of this shape does?
     pub fn check(&self, incoming: &Incoming) -> Result<(), Mismatch> {
-        let sized =
-            self.block_bytes % 16 == 0 && (16..=BLOCK_BYTES_MAX).contains(&self.block_bytes);
+        let sized = self.block_bytes.is_multiple_of(16)
+            && (16..=BLOCK_BYTES_MAX).contains(&self.block_bytes);
         if !sized || self.blocks == 0 {
             return Err(Mismatch("sizes in the arguments"));
         }

@@ -68,7 +68,7 @@ pub enum SegmentError {
     NotSealed,
     #[error("segment {} was destroyed: join the new one", path.display())]
     Destroyed { path: PathBuf },
-    #[error("segment {} is in use by {port} (process {pid}): stop it first", path.display())]
+    #[error("segment {} is in use by {port:?} (process {pid}): stop it first", path.display())]
     InUse {
         path: PathBuf,
         port: PortId,
@@ -106,21 +106,21 @@ impl SegmentError {
 pub enum PortError {
     #[error("there is no port {port}: this segment has ports 0 to {last}")]
     NoSuchPort { port: u32, last: u32 },
-    #[error("{port} is owned by process {pid}, which is alive: stop it, or use another port")]
+    #[error("{port:?} is owned by process {pid}, which is alive: stop it, or use another port")]
     Alive { port: PortId, pid: u32 },
-    #[error("{port}: process {pid} is dead, but its I/O has not ended: wait for its device")]
+    #[error("{port:?}: process {pid} is dead, but its I/O has not ended: wait for its device")]
     Draining { port: PortId, pid: u32 },
     #[error(
         "all {count} dynamic ports are taken: settle what dead processes left, or make the segment larger"
     )]
     NoDynamicPort { count: u32 },
-    #[error("{port} is dynamic: it is given out by the segment, not chosen")]
+    #[error("{port:?} is dynamic: it is given out by the segment, not chosen")]
     NotStatic { port: PortId },
-    #[error("{port} still owes or awaits {count} answers")]
+    #[error("{port:?} still owes or awaits {count} answers")]
     Busy { port: PortId, count: usize },
     #[error("the segment was destroyed: join the new one")]
     Destroyed,
-    #[error("{port}: its life word is damaged ({word:#018x}): recreate the segment")]
+    #[error("{port:?}: its life word is damaged ({word:#018x}): recreate the segment")]
     Damaged { port: PortId, word: u64 },
     #[error("the kernel refused {call}")]
     System { call: &'static str, source: Errno },
@@ -157,7 +157,7 @@ pub enum RequestError {
     OutsideData { from: u64, len: u64, available: u64 },
     #[error("there is no port {port}: this segment has ports 0 to {last}")]
     NoSuchPort { port: u32, last: u32 },
-    #[error("nobody has bound {port}: start the peer that should be there")]
+    #[error("nobody has bound {port:?}: start the peer that should be there")]
     Unbound { port: PortId },
     #[error("the request has passed {max} ports, the most there can be: the route has a loop")]
     PathFull { max: usize },
@@ -183,7 +183,7 @@ impl RequestError {
 
 /// Words of the segment that make no sense. The words were not acted on; what they described may be lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{port}: {field} is damaged ({value:#x}); what it described was left alone")]
+#[error("{port:?}: {field} is damaged ({value:#x}); what it described was left alone")]
 pub struct Corruption {
     /// The port in whose inbox or table the word stands.
     pub port: PortId,

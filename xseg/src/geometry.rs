@@ -174,6 +174,12 @@ impl Geometry {
             counts[class] =
                 (data / 1000 * share / class_bytes(class)).min(u64::from(BUFFERS_MAX)) as u32;
         }
+        // A very large segment would have more small buffers than can be counted: it has fewer of them.
+        while counts.iter().map(|count| u64::from(*count)).sum::<u64>() > u64::from(BUFFERS_MAX) {
+            if let Some(most) = counts.iter_mut().max() {
+                *most /= 2;
+            }
+        }
         let geometry = Self::from_numbers(ports, static_ports, requests, counts)?;
         if counts[0] == 0 || geometry.size_bytes > size_bytes {
             return Err(GeometryError::TooSmall {

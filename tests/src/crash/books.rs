@@ -47,11 +47,11 @@ impl Books {
         *self.by_role.entry(role).or_default() += 1;
     }
 
-    pub fn violation(&mut self, kind: Violation, text: String) {
+    pub fn violation(&mut self, kind: Violation, text: &str) {
         self.violation_of(kind, 1, text);
     }
 
-    pub fn violation_of(&mut self, kind: Violation, count: u64, text: String) {
+    pub fn violation_of(&mut self, kind: Violation, count: u64, text: &str) {
         *self.violations.entry(kind).or_default() += count;
         if self.texts.len() < TEXTS_MAX {
             eprintln!(

@@ -17,7 +17,7 @@ pub(super) fn checkpoint(fleet: &mut Fleet, segment: &Segment) -> anyhow::Result
     drain(fleet, segment)?;
     audit(fleet, segment, &leaks_at_rest)?;
     if let Err(error) = probe::full_round(segment, WATCHDOG) {
-        return fail(fleet, segment, Violation::Liveness, format!("{error:#}"));
+        return fail(fleet, segment, Violation::Liveness, &format!("{error:#}"));
     }
     fleet.books.checkpoints += 1;
     fleet.tell_clients(Command::Resume);
@@ -86,7 +86,7 @@ fn drain(fleet: &mut Fleet, segment: &Segment) -> anyhow::Result<()> {
             return Ok(());
         }
         if let Some(text) = fleet.stuck_client() {
-            return fail(fleet, segment, Violation::Lost, text);
+            return fail(fleet, segment, Violation::Lost, &text);
         }
     }
 }
@@ -114,7 +114,7 @@ fn audit(
     loop {
         if let Err(error) = segment.settle_all() {
             let text = format!("settling: {error}");
-            return fail(fleet, segment, Violation::Finding, text);
+            return fail(fleet, segment, Violation::Finding, &text);
         }
         let found = leaks(segment);
         if found.is_empty() {
@@ -126,10 +126,10 @@ fn audit(
             let count = found.requests + found.buffers;
             if count > 0 {
                 let text = format!("{} requests, {} buffers", found.requests, found.buffers);
-                fleet.books.violation_of(Violation::Leaked, count, text);
+                fleet.books.violation_of(Violation::Leaked, count, &text);
             }
             for text in found.texts {
-                fleet.books.violation(Violation::Finding, text);
+                fleet.books.violation(Violation::Finding, &text);
             }
             dump(segment);
             anyhow::bail!("the segment is not as it should be");
@@ -194,9 +194,9 @@ pub(super) fn fail(
     fleet: &mut Fleet,
     segment: &Segment,
     kind: Violation,
-    text: String,
+    text: &str,
 ) -> anyhow::Result<()> {
-    fleet.books.violation(kind, text.clone());
+    fleet.books.violation(kind, text);
     dump(segment);
     anyhow::bail!("{}: {text}", kind.name())
 }

@@ -241,7 +241,7 @@ impl Fleet {
             }
             Report::Violation { kind, text } => {
                 let text = format!("{} {}: {text}", role.name(), id.0);
-                self.books.violation(kind, text);
+                self.books.violation(kind, &text);
             }
         }
     }
@@ -274,7 +274,7 @@ impl Fleet {
             self.books.leaves += 1;
         } else {
             let text = format!("{} {} ended by itself: {status}", role.name(), id.0);
-            self.books.violation(Violation::Ended, text);
+            self.books.violation(Violation::Ended, &text);
         }
         self.start(at)
     }
@@ -300,12 +300,12 @@ impl Fleet {
                         let status = worker.process.reap()?;
                         if !status.success() {
                             let text = format!("{} {} on leaving: {status}", role.name(), id.0);
-                            self.books.violation(Violation::Ended, text);
+                            self.books.violation(Violation::Ended, &text);
                         }
                     }
                     (Some(at), Heard::Report(Report::Violation { kind, text })) => {
                         let text = format!("{} {}: {text}", leaving[at].0.name(), id.0);
-                        self.books.violation(kind, text);
+                        self.books.violation(kind, &text);
                     }
                     _ => {}
                 }
@@ -313,7 +313,7 @@ impl Fleet {
             if Instant::now() >= until {
                 for (role, worker) in &leaving {
                     let text = format!("{} {} does not leave", role.name(), worker.id.0);
-                    self.books.violation(Violation::Liveness, text);
+                    self.books.violation(Violation::Liveness, &text);
                 }
                 return Ok(());
             }

@@ -83,7 +83,7 @@ fn kill_and_check(
         let pause = Duration::from_millis(fleet.rng.between(5, 90));
         fleet.listen(pause)?;
         if let Some(text) = fleet.stuck_client() {
-            checkpoint::fail(fleet, segment, Violation::Lost, text)?;
+            checkpoint::fail(fleet, segment, Violation::Lost, &text)?;
         }
         if fleet.books.kills() - checked_at >= CHECKPOINT_EVERY {
             checked_at = fleet.books.kills();
@@ -100,7 +100,7 @@ fn kill_and_check(
     if cfg!(feature = "kill-points") && fleet.books.kills() >= COVERAGE_FROM {
         for point in fleet.books.unreached() {
             let text = format!("kill point {point} was never reached");
-            fleet.books.violation(Violation::Finding, text);
+            fleet.books.violation(Violation::Finding, &text);
         }
     }
     Ok(())
@@ -161,7 +161,7 @@ fn act(fleet: &mut Fleet, segment: &Segment) -> anyhow::Result<()> {
         _ => {
             if let Err(error) = segment.settle_all() {
                 let text = format!("settling by the controller: {error}");
-                fleet.books.violation(Violation::Finding, text);
+                fleet.books.violation(Violation::Finding, &text);
             }
         }
     }
@@ -200,7 +200,7 @@ fn calm(fleet: &mut Fleet) -> anyhow::Result<()> {
     fleet.listen(CALM)?;
     if fleet.books.calm_slowest_us > CALM_SLOWEST_US {
         let text = format!("an answer took {} us in calm", fleet.books.calm_slowest_us);
-        fleet.books.violation(Violation::Liveness, text);
+        fleet.books.violation(Violation::Liveness, &text);
     }
     Ok(())
 }

@@ -170,13 +170,10 @@ impl Client {
             return;
         };
         let ticket = pending.ticket;
-        if self.rng.chance(500) {
-            port.abandon(ticket);
-        } else if port.cancel(ticket).is_ok() {
-            port.abandon(ticket);
-        } else {
-            return;
+        if self.rng.chance(500) && port.cancel(ticket).is_err() {
+            return; // for want of records
         }
+        port.abandon(ticket);
         self.pending.remove(&sequence);
     }
 

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::io::{BufRead, Write};
-use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use super::args::Manner;
@@ -45,10 +45,7 @@ impl Link {
 
     /// The next command, if there is one.
     pub fn command(&self) -> Option<Command> {
-        match self.commands.try_recv() {
-            Ok(command) => Some(command),
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-        }
+        self.commands.try_recv().ok()
     }
 
     pub fn report(&self, report: &Report) {

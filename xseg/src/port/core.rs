@@ -47,6 +47,8 @@ pub(crate) struct Core {
     pub away: Cell<u32>,
     pub owned_max: u32,
     burst: RefCell<Burst>,
+    /// The owner has polled since the segment was destroyed: it can know.
+    pub knows_of_destruction: Cell<bool>,
 }
 
 /// The receivers that have something new since the burst began.
@@ -99,6 +101,7 @@ impl Core {
             away: Cell::new(0),
             owned_max,
             burst: RefCell::default(),
+            knows_of_destruction: Cell::new(false),
             shared,
         })
     }

@@ -253,6 +253,7 @@ impl Core {
         };
         crate::layout::LANES.into_iter().any(lane_has_news)
             || self.has_fit_rescued()
+            || (self.shared.is_destroyed() && !self.knows_of_destruction.get())
             || self.mapping().header().deaths.load(Ordering::Relaxed) != self.deaths_seen.get()
     }
 }

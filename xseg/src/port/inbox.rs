@@ -29,6 +29,9 @@ impl Port {
         if core.mapping().header().deaths.load(Ordering::Relaxed) != core.deaths_seen.get() {
             core.look_for_unpublished();
         }
+        if core.shared.is_destroyed() {
+            core.knows_of_destruction.set(true);
+        }
         loop {
             let found = match core.next_record() {
                 Ok(Some(found)) => found,

@@ -76,7 +76,10 @@ fn payloads_and_records_pass_between_threads_without_a_race() {
         let segment = segment.clone();
         thread::spawn(move || {
             let port = segment.bind_dynamic(&BindOptions::default()).unwrap();
-            while !matches!(crate::delivery::life_of(&segment.shared().mapping, server), crate::Life::Bound { .. }) {
+            while !matches!(
+                crate::delivery::life_of(&segment.shared().mapping, server),
+                crate::Life::Bound { .. }
+            ) {
                 thread::yield_now();
             }
             ask(&port, server);
@@ -111,5 +114,8 @@ fn records_and_buffers_change_hands_between_threads_without_a_race() {
     for thread in taking {
         thread.join().unwrap();
     }
-    assert_eq!(segment.report().requests_free, segment.geometry().requests());
+    assert_eq!(
+        segment.report().requests_free,
+        segment.geometry().requests()
+    );
 }

@@ -217,37 +217,35 @@ impl Waiter {
     }
 
     /// Waits until one of `ports` has something to look at, an operation has finished, or `timeout` is over (zero:
-    /// only looks). Finished operations go to `finished`. Tells whether there is anything to do.
+    /// only looks). Finished operations go to `finished`. `false`: the time was over first. That the
+    /// segment was destroyed counts as something to look at until the port is polled.
     pub fn wait(
         &mut self,
         ports: &[&Port],
         timeout: Option<Duration>,
         mut finished: impl FnMut(Completion),
     ) -> Result<bool, WaitError> {
-        let is_there = |waiter: &mut Self| {
-            waiter.has_completions() || ports.iter().any(|port| port.has_news())
-        };
-        self.flush()?;
-        if is_there(self) || timeout == Some(Duration::ZERO) {
-            self.reap(&mut finished)?;
-            return Ok(is_there(self) || ports.iter().any(|port| port.has_news()));
-        }
-        let timeout = timeout.filter(|timeout| *timeout < FOREVER);
-        if self.spin.is_off() {
-            self.sleep(ports, timeout)?;
-        } else {
-            let begun = Instant::now();
-            if self.look(ports, timeout) {
-                self.reap(&mut finished)?;
+        // No end: for ever.
+        let until = timeout
+            .filter(|timeout| *timeout < FOREVER)
+            .and_then(|timeout| Instant::now().checked_add(timeout));
+        loop {
+            self.flush()?;
+            if self.reap(&mut finished) || has_news(ports) {
                 return Ok(true);
             }
-            let asleep = Instant::now();
-            let left = timeout.map(|timeout| timeout.saturating_sub(asleep - begun));
-            self.sleep(ports, left)?;
-            self.spin.slept(asleep.elapsed());
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return Ok(false);
+            }
+            if self.spin.is_off() {
+                self.sleep(ports, left)?;
+            } else if !self.look(ports, left) {
+                let asleep = Instant::now();
+                self.sleep(ports, left)?;
+                self.spin.slept(asleep.elapsed());
+            }
         }
-        let reaped = self.reap(&mut finished)?;
-        Ok(reaped || ports.iter().any(|port| port.has_news()))
     }
 
     /// The adaptive spin, or the endless one.
@@ -255,7 +253,7 @@ impl Waiter {
         let mut spin = std::mem::replace(&mut self.spin, Spin::new(Duration::ZERO));
         let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout)); // none: for ever
         let found = loop {
-            if spin.look(|| self.has_completions() || ports.iter().any(|port| port.has_news())) {
+            if spin.look(|| self.has_completions() || has_news(ports)) {
                 break true;
             }
             let is_over = until.is_some_and(|until| Instant::now() >= until);
@@ -274,7 +272,7 @@ impl Waiter {
         let bell = Bell(&mapping.port(self.bell_port).bell);
         let armed = bell.arm();
         let mut result = Ok(());
-        if !ports.iter().any(|port| port.has_news()) {
+        if !has_news(ports) {
             mapping.stats(self.bell_port).count(Counter::Sleeps);
             result = self.sleep_armed(armed, timeout);
         }
@@ -372,9 +370,9 @@ impl Waiter {
                 .is_some_and(|ring| !ring.completion().is_empty())
     }
 
-    fn reap(&mut self, finished: &mut impl FnMut(Completion)) -> Result<bool, WaitError> {
+    fn reap(&mut self, finished: &mut impl FnMut(Completion)) -> bool {
         let Some(ring) = self.ring.as_mut() else {
-            return Ok(false);
+            return false;
         };
         let mut any = false;
         for entry in ring.completion() {
@@ -392,8 +390,12 @@ impl Waiter {
                 flags: entry.flags(),
             });
         }
-        Ok(any)
+        any
     }
+}
+
+fn has_news(ports: &[&Port]) -> bool {
+    ports.iter().any(|port| port.has_news())
 }
 
 impl Drop for Waiter {

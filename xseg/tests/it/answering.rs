@@ -53,7 +53,11 @@ fn an_error_comes_back_as_that_error() {
     let server = room.bind(0);
     let client = room.bind_dynamic();
     for errno in [Errno::IO, Errno::NOSPC, Errno::NOENT, Errno::STALE] {
-        client.draft(OpCode::READ).unwrap().send(server.id()).unwrap();
+        client
+            .draft(OpCode::READ)
+            .unwrap()
+            .send(server.id())
+            .unwrap();
         next_request(&server).fail(errno);
         assert_eq!(next_reply(&client).result(), Err(errno));
     }
@@ -66,7 +70,11 @@ fn unknown_operations_are_answered_with_eopnotsupp() {
     let server = room.bind(0);
     let client = room.bind_dynamic();
     for code in [99, 1000, u16::MAX] {
-        client.draft(OpCode(code)).unwrap().send(server.id()).unwrap();
+        client
+            .draft(OpCode(code))
+            .unwrap()
+            .send(server.id())
+            .unwrap();
         let incoming = next_request(&server);
         assert_eq!(incoming.request().op, OpCode(code));
         assert!(incoming.request().op.info().is_none());
@@ -111,7 +119,10 @@ fn nothing_of_an_earlier_request_shows_through_in_a_later_one() {
         assert!(incoming.target().as_bytes().is_empty());
         assert!(incoming.snapshot().as_bytes().is_empty());
         assert_eq!(incoming.args(), if with_args { [5; 4] } else { [0; 4] });
-        assert_eq!(incoming.operation_id(), if with_id { [6; 2] } else { [0; 2] });
+        assert_eq!(
+            incoming.operation_id(),
+            if with_id { [6; 2] } else { [0; 2] }
+        );
         assert!(incoming.data().is_none());
         incoming.answer(0);
         let reply = next_reply(&client);
@@ -131,7 +142,11 @@ fn stamps_tell_when_it_was_sent_accepted_and_answered() {
     let server = room.bind(0);
     let client = room.bind_dynamic();
     let before = xseg::monotonic_ns();
-    client.draft(OpCode::READ).unwrap().send(server.id()).unwrap();
+    client
+        .draft(OpCode::READ)
+        .unwrap()
+        .send(server.id())
+        .unwrap();
     next_request(&server).answer(0);
     let stamps = next_reply(&client).stamps_ns();
     let after = xseg::monotonic_ns();
@@ -177,7 +192,11 @@ fn dropping_a_request_unanswered_is_a_bug_and_panics() {
     let room = Room::new();
     let server = room.bind(0);
     let client = room.bind_dynamic();
-    client.draft(OpCode::READ).unwrap().send(server.id()).unwrap();
+    client
+        .draft(OpCode::READ)
+        .unwrap()
+        .send(server.id())
+        .unwrap();
     let Event::Request(request) = first(&server) else {
         panic!("it is there");
     };
@@ -190,7 +209,11 @@ fn counters_tell_what_happened() {
     let server = room.bind(0);
     let client = room.bind_dynamic();
     for failing in [false, true, false] {
-        client.draft(OpCode::WRITE).unwrap().send(server.id()).unwrap();
+        client
+            .draft(OpCode::WRITE)
+            .unwrap()
+            .send(server.id())
+            .unwrap();
         match failing {
             true => next_request(&server).fail(Errno::IO),
             false => next_request(&server).answer(512),
@@ -198,7 +221,14 @@ fn counters_tell_what_happened() {
         drop(next_reply(&client));
     }
     let stats = room.segment.stats();
-    let get = |port, counter| stats.iter().find(|(id, _)| *id == port).unwrap().1.get(counter);
+    let get = |port, counter| {
+        stats
+            .iter()
+            .find(|(id, _)| *id == port)
+            .unwrap()
+            .1
+            .get(counter)
+    };
     assert_eq!(get(client.id(), Counter::Sent), 3);
     assert_eq!(get(client.id(), Counter::Replies), 3);
     assert_eq!(get(server.id(), Counter::Accepted), 3);
@@ -206,7 +236,13 @@ fn counters_tell_what_happened() {
     assert_eq!(get(server.id(), Counter::Failed), 1);
     assert_eq!(get(server.id(), Counter::BytesDone), 1024);
     let (_, server_stats) = stats.iter().find(|(id, _)| *id == server.id()).unwrap();
-    assert_eq!(server_stats.histogram(xseg::Group::Write).iter().sum::<u64>(), 3);
+    assert_eq!(
+        server_stats
+            .histogram(xseg::Group::Write)
+            .iter()
+            .sum::<u64>(),
+        3
+    );
 }
 
 proptest! {

@@ -98,7 +98,9 @@ fn settlement_wakes_whom_a_dead_sender_did_not() {
     victim.expect("sent");
     assert!(room.segment.report_port(0).unwrap().asleep);
     victim.kill();
-    until("the victim is settled", || room.segment.settle_all().unwrap().ports == 1);
+    until("the victim is settled", || {
+        room.segment.settle_all().unwrap().ports == 1
+    });
     worker.expect("taken");
 }
 
@@ -147,7 +149,9 @@ fn a_storm_of_signals_loses_nothing() {
         worker.signal(rustix::process::Signal::CONT);
         send(&client, 0);
         if round % 30 == 0 {
-            until("they are taken", || client.poll().is_some() && client.away() < 20);
+            until("they are taken", || {
+                client.poll().is_some() && client.away() < 20
+            });
         }
         while client.away() >= 30 {
             drop(crate::support::next_reply(&client));
@@ -165,6 +169,8 @@ fn the_bell_of_a_port_can_be_rung_by_hand() {
     let mut waiter = Waiter::new(&port, &options).unwrap();
     let segment = room.join();
     let ringer = std::thread::spawn(move || until("it sleeps", || segment.ring(0).unwrap()));
-    waiter.wait(&[&port], Some(Duration::from_secs(100)), |_| {}).unwrap();
+    waiter
+        .wait(&[&port], Some(Duration::from_secs(100)), |_| {})
+        .unwrap();
     ringer.join().unwrap();
 }

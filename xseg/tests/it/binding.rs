@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use xseg::{BindOptions, Geometry, Life, Port, PortError, Segment, Takeover};
 
-use crate::support::{Parent, Room, Worker, Words, assert_all_free, small};
+use crate::support::{Parent, Room, Words, Worker, assert_all_free, small};
 
 fn options(takeover: Takeover) -> BindOptions {
     BindOptions::default().takeover(takeover)
@@ -106,7 +106,10 @@ fn all_dynamic_ports_taken_is_an_error_and_one_given_back_is_found() {
     let room = Room::new();
     let ports: Vec<Port> = (0..4).map(|_| room.bind_dynamic()).collect();
     let error = error_of(room.segment.bind_dynamic(&BindOptions::default()));
-    assert!(matches!(error, PortError::NoDynamicPort { count: 4 }), "{error}");
+    assert!(
+        matches!(error, PortError::NoDynamicPort { count: 4 }),
+        "{error}"
+    );
     drop(ports);
     drop(room.bind_dynamic());
     assert_all_free(&room.segment);
@@ -116,7 +119,10 @@ fn all_dynamic_ports_taken_is_an_error_and_one_given_back_is_found() {
 fn a_segment_without_dynamic_ports_has_none_to_give() {
     let room = Room::of(Geometry::new(4, 4, 8).unwrap());
     let error = error_of(room.segment.bind_dynamic(&BindOptions::default()));
-    assert!(matches!(error, PortError::NoDynamicPort { count: 0 }), "{error}");
+    assert!(
+        matches!(error, PortError::NoDynamicPort { count: 0 }),
+        "{error}"
+    );
 }
 
 /// NAME-3
@@ -160,7 +166,10 @@ fn a_damaged_life_word_is_told_and_other_ports_live_on() {
 fn a_label_is_cut_and_comes_back_in_reports() {
     let room = Room::new();
     let label = "0123456789abcdef0123456789abcdef-and-more";
-    let port = room.segment.bind(0, &BindOptions::default().label(label)).unwrap();
+    let port = room
+        .segment
+        .bind(0, &BindOptions::default().label(label))
+        .unwrap();
     assert_eq!(room.segment.report_port(0).unwrap().label, &label[..32]);
     drop(port);
 }

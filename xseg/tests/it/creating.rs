@@ -19,7 +19,10 @@ fn names_that_could_lead_elsewhere_are_no_names() {
     let long = "x".repeat(201);
     for name in ["", ".", "..", ".hidden", "a/b", "/abs", "nul\0", &long] {
         let error = Place::named(name).unwrap_err();
-        assert!(matches!(error, SegmentError::BadName { .. }), "{name:?}: {error}");
+        assert!(
+            matches!(error, SegmentError::BadName { .. }),
+            "{name:?}: {error}"
+        );
     }
     assert!(Place::named(&"x".repeat(200)).is_ok());
 }
@@ -27,7 +30,9 @@ fn names_that_could_lead_elsewhere_are_no_names() {
 #[test]
 fn a_second_creation_finds_the_first_and_leaves_it_alone() {
     let room = Room::new();
-    let error = CreateOptions::new(small()).create(room.place()).unwrap_err();
+    let error = CreateOptions::new(small())
+        .create(room.place())
+        .unwrap_err();
     assert!(matches!(error, SegmentError::Exists { .. }), "{error}");
     assert_eq!(room.join().identity(), room.segment.identity());
 }
@@ -52,7 +57,10 @@ fn a_segment_that_does_not_fit_says_what_it_needs_and_what_there_is() {
         CreateOptions::new(huge).create(&place).unwrap_err(),
         CreateOptions::new(huge).create_private().unwrap_err(),
     ] {
-        let SegmentError::NoSpace { needed, available, .. } = error else {
+        let SegmentError::NoSpace {
+            needed, available, ..
+        } = error
+        else {
             panic!("{error}");
         };
         assert_eq!(needed, huge.size_bytes());
@@ -68,7 +76,9 @@ impl Mount {
     fn new(options: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(directory.path());
+        mount
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(directory.path());
         assert!(mount.status().unwrap().success());
         Self(directory)
     }
@@ -110,7 +120,9 @@ fn the_mode_is_what_was_asked_for_whatever_the_umask() {
     for umask in ["000", "077", "777"] {
         let directory = directory();
         let place = Place::within(directory.path(), "segment").unwrap();
-        let worker = WorkerOptions::in_place(&place).arg(umask).start("create_under_umask");
+        let worker = WorkerOptions::in_place(&place)
+            .arg(umask)
+            .start("create_under_umask");
         worker.finish();
         let mode = |name: &str| {
             let metadata = fs::metadata(directory.path().join(name)).unwrap();
@@ -130,7 +142,10 @@ pub fn create_under_umask(parent: &mut Parent) {
     for (suffix, mode) in [("-0600", 0o600), ("-0666", 0o666)] {
         let name = format!("segment{suffix}");
         let place = Place::within(parent.place().path().parent().unwrap(), &name).unwrap();
-        CreateOptions::new(small()).mode(mode).create(&place).unwrap();
+        CreateOptions::new(small())
+            .mode(mode)
+            .create(&place)
+            .unwrap();
     }
 }
 

@@ -45,11 +45,16 @@ fn a_killed_clients_belongings_are_all_free_after_settlement_and_answers() {
     client.kill();
 
     let settle = || room.segment.settle(number);
-    until("its death is settled", || settle().is_ok_and(|settled| settled.ports == 1));
+    until("its death is settled", || {
+        settle().is_ok_and(|settled| settled.ports == 1)
+    });
     let report = room.segment.report();
     assert_eq!(report.requests_held, 2);
     assert_eq!(report.requests_sent, 2, "in the server's inbox");
-    assert_eq!(report.buffers_free[0], 60, "under the requests that the server has");
+    assert_eq!(
+        report.buffers_free[0], 60,
+        "under the requests that the server has"
+    );
     for request in held {
         request.data().unwrap().fill(1);
         request.answer(4096);
@@ -83,7 +88,9 @@ fn a_killed_servers_successor_gets_what_it_held_marked_and_the_rest_as_it_was() 
         for handle in 0..5 {
             send(&client, room.port(0), handle);
         }
-        let mut server = WorkerOptions::at(&room.segment).arg(held).start("take_and_hold");
+        let mut server = WorkerOptions::at(&room.segment)
+            .arg(held)
+            .start("take_and_hold");
         server.expect("taken");
         server.kill();
 
@@ -100,7 +107,9 @@ fn a_killed_servers_successor_gets_what_it_held_marked_and_the_rest_as_it_was() 
         redelivered.sort_unstable();
         assert_eq!(redelivered, (0..held).collect::<Vec<_>>());
         assert!(heir.poll().is_none());
-        let mut answers: Vec<_> = (0..5).map(|_| next_reply(&client).result().unwrap()).collect();
+        let mut answers: Vec<_> = (0..5)
+            .map(|_| next_reply(&client).result().unwrap())
+            .collect();
         answers.sort_unstable();
         assert_eq!(answers, [100, 101, 102, 103, 104], "one answer each");
         assert!(client.poll().is_none());
@@ -118,7 +127,9 @@ fn after_settlement_a_static_port_is_vacant_and_what_was_sent_to_it_waits() {
     for handle in 0..4 {
         send(&client, room.port(0), handle);
     }
-    let mut server = WorkerOptions::at(&room.segment).arg(2).start("take_and_hold");
+    let mut server = WorkerOptions::at(&room.segment)
+        .arg(2)
+        .start("take_and_hold");
     server.expect("taken");
     assert_eq!(room.segment.verify(), []);
     server.kill();
@@ -133,7 +144,12 @@ fn after_settlement_a_static_port_is_vacant_and_what_was_sent_to_it_waits() {
     assert!(client.poll().is_none());
     // Whatever is left to do waits for the successor; settling again finds no more of the dead.
     assert_eq!(room.segment.settle_all().unwrap(), Settled::default());
-    assert!(room.segment.verify().iter().all(|finding| !finding.is_mended_by_settling()));
+    assert!(
+        room.segment
+            .verify()
+            .iter()
+            .all(|finding| !finding.is_mended_by_settling())
+    );
 
     let heir = room.bind(0);
     for _ in 0..5 {
@@ -151,7 +167,9 @@ fn a_request_of_a_dead_requester_still_reaches_the_server_and_its_answer_is_an_o
     let mut client = Worker::start("have_everything", &room.segment);
     client.hear();
     client.kill();
-    until("its death is settled", || room.segment.settle_all().unwrap().ports == 1);
+    until("its death is settled", || {
+        room.segment.settle_all().unwrap().ports == 1
+    });
     let server = room.bind(0);
     for _ in 0..6 {
         next_request(&server).answer(0);
@@ -180,7 +198,9 @@ fn requests_to_a_killed_dynamic_port_are_failed_since_nobody_follows() {
     send(&client, room.port(number), 2);
     server.expect("taken");
     server.kill();
-    until("its death is settled", || room.segment.settle_all().unwrap().ports == 1);
+    until("its death is settled", || {
+        room.segment.settle_all().unwrap().ports == 1
+    });
     for _ in 0..2 {
         assert_eq!(next_reply(&client).result(), Err(Errno::CONNRESET));
     }
@@ -197,10 +217,9 @@ fn a_dead_clients_dynamic_port_is_given_to_the_next_one_without_anybody_settling
     first.kill();
     // More clients than there are ports: one of them gets the dead one's.
     until("the port can be had", || {
-        let clients: Vec<_> = std::iter::from_fn(|| {
-            room.segment.bind_dynamic(&BindOptions::default()).ok()
-        })
-        .collect();
+        let clients: Vec<_> =
+            std::iter::from_fn(|| room.segment.bind_dynamic(&BindOptions::default()).ok())
+                .collect();
         clients.len() == 4
     });
     for _ in 0..6 {

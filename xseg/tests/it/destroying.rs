@@ -4,7 +4,7 @@ use std::fs;
 
 use xseg::{CreateOptions, JoinOptions, OpCode, PortError, RequestError, Segment, SegmentError};
 
-use crate::support::{Parent, Room, Worker, Words, small, until};
+use crate::support::{Parent, Room, Words, Worker, small, until};
 
 fn destroy(room: &Room, force: bool) -> Result<(), SegmentError> {
     Segment::destroy(room.place(), &JoinOptions::new(), force)
@@ -50,7 +50,10 @@ fn users_of_a_destroyed_segment_are_told_and_the_name_can_be_used_again() {
     destroy(&room, true).unwrap();
     assert!(room.segment.is_destroyed());
     let draft = client.draft(OpCode::INFO).unwrap();
-    assert_eq!(draft.send(server.id()).unwrap_err(), RequestError::Destroyed);
+    assert_eq!(
+        draft.send(server.id()).unwrap_err(),
+        RequestError::Destroyed
+    );
     let error = room.segment.bind(1, &Default::default()).unwrap_err();
     assert!(matches!(error, PortError::Destroyed), "{error}");
     let error = room.segment.bind_dynamic(&Default::default()).unwrap_err();
@@ -68,7 +71,11 @@ fn users_of_a_destroyed_segment_finish_what_is_under_way() {
     let room = Room::new();
     let server = room.bind(0);
     let client = room.bind_dynamic();
-    client.draft(OpCode::INFO).unwrap().send(server.id()).unwrap();
+    client
+        .draft(OpCode::INFO)
+        .unwrap()
+        .send(server.id())
+        .unwrap();
     destroy(&room, true).unwrap();
     crate::support::next_request(&server).answer(4);
     assert_eq!(crate::support::next_reply(&client).result(), Ok(4));

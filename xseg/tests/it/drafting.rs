@@ -9,7 +9,9 @@ fn a_segment_without_requests_left_says_how_many_there_are() {
     let room = Room::of(Geometry::new(4, 1, 6).unwrap());
     let options = BindOptions::default().requests_max(100);
     let client = room.segment.bind_dynamic(&options).unwrap();
-    let drafts: Vec<_> = (0..6).map(|_| client.draft(OpCode::READ).unwrap()).collect();
+    let drafts: Vec<_> = (0..6)
+        .map(|_| client.draft(OpCode::READ).unwrap())
+        .collect();
     let error = client.draft(OpCode::READ).unwrap_err();
     assert_eq!(error, RequestError::NoRequests { total: 6 });
     assert_eq!(error.errno(), Errno::AGAIN);
@@ -26,7 +28,11 @@ fn a_port_at_its_limit_waits_for_answers() {
     let options = BindOptions::default().requests_max(2);
     let client = room.segment.bind_dynamic(&options).unwrap();
     for _ in 0..2 {
-        client.draft(OpCode::READ).unwrap().send(server.id()).unwrap();
+        client
+            .draft(OpCode::READ)
+            .unwrap()
+            .send(server.id())
+            .unwrap();
     }
     let error = client.draft(OpCode::READ).unwrap_err();
     assert!(matches!(error, RequestError::PortLimit { .. }), "{error}");
@@ -63,8 +69,17 @@ fn buffers_that_are_out_or_too_large_are_told() {
     let client = room.bind_dynamic();
     let error = client.buffer(BUFFER_BYTES_MAX + 1).unwrap_err();
     let largest = BUFFER_BYTES_MAX;
-    assert_eq!(error, RequestError::TooLarge { bytes: largest + 1, largest });
-    assert_eq!(client.buffer(u64::MAX).unwrap_err().errno(), Errno::OVERFLOW);
+    assert_eq!(
+        error,
+        RequestError::TooLarge {
+            bytes: largest + 1,
+            largest
+        }
+    );
+    assert_eq!(
+        client.buffer(u64::MAX).unwrap_err().errno(),
+        Errno::OVERFLOW
+    );
     // The segment has buffers up to 1 MiB only.
     let error = client.buffer(BUFFER_BYTES_MAX).unwrap_err();
     assert_eq!(error, RequestError::NoBuffers { bytes: largest });
@@ -124,7 +139,11 @@ fn data_outside_its_buffer_is_refused() {
     assert!(buffer.data().read(u64::MAX, &mut [0]).is_err());
     assert!(buffer.data().part(1, 4096).is_err());
     let error = draft.attach(buffer, 4097).unwrap_err();
-    let outside = RequestError::OutsideData { from: 0, len: 4097, available: 4096 };
+    let outside = RequestError::OutsideData {
+        from: 0,
+        len: 4097,
+        available: 4096,
+    };
     assert_eq!(error, outside);
     drop((draft, client));
     assert_all_free(&room.segment);
@@ -143,7 +162,13 @@ fn ports_that_nobody_has_are_told_and_the_draft_comes_back_whole() {
     assert_eq!(refused.error, RequestError::Unbound { port: room.port(0) });
     let nowhere = PortId::new(5000).unwrap();
     let refused = refused.draft.try_send(nowhere).unwrap_err();
-    assert_eq!(refused.error, RequestError::NoSuchPort { port: 5000, last: 7 });
+    assert_eq!(
+        refused.error,
+        RequestError::NoSuchPort {
+            port: 5000,
+            last: 7
+        }
+    );
 
     let server = room.bind(0);
     refused.draft.send(server.id()).unwrap();

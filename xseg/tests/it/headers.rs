@@ -40,7 +40,10 @@ fn a_wrong_magic_is_told() {
     let room = Room::new();
     Words::open(room.place().path()).set_u64(0, 0x1234);
     let error = join(&room).unwrap_err();
-    assert!(matches!(error, SegmentError::BadMagic { found: 0x1234, .. }), "{error}");
+    assert!(
+        matches!(error, SegmentError::BadMagic { found: 0x1234, .. }),
+        "{error}"
+    );
 }
 
 #[test]
@@ -50,7 +53,13 @@ fn a_newer_layout_is_told_with_both_ranges() {
     words.set_u32(LAYOUT_OLDEST_AT, LAYOUT_VERSION + 1);
     words.set_u32(LAYOUT_NEWEST_AT, LAYOUT_VERSION + 3);
     let error = join(&room).unwrap_err();
-    let SegmentError::LayoutVersion { oldest, newest, ours_newest, .. } = error else {
+    let SegmentError::LayoutVersion {
+        oldest,
+        newest,
+        ours_newest,
+        ..
+    } = error
+    else {
         panic!("{error}");
     };
     assert_eq!((oldest, newest), (LAYOUT_VERSION + 1, LAYOUT_VERSION + 3));
@@ -71,7 +80,10 @@ fn an_older_layout_and_a_range_upside_down_are_told() {
         words.set_u32(LAYOUT_OLDEST_AT, oldest);
         words.set_u32(LAYOUT_NEWEST_AT, newest);
         let error = join(&room).unwrap_err();
-        assert!(matches!(error, SegmentError::LayoutVersion { .. }), "{error}");
+        assert!(
+            matches!(error, SegmentError::LayoutVersion { .. }),
+            "{error}"
+        );
     }
 }
 
@@ -81,7 +93,10 @@ fn a_size_that_does_not_follow_from_the_counts_is_told() {
     let size = room.segment.geometry().size_bytes();
     Words::open(room.place().path()).set_u64(SIZE_AT, size + 4096);
     let error = join(&room).unwrap_err();
-    let SegmentError::SizeMismatch { stored, derived, .. } = error else {
+    let SegmentError::SizeMismatch {
+        stored, derived, ..
+    } = error
+    else {
         panic!("{error}");
     };
     assert_eq!((stored, derived), (size + 4096, size));
@@ -110,7 +125,12 @@ fn a_file_that_was_cut_off_is_told_with_what_it_has_and_needs() {
     for length in [0, 100, 4095, 4096, size - 1] {
         let copy = room.directory().join("copy");
         fs::copy(room.place().path(), &copy).unwrap();
-        File::options().write(true).open(&copy).unwrap().set_len(length).unwrap();
+        File::options()
+            .write(true)
+            .open(&copy)
+            .unwrap()
+            .set_len(length)
+            .unwrap();
         let place = xseg::Place::within(room.directory(), "copy").unwrap();
         let error = JoinOptions::new().join(&place).unwrap_err();
         let SegmentError::TooShort { found, needed, .. } = error else {
@@ -127,7 +147,11 @@ fn each_error_has_its_errno_and_names_the_file() {
     Words::open(room.place().path()).set_u64(0, 0);
     let error = join(&room).unwrap_err();
     assert_eq!(error.errno(), xseg::Errno::NOEXEC);
-    assert!(error.to_string().contains(room.place().path().to_str().unwrap()));
+    assert!(
+        error
+            .to_string()
+            .contains(room.place().path().to_str().unwrap())
+    );
 }
 
 proptest! {

@@ -76,7 +76,10 @@ fn a_segment_that_all_the_world_can_write_is_refused() {
     let room = Room::new();
     fs::set_permissions(room.place().path(), Permissions::from_mode(0o666)).unwrap();
     let error = JoinOptions::new().join(room.place()).unwrap_err();
-    assert!(matches!(error, SegmentError::ForeignOwner { mode: 0o666, .. }), "{error}");
+    assert!(
+        matches!(error, SegmentError::ForeignOwner { mode: 0o666, .. }),
+        "{error}"
+    );
 }
 
 #[test]

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use xseg::{BindOptions, Event, Incoming, OpCode, Port, PortId};
 
-use crate::support::{PATIENCE, Parent, Random, Room, Worker, assert_all_free, next_event, next_request, until};
+use crate::support::{
+    PATIENCE, Parent, Random, Room, Worker, assert_all_free, next_event, next_request, until,
+};
 
 /// Answers every request on port 0 with its handle plus one.
 pub fn serve_port_0(parent: &mut Parent) {
@@ -116,7 +118,9 @@ fn a_server_that_is_killed_again_and_again_loses_and_doubles_no_request() {
     asker.finish();
     server.kill();
     drop(asker);
-    until("its death is settled", || room.segment.settle_all().unwrap().ports == 1);
+    until("its death is settled", || {
+        room.segment.settle_all().unwrap().ports == 1
+    });
     assert_all_free(&room.segment);
 }
 
@@ -237,7 +241,9 @@ fn parts_of_a_killed_composer_never_touch_a_buffer_that_was_answered() {
     });
     composer.kill();
     drop((client, store));
-    until("its death is settled", || room.segment.settle_all().unwrap().ports == 1);
+    until("its death is settled", || {
+        room.segment.settle_all().unwrap().ports == 1
+    });
     assert_all_free(&room.segment);
 }
 
@@ -265,6 +271,9 @@ fn check_answers(client: &Port, owed: &mut HashMap<u64, ()>) {
         assert_eq!(reply.result(), Ok(handle + 1));
         let mut bytes = [0; 4096];
         reply.data().unwrap().read(0, &mut bytes).unwrap();
-        assert!(bytes.iter().all(|byte| *byte == handle as u8), "a stranger wrote");
+        assert!(
+            bytes.iter().all(|byte| *byte == handle as u8),
+            "a stranger wrote"
+        );
     }
 }

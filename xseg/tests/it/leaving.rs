@@ -24,7 +24,10 @@ fn a_port_that_leaves_gives_everything_back() {
     let draft = client.draft(OpCode::READ).unwrap();
     drop(client);
     drop(draft);
-    assert!(room.segment.report().requests_free < 64, "the buffer keeps the port");
+    assert!(
+        room.segment.report().requests_free < 64,
+        "the buffer keeps the port"
+    );
     drop(spare);
     drop(server);
     assert_all_free(&room.segment);
@@ -54,7 +57,10 @@ fn what_a_client_had_away_when_it_left_is_freed_by_whoever_answers_it() {
     let one = next_request(&server);
     drop(client);
     let report = room.segment.report();
-    assert_eq!(report.buffers_free[0], 61, "somebody may still be writing to them");
+    assert_eq!(
+        report.buffers_free[0], 61,
+        "somebody may still be writing to them"
+    );
     one.data().unwrap().fill(1);
     one.answer(0);
     next_request(&server).fail(Errno::IO);

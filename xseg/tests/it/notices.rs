@@ -120,7 +120,10 @@ fn notices_come_before_answers_and_answers_before_requests() {
 fn each_known_operation_has_a_name_and_its_lane() {
     let room = Room::new();
     let (server, client) = (room.bind(0), room.bind_dynamic());
-    for info in xseg::OPERATIONS.iter().filter(|info| info.code != OpCode::PING) {
+    for info in xseg::OPERATIONS
+        .iter()
+        .filter(|info| info.code != OpCode::PING)
+    {
         send(&client, &server, info.code);
         match first(&server) {
             Event::Notice(incoming) if info.is_notice => incoming.unsupported(),

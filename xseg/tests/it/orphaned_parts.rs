@@ -2,7 +2,9 @@
 
 use xseg::{BindOptions, Errno, OpCode, Port};
 
-use crate::support::{Parent, Room, WorkerOptions, assert_all_free, next_reply, next_request, until};
+use crate::support::{
+    Parent, Room, WorkerOptions, assert_all_free, next_reply, next_request, until,
+};
 
 const STORE: u32 = 1;
 
@@ -25,7 +27,9 @@ pub fn send_a_part(parent: &mut Parent) {
 /// A client, a store that holds a part, and a composer that was just killed; and the composer's port.
 fn killed_composer(room: &Room, kind: &str) -> (Port, Port, xseg::Incoming, u32) {
     let (client, store) = (room.bind_dynamic(), room.bind(STORE));
-    let mut composer = WorkerOptions::at(&room.segment).arg(kind).start("send_a_part");
+    let mut composer = WorkerOptions::at(&room.segment)
+        .arg(kind)
+        .start("send_a_part");
     let number: u32 = composer.hear().parse().unwrap();
     let mut draft = client.draft(OpCode::READ).unwrap();
     draft.attach(client.buffer(8192).unwrap(), 8192).unwrap();
@@ -81,9 +85,14 @@ fn the_requester_of_a_dynamic_composer_gets_no_answer_before_the_part_has_ended(
     let room = Room::new();
     let (client, store, part, number) = killed_composer(&room, "dynamic");
     until("its death is settled", || {
-        room.segment.settle(number).is_ok_and(|settled| settled.waiting == 1)
+        room.segment
+            .settle(number)
+            .is_ok_and(|settled| settled.waiting == 1)
     });
-    assert!(client.poll().is_none(), "the store may still write to its buffer");
+    assert!(
+        client.poll().is_none(),
+        "the store may still write to its buffer"
+    );
     part.data().unwrap().fill(0x55);
     part.answer(4096);
     room.segment.settle_all().unwrap();
@@ -102,7 +111,11 @@ fn a_buffer_outlives_all_its_dead_users_until_its_last_record_ends() {
     assert_eq!(room.segment.report().buffers_free[1], 31);
     let heir = room.bind(0);
     part.answer(0);
-    assert_eq!(room.segment.report().buffers_free[1], 31, "the whole is still there");
+    assert_eq!(
+        room.segment.report().buffers_free[1],
+        31,
+        "the whole is still there"
+    );
     next_request(&heir).answer(0);
     drop((store, heir));
     assert_all_free(&room.segment);

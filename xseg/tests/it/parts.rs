@@ -41,7 +41,12 @@ impl House {
     }
 
     fn close(self) {
-        let Self { client, composer, stores, room } = self;
+        let Self {
+            client,
+            composer,
+            stores,
+            room,
+        } = self;
         drop((client, composer, stores));
         assert_all_free(&room.segment);
     }
@@ -103,9 +108,19 @@ fn a_part_reaches_no_further_than_its_whole() {
     let house = House::new();
     let whole = house.whole(1000); // in a buffer of 4096 bytes
     let mut part = house.composer.draft(OpCode::READ).unwrap();
-    for (from, len) in [(0, 1001), (1000, 1), (1, 1000), (u64::MAX, 2), (2, u64::MAX)] {
+    for (from, len) in [
+        (0, 1001),
+        (1000, 1),
+        (1, 1000),
+        (u64::MAX, 2),
+        (2, u64::MAX),
+    ] {
         let error = part.view(&whole, from, len).unwrap_err();
-        let outside = RequestError::OutsideData { from, len, available: 1000 };
+        let outside = RequestError::OutsideData {
+            from,
+            len,
+            available: 1000,
+        };
         assert_eq!(error, outside);
     }
     part.view(&whole, 1000, 0).unwrap();
@@ -118,11 +133,19 @@ fn a_part_reaches_no_further_than_its_whole() {
 #[test]
 fn a_request_without_data_has_no_parts() {
     let house = House::new();
-    house.client.draft(OpCode::READ).unwrap().send(house.composer.id()).unwrap();
+    house
+        .client
+        .draft(OpCode::READ)
+        .unwrap()
+        .send(house.composer.id())
+        .unwrap();
     let whole = next_request(&house.composer);
     let mut part = house.composer.draft(OpCode::READ).unwrap();
     let error = part.view(&whole, 0, 0).unwrap_err();
-    assert!(matches!(error, RequestError::OutsideData { available: 0, .. }), "{error}");
+    assert!(
+        matches!(error, RequestError::OutsideData { available: 0, .. }),
+        "{error}"
+    );
     whole.answer(0);
 }
 

@@ -65,7 +65,9 @@ fn members_of_the_segments_group_join_it_and_work() {
     let options = CreateOptions::new(small()).group(NOBODY);
     let segment = options.create(&place).unwrap();
     let server = segment.bind(0, &Default::default()).unwrap();
-    let worker = WorkerOptions::in_place(&place).user(NOBODY).start("ping_once");
+    let worker = WorkerOptions::in_place(&place)
+        .user(NOBODY)
+        .start("ping_once");
     next_request(&server).answer(17);
     worker.finish();
     drop(server);
@@ -129,5 +131,8 @@ fn root_does_not_fall_for_a_segment_that_a_user_prepared() {
     let place = Place::within(directory.path(), "segment").unwrap();
     as_nobody("create_and_tell", &place, "created");
     let error = JoinOptions::new().join(&place).unwrap_err();
-    assert!(matches!(error, SegmentError::ForeignOwner { uid: NOBODY, .. }), "{error}");
+    assert!(
+        matches!(error, SegmentError::ForeignOwner { uid: NOBODY, .. }),
+        "{error}"
+    );
 }

@@ -34,7 +34,10 @@ fn what_waits_for_room_is_taken_in_order_as_room_comes() {
         held.push_back(next_request(&server));
         assert_eq!(server.held(), 3);
     }
-    let last: Vec<u64> = held.iter().map(|request| request.request().handle).collect();
+    let last: Vec<u64> = held
+        .iter()
+        .map(|request| request.request().handle)
+        .collect();
     assert_eq!(last, [7, 8, 9]);
     held.into_iter().for_each(|request| request.answer(0));
     let cookies: Vec<u64> = (0..10).map(|_| next_reply(&client).cookie()).collect();

@@ -204,14 +204,18 @@ fn when_an_interposer_is_killed_its_requests_go_on_and_answers_pass_it_by() {
     between.expect("one forwarded, one held");
     between.kill();
     next_request(&server).answer(10);
-    until("its death is settled", || room.segment.settle(number).is_ok());
+    until("its death is settled", || {
+        room.segment.settle(number).is_ok()
+    });
     // The held one is a read: doing it once more does no harm. Two lay in the inbox.
     for _ in 0..3 {
         let request = next_request(&server);
         let handle = request.request().handle;
         request.answer(handle * 10);
     }
-    let mut results: Vec<u64> = (0..4).map(|_| next_reply(&client).result().unwrap()).collect();
+    let mut results: Vec<u64> = (0..4)
+        .map(|_| next_reply(&client).result().unwrap())
+        .collect();
     results.sort_unstable();
     assert_eq!(results, [10, 20, 30, 40]);
     send(&client, server.id(), 5);
@@ -229,10 +233,16 @@ fn a_change_that_a_killed_interposer_had_taken_is_failed_rather_than_done_twice(
     let mut between = Worker::start("interpose_and_hold", &room.segment);
     let number: u32 = between.hear().parse().unwrap();
     send(&client, server.id(), 1);
-    client.draft(OpCode::CREATE).unwrap().send(server.id()).unwrap();
+    client
+        .draft(OpCode::CREATE)
+        .unwrap()
+        .send(server.id())
+        .unwrap();
     between.expect("one forwarded, one held");
     between.kill();
-    until("its death is settled", || room.segment.settle(number).is_ok());
+    until("its death is settled", || {
+        room.segment.settle(number).is_ok()
+    });
     assert_eq!(next_reply(&client).result(), Err(Errno::CONNRESET));
     next_request(&server).answer(1);
     drop(next_reply(&client));

@@ -29,24 +29,47 @@ fn a_stopped_peer_is_not_robbed_and_goes_on_when_it_is_continued() {
     worker.say(2);
     until("it sleeps", || room.segment.report_port(0).unwrap().asleep);
     worker.signal(rustix::process::Signal::STOP);
-    client.draft(xseg::OpCode::READ).unwrap().send(room.port(0)).unwrap();
-    for takeover in [Takeover::Refuse, Takeover::AfterDeath(std::time::Duration::MAX)] {
+    client
+        .draft(xseg::OpCode::READ)
+        .unwrap()
+        .send(room.port(0))
+        .unwrap();
+    for takeover in [
+        Takeover::Refuse,
+        Takeover::AfterDeath(std::time::Duration::MAX),
+    ] {
         let options = BindOptions::default().takeover(takeover);
-        let error = room.segment.bind(0, &options).map(|port| port.id()).unwrap_err();
+        let error = room
+            .segment
+            .bind(0, &options)
+            .map(|port| port.id())
+            .unwrap_err();
         assert!(matches!(error, PortError::Alive { .. }), "{error}");
     }
-    assert!(matches!(room.segment.settle(0), Err(PortError::Alive { .. })));
+    assert!(matches!(
+        room.segment.settle(0),
+        Err(PortError::Alive { .. })
+    ));
     assert_eq!(room.segment.settle_all().unwrap(), Settled::default());
     assert_eq!(room.segment.verify(), []);
     worker.signal(rustix::process::Signal::CONT);
-    client.draft(xseg::OpCode::READ).unwrap().send(room.port(0)).unwrap();
+    client
+        .draft(xseg::OpCode::READ)
+        .unwrap()
+        .send(room.port(0))
+        .unwrap();
     worker.expect("taken");
 }
 
 #[test]
 fn this_processs_own_ports_are_not_settled_either() {
     let room = Room::new();
-    let ports = [room.bind(0), room.bind(1), room.bind_dynamic(), room.bind_dynamic()];
+    let ports = [
+        room.bind(0),
+        room.bind(1),
+        room.bind_dynamic(),
+        room.bind_dynamic(),
+    ];
     assert_eq!(room.segment.settle_all().unwrap(), Settled::default());
     for port in &ports {
         let error = room.segment.settle(port.id().get()).unwrap_err();
@@ -79,18 +102,29 @@ fn many_settlers_at_once_settle_each_death_once() {
             .collect();
         victims.iter_mut().for_each(|victim| drop(victim.hear()));
         let mut settlers: Vec<_> = (0..2)
-            .map(|_| WorkerOptions::at(&room.segment).arg(300).start("settle_until_told"))
+            .map(|_| {
+                WorkerOptions::at(&room.segment)
+                    .arg(300)
+                    .start("settle_until_told")
+            })
             .collect();
-        settlers.iter_mut().for_each(|settler| settler.expect("ready"));
+        settlers
+            .iter_mut()
+            .for_each(|settler| settler.expect("ready"));
         settlers.iter_mut().for_each(|settler| settler.say("go"));
         victims.iter_mut().for_each(Worker::kill);
         let in_threads: u32 = std::thread::scope(|scope| {
             let settle = || {
                 let segment = room.join();
-                (0..300).map(|_| segment.settle_all().unwrap().ports).sum::<u32>()
+                (0..300)
+                    .map(|_| segment.settle_all().unwrap().ports)
+                    .sum::<u32>()
             };
             let threads: Vec<_> = (0..2).map(|_| scope.spawn(settle)).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .sum()
         });
         let in_processes: u32 = settlers
             .iter_mut()

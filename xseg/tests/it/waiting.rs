@@ -4,24 +4,34 @@ use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use io_uring::{opcode, types};
-use xseg::{BELL_TOKEN, BindOptions, Event, OpCode, Port, PortId, WaitMethod, Waiter, WaiterOptions};
+use xseg::{
+    BELL_TOKEN, BindOptions, Event, OpCode, Port, PortId, WaitMethod, Waiter, WaiterOptions,
+};
 
 use crate::support::{NOBODY, PATIENCE, Parent, Room, Worker, WorkerOptions, assert_all_free};
 use crate::support::{is_root, next_reply, next_request, until};
 
-const METHODS: [WaitMethod; 3] = [WaitMethod::RingFutex, WaitMethod::RingHelper, WaitMethod::Futex];
+const METHODS: [WaitMethod; 3] = [
+    WaitMethod::RingFutex,
+    WaitMethod::RingHelper,
+    WaitMethod::Futex,
+];
 const ROUNDS: u64 = 2000;
 
 /// A waiter that always sleeps.
 fn sleeper(port: &Port, method: WaitMethod) -> Waiter {
-    let options = WaiterOptions::default().method(method).spin_max(Duration::ZERO);
+    let options = WaiterOptions::default()
+        .method(method)
+        .spin_max(Duration::ZERO);
     let waiter = Waiter::new(port, &options).unwrap();
     assert!(method == WaitMethod::Auto || waiter.method() == method);
     waiter
 }
 
 fn method_named(name: &str) -> WaitMethod {
-    let named = METHODS.into_iter().find(|method| format!("{method:?}") == name);
+    let named = METHODS
+        .into_iter()
+        .find(|method| format!("{method:?}") == name);
     named.unwrap_or(WaitMethod::Auto)
 }
 
@@ -73,14 +83,24 @@ fn messages_go_to_and_fro_between_threads_that_sleep_by_every_method() {
             let port = segment.bind(0, &BindOptions::default()).unwrap();
             serve(&port, method);
         });
-        until("the server is there", || room.segment.report_port(0).unwrap().lock_held);
+        until("the server is there", || {
+            room.segment.report_port(0).unwrap().lock_held
+        });
         let client = room.bind_dynamic();
-        until("it is bound", || client.draft(OpCode::PING).unwrap().send(room.port(0)).is_ok());
+        until("it is bound", || {
+            client
+                .draft(OpCode::PING)
+                .unwrap()
+                .send(room.port(0))
+                .is_ok()
+        });
         drop(next_reply(&client));
         ask(&client, room.port(0), method);
         server.join().unwrap();
         drop(client);
-        until("the last ring is gone", || room.segment.settle_all().unwrap() == Default::default());
+        until("the last ring is gone", || {
+            room.segment.settle_all().unwrap() == Default::default()
+        });
         assert_all_free(&room.segment);
     }
 }
@@ -88,7 +108,10 @@ fn messages_go_to_and_fro_between_threads_that_sleep_by_every_method() {
 /// Serves port 0 by the method that it is told, perhaps without the right to lock memory.
 pub fn serve_by_method(parent: &mut Parent) {
     if parent.args()[0] == "no locked memory" {
-        let nothing = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+        let nothing = rustix::process::Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        };
         rustix::process::setrlimit(rustix::process::Resource::Memlock, nothing).unwrap();
     }
     let segment = parent.join();
@@ -155,7 +178,9 @@ fn a_pipe_that_becomes_readable_wakes_a_thread_that_waits_for_its_ports() {
         });
         let mut tokens = Vec::new();
         while tokens.is_empty() {
-            waiter.wait(&[&port], Some(PATIENCE), |done| tokens.push(done.user_data)).unwrap();
+            waiter
+                .wait(&[&port], Some(PATIENCE), |done| tokens.push(done.user_data))
+                .unwrap();
         }
         assert_eq!(tokens, [77], "{method:?}");
         drop(writer.join().unwrap());
@@ -195,7 +220,12 @@ fn a_time_out_operation_and_messages_wake_the_same_sleep() {
 fn many_ports_of_a_thread_share_one_bell() {
     for method in METHODS {
         let room = Room::new();
-        let ports = [room.bind(0), room.bind(1), room.bind(2), room.bind_dynamic()];
+        let ports = [
+            room.bind(0),
+            room.bind(1),
+            room.bind(2),
+            room.bind_dynamic(),
+        ];
         let mut waiter = sleeper(&ports[0], method);
         ports[1..].iter().for_each(|port| waiter.add(port));
         let numbers: Vec<u32> = ports.iter().map(|port| port.id().get()).collect();
@@ -217,7 +247,9 @@ fn many_ports_of_a_thread_share_one_bell() {
                     served += 1;
                 }
             }
-            waiter.wait(&all, Some(Duration::from_millis(100)), |_| {}).unwrap();
+            waiter
+                .wait(&all, Some(Duration::from_millis(100)), |_| {})
+                .unwrap();
         }
         asker.join().unwrap();
     }
@@ -235,7 +267,11 @@ fn a_port_whose_waiter_is_gone_can_sleep_by_itself() {
     let asker = std::thread::spawn(move || {
         let client = segment.bind_dynamic(&BindOptions::default()).unwrap();
         until("it sleeps", || segment.report_port(1).unwrap().asleep);
-        client.draft(OpCode::READ).unwrap().send(segment.geometry().port(1).unwrap()).unwrap();
+        client
+            .draft(OpCode::READ)
+            .unwrap()
+            .send(segment.geometry().port(1).unwrap())
+            .unwrap();
         assert_eq!(next_reply(&client).result(), Ok(1));
     });
     next_request(&second).answer(1);
@@ -251,7 +287,11 @@ fn a_wait_without_anything_to_wait_for_ends_with_its_time() {
             let options = WaiterOptions::default().method(method).spin_max(spin_max);
             let mut waiter = Waiter::new(&port, &options).unwrap();
             assert!(port.poll().is_none());
-            for timeout in [Duration::ZERO, Duration::from_nanos(1), Duration::from_millis(20)] {
+            for timeout in [
+                Duration::ZERO,
+                Duration::from_nanos(1),
+                Duration::from_millis(20),
+            ] {
                 let found = waiter.wait(&[&port], Some(timeout), |_| panic!("what finished?"));
                 assert!(!found.unwrap());
             }
@@ -303,7 +343,16 @@ fn a_waiters_ring_holds_the_gate_and_leaves_slots_for_its_user() {
     let (readable, _writable) = rustix::pipe::pipe().unwrap();
     let ring = waiter.ring().unwrap();
     let files = [readable.as_raw_fd()];
-    assert_eq!(ring.submitter().register_files_update(1, &files).unwrap(), 1);
-    assert_eq!(ring.submitter().register_files_update(2, &files).unwrap(), 1);
-    assert!(ring.submitter().register_files_update(3, &files).is_err(), "two are two");
+    assert_eq!(
+        ring.submitter().register_files_update(1, &files).unwrap(),
+        1
+    );
+    assert_eq!(
+        ring.submitter().register_files_update(2, &files).unwrap(),
+        1
+    );
+    assert!(
+        ring.submitter().register_files_update(3, &files).is_err(),
+        "two are two"
+    );
 }

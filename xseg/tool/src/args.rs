@@ -24,22 +24,24 @@ pub struct Cli {
     pub command: Command,
 }
 
+const EVERYWHERE: &str = "Options of every command";
+
 #[derive(Debug, Args)]
 pub struct Global {
     /// The segment's name [default: $ARCHIPELAGO_SEGMENT, else "archipelago"]
-    #[arg(short, long, global = true, value_name = "NAME")]
+    #[arg(short, long, global = true, help_heading = EVERYWHERE, value_name = "NAME")]
     pub segment: Option<String>,
     /// Where segments lie
-    #[arg(long, global = true, value_name = "DIR", default_value = xseg::DEFAULT_DIRECTORY)]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "DIR", default_value = xseg::DEFAULT_DIRECTORY)]
     pub dir: PathBuf,
     /// Join a segment of this user, whom neither root nor a common group vouches for
-    #[arg(long, global = true, value_name = "USER|UID")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "USER|UID")]
     pub trust_owner: Option<String>,
     /// One JSON object a line, errors too (those on stderr)
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub json: bool,
     /// How long to wait for an answer, or for the I/O of the dead
-    #[arg(long, global = true, value_name = "SECONDS", default_value = "30", value_parser = units::parse_seconds)]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "SECONDS", default_value = "30", value_parser = units::parse_seconds)]
     pub timeout: std::time::Duration,
 }
 

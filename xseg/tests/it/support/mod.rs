@@ -7,7 +7,9 @@ mod tasks;
 mod words;
 mod worker;
 
-pub use checks::{PATIENCE, assert_all_free, first, next_event, next_reply, next_request, until, variant};
+pub use checks::{
+    PATIENCE, assert_all_free, first, next_event, next_reply, next_request, until, variant,
+};
 pub use random::Random;
 pub use room::{Room, directory, is_root, small};
 pub use words::Words;

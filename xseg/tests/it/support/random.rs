@@ -9,7 +9,12 @@ impl Random {
     pub fn new() -> Self {
         let given = std::env::var("XSEG_SEED").ok();
         let seed = given.map_or_else(
-            || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64,
+            || {
+                SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap()
+                    .as_nanos() as u64
+            },
             |text| text.parse().expect("XSEG_SEED is a number"),
         );
         println!("XSEG_SEED={seed}");

@@ -7,12 +7,21 @@ use xseg::{CreateOptions, DEFAULT_DIRECTORY, Geometry, JoinOptions, Place, Port,
 
 /// Four static and four dynamic ports, 64 requests, and buffers of most sizes.
 pub fn small() -> Geometry {
-    let counts = [(4, 64), (8, 32), (16, 16), (32, 8), (64, 8), (128, 4), (1024, 2)];
+    let counts = [
+        (4, 64),
+        (8, 32),
+        (16, 16),
+        (32, 8),
+        (64, 8),
+        (128, 4),
+        (1024, 2),
+    ];
     counts
         .into_iter()
-        .try_fold(Geometry::new(8, 4, 64).unwrap(), |geometry, (kib, count)| {
-            geometry.with_buffers(kib << 10, count)
-        })
+        .try_fold(
+            Geometry::new(8, 4, 64).unwrap(),
+            |geometry, (kib, count)| geometry.with_buffers(kib << 10, count),
+        )
         .unwrap()
 }
 

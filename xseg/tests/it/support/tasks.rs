@@ -7,6 +7,11 @@ use crate::{permissions, private, routes, settling, waiting};
 type Task = fn(&mut Parent);
 
 pub const TASKS: &[(&str, Task)] = &[
+    #[cfg(feature = "kill-points")]
+    (
+        "be_killed_in_the_middle",
+        crate::kill_points::be_killed_in_the_middle,
+    ),
     ("ask_port_0", kills::ask_port_0),
     ("compose", kills::compose),
     ("have_everything", deaths::have_everything),
@@ -29,5 +34,8 @@ pub const TASKS: &[(&str, Task)] = &[
     ("send_in_a_burst_and_die", bells::send_in_a_burst_and_die),
     ("sleep_until_destroyed", destroying::sleep_until_destroyed),
     ("take_requests", bells::take_requests),
-    ("wait_for_orphans_of_port_1", incarnations::wait_for_orphans_of_port_1),
+    (
+        "wait_for_orphans_of_port_1",
+        incarnations::wait_for_orphans_of_port_1,
+    ),
 ];

@@ -214,6 +214,11 @@ impl Worker {
         self.child.wait().unwrap();
     }
 
+    #[cfg(feature = "kill-points")]
+    pub fn is_dead(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits for its own end, which must be a good one.
     #[track_caller]
     pub fn finish(mut self) {
