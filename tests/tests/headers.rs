@@ -24,13 +24,15 @@ struct Victim {
 
 impl Victim {
     fn new() -> Self {
-        let directory = tempfile::tempdir_in(xseg::DEFAULT_DIRECTORY).unwrap();
-        let place = Place::within(directory.path(), "victim").unwrap();
+        let directory = tempfile::tempdir_in(xseg::DEFAULT_DIRECTORY).expect("a directory");
+        let place = Place::within(directory.path(), "victim").expect("a good name");
         let geometry = Geometry::new(8, 4, 32)
             .and_then(|geometry| geometry.with_buffers(4096, 8))
-            .unwrap();
-        drop(CreateOptions::new(geometry).create(&place).unwrap());
-        let file = OpenOptions::new().write(true).open(place.path()).unwrap();
+            .expect("a good geometry");
+        let created = CreateOptions::new(geometry).create(&place);
+        drop(created.expect("room for a small segment"));
+        let file = OpenOptions::new().write(true).open(place.path());
+        let file = file.expect("our own file");
         Self {
             _directory: directory,
             place,
@@ -39,7 +41,9 @@ impl Victim {
     }
 
     fn write(&self, at: u64, bytes: &[u8]) {
-        self.file.write_all_at(bytes, at).unwrap();
+        self.file
+            .write_all_at(bytes, at)
+            .expect("writing to memory");
     }
 
     /// What counts is that this returns.
@@ -120,8 +124,8 @@ proptest! {
         let statics = statics.min(ports);
         let geometry = Geometry::new(ports, statics, requests)
             .and_then(|geometry| geometry.with_buffers(4096, buffers))
-            .unwrap();
-        victim.file.set_len(geometry.size_bytes()).unwrap();
+            .expect("numbers within their bounds");
+        victim.file.set_len(geometry.size_bytes()).expect("room for it");
         for (index, number) in [ports, statics, requests].into_iter().enumerate() {
             victim.write(PORTS_AT + index as u64 * 4, &number.to_le_bytes());
         }

@@ -38,10 +38,10 @@ impl Bell<'_> {
         Armed(word)
     }
 
-    /// The receiver is awake.
-    pub fn disarm(&self) {
+    /// The receiver is awake. What it armed comes back unless somebody rang since.
+    pub fn disarm(&self) -> Armed {
         // Relaxed: a sender that still sees S wakes once too often, nothing more.
-        self.0.fetch_and(!ASLEEP, Ordering::Relaxed);
+        Armed(self.0.fetch_and(!ASLEEP, Ordering::Relaxed))
     }
 
     /// A sender, right after its push: must the receiver be woken? Counts the ring if so.

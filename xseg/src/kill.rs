@@ -11,7 +11,7 @@ macro_rules! kill_point {
 }
 pub(crate) use kill_point;
 
-/// Every name that [`kill_point!`] carries.
+/// Every name that `kill_point!` carries.
 pub const KILL_POINTS: &[&str] = &[
     "claim.after-slot",
     "claim.after-buffer",

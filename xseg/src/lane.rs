@@ -162,7 +162,7 @@ impl Lane<'_> {
         let Entry { slot, pushed } = backlog.waiting.pop_front()?;
         let by = records::claim_sent(records.owner(slot), me, mine);
         kill_point!("take.before-taken");
-        // Relaxed: read only by the next incarnation, after our death (SYNC-2 orders it for it).
+        // Relaxed: read only by the next incarnation, after our death (crash order).
         self.taken.store(pushed, Ordering::Relaxed);
         crash_order(); // before anything lets the record be reused (LANE-3)
         Some(match by {
@@ -220,6 +220,7 @@ impl Backlog {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 #[path = "lane/tests.rs"]
 mod tests;

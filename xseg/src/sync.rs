@@ -10,9 +10,11 @@
 //! # Invariants
 //! * **SYNC-1** Every ordering stronger than `Relaxed` in the lock-free files has a name, and a loom model that
 //!   fails when that ordering is weakened to `Relaxed`.
-//! * **SYNC-2** Program order is crash order: on x86-64 the stores that a process executed before it was killed
-//!   become visible in the order in which it executed them, so where recovery depends on an order only the
-//!   compiler must be held to it ([`crash_order`]).
+//!
+//! # Crash order
+//! Program order is crash order: on x86-64 the stores that a process executed before it was killed
+//! become visible in the order in which it executed them, so where recovery depends on an order only the
+//! compiler must be held to it ([`crash_order`]).
 
 #[cfg(not(loom))]
 #[allow(
@@ -92,7 +94,7 @@ pub(crate) fn full_fence(name: &'static str) {
     fence_after_rmw(name);
 }
 
-/// Keeps the stores before it before the stores after it in the eyes of whoever comes after our death (SYNC-2).
+/// Keeps the stores before it before the stores after it in the eyes of whoever comes after our death (crash order, above).
 #[cfg(not(loom))]
 #[inline(always)]
 pub(crate) fn crash_order() {

@@ -1,7 +1,8 @@
 //! A server: checks the input of a block, writes its output, answers. Some requests it keeps for a moment, so that a
-//! kill finds it holding several.
+//! kill finds it holding several; a few it keeps for so long that others pass them, and that whoever sent them may be
+//! dead and replaced when they are done.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use xseg::{Event, Incoming};
@@ -15,8 +16,15 @@ use crate::rng::Rng;
 #[derive(Debug)]
 pub(super) struct Server {
     rng: Rng,
-    kept: Vec<Incoming>,
+    kept: Vec<Kept>,
     leaving: bool,
+}
+
+/// A request that is done later.
+#[derive(Debug)]
+struct Kept {
+    due: Instant,
+    incoming: Incoming,
 }
 
 impl Server {
@@ -25,6 +33,15 @@ impl Server {
             rng,
             kept: Vec::new(),
             leaving: false,
+        }
+    }
+
+    /// For how long to keep a request, if at all.
+    fn delay(&mut self) -> Option<Duration> {
+        match self.rng.below(1000) {
+            0..4 => Some(Duration::from_millis(self.rng.between(10, 200))),
+            4..400 => Some(Duration::from_micros(self.rng.between(10, 2000))),
+            _ => None,
         }
     }
 
@@ -49,25 +66,30 @@ impl Server {
 impl Part for Server {
     fn take(&mut self, _: &Stage<'_>, link: &mut Link, event: Event) {
         match event {
-            Event::Request(incoming) if self.rng.chance(400) => self.kept.push(incoming),
-            Event::Request(incoming) => Self::serve(incoming, link),
+            Event::Request(incoming) => match self.delay() {
+                Some(delay) => self.kept.push(Kept {
+                    due: Instant::now() + delay,
+                    incoming,
+                }),
+                None => Self::serve(incoming, link),
+            },
             other => dismiss(other, link),
         }
     }
 
     fn turn(&mut self, _: &Stage<'_>, link: &mut Link) -> Turn {
-        let spared = if self.leaving { 0 } else { self.kept.len() / 2 };
-        while self.kept.len() > spared {
-            let any = self.rng.below(self.kept.len() as u64) as usize;
-            Self::serve(self.kept.swap_remove(any), link);
+        let now = Instant::now();
+        let is_due = |kept: &mut Kept| self.leaving || kept.due <= now;
+        for kept in self.kept.extract_if(.., is_due) {
+            Self::serve(kept.incoming, link);
         }
         if self.leaving {
-            Turn::Leave
-        } else if self.kept.is_empty() {
-            Turn::Idle
-        } else {
-            Turn::Within(Duration::from_micros(self.rng.between(50, 2000)))
+            return Turn::Leave;
         }
+        let next = self.kept.iter().map(|kept| kept.due).min();
+        next.map_or(Turn::Idle, |due| {
+            Turn::Within(due.saturating_duration_since(now))
+        })
     }
 
     fn command(&mut self, command: Command) {

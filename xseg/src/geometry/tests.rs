@@ -1,3 +1,5 @@
+//! Geometries from any numbers: errors, or areas that lie apart and inside.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -83,6 +83,17 @@ impl BindOptions {
     }
 }
 
+/// How often, and after which pauses, a search is begun again for a port that is just changing hands.
+const MOTION_ROUNDS: u32 = 100;
+const MOTION_PAUSE: Duration = Duration::from_millis(1);
+
+/// What became of one look at each dynamic port.
+enum Search {
+    Bound(Port),
+    AllBound,
+    SomeInMotion,
+}
+
 impl Segment {
     /// Binds a static port. What its last incarnation left is taken over: its inbox, and the requests that it
     /// held, which arrive marked as redelivered.
@@ -99,29 +110,46 @@ impl Segment {
 
     /// Binds any free dynamic port.
     pub fn bind_dynamic(&self, options: &BindOptions) -> Result<Port, PortError> {
+        for round in 0..MOTION_ROUNDS {
+            match self.bind_some(options)? {
+                Search::Bound(port) => return Ok(port),
+                Search::AllBound => break,
+                // Whoever binds, leaves or sweeps one has it locked for some microseconds.
+                Search::SomeInMotion if round < 10 => std::thread::yield_now(),
+                Search::SomeInMotion => std::thread::sleep(MOTION_PAUSE),
+            }
+        }
+        let (ports, first) = (self.geometry().ports(), self.geometry().static_ports());
+        Err(PortError::NoDynamicPort {
+            count: ports - first,
+        })
+    }
+
+    /// Looks at each dynamic port once.
+    fn bind_some(&self, options: &BindOptions) -> Result<Search, PortError> {
         self.refuse_if_destroyed()?;
         let first = self.geometry().static_ports();
         let count = self.geometry().ports() - first;
         let start = rustix::process::getpid().as_raw_nonzero().get() as u32;
+        let mut outcome = Search::AllBound;
         for step in 0..count {
             let port = self.existing_port(first + (start.wrapping_add(step)) % count)?;
             if self.shared().gate.try_lock(port).map_err(refused)? == Tried::Taken {
+                if !matches!(self.life_of(port), Life::Bound { .. }) {
+                    outcome = Search::SomeInMotion;
+                }
                 continue;
             }
             kill_point!("bind.after-lock");
-            if delivery::life_of(&self.shared().mapping, port)
-                != (Life::Free {
-                    generation: self.generation_of(port),
-                })
-            {
+            if !matches!(self.life_of(port), Life::Free { .. }) {
                 settle::sweep_locked(self.shared(), port); // a dead client's
             }
             match self.become_incarnation(port, options) {
                 Err(PortError::Damaged { .. }) => {} // others may be fine
-                bound => return bound,
+                bound => return bound.map(Search::Bound),
             }
         }
-        Err(PortError::NoDynamicPort { count })
+        Ok(outcome)
     }
 
     pub(crate) fn existing_port(&self, number: u32) -> Result<PortId, PortError> {
@@ -131,8 +159,8 @@ impl Segment {
         })
     }
 
-    fn generation_of(&self, port: PortId) -> u32 {
-        delivery::life_of(&self.shared().mapping, port).generation()
+    fn life_of(&self, port: PortId) -> Life {
+        delivery::life_of(&self.shared().mapping, port)
     }
 
     fn refuse_if_destroyed(&self) -> Result<(), PortError> {

@@ -20,9 +20,11 @@ use crate::stats::Counter;
 use crate::sync::{Ordering, fence_after_rmw};
 
 /// Records claimed at a time.
-const REFILL_REQUESTS: usize = 16;
+const REFILL_REQUESTS: u32 = 16;
 /// Bytes of buffers claimed at a time: sixteen of the smallest, one of the large ones.
 const REFILL_BYTES: u64 = 64 << 10;
+/// A refill takes no more than this part of all there are, so that a stock of one port is not another port's want.
+const REFILL_SHARE: u32 = 32;
 
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -72,15 +74,17 @@ impl Core {
         let geometry = *shared.mapping.geometry();
         let start = me.port.get().wrapping_mul(0x9e37_79b1);
         let magazine = |class: usize| {
-            let refill = (REFILL_BYTES / geometry::class_bytes(class)).max(1);
-            Magazine::new(geometry.class_buffers(class), refill as usize, start)
+            let indices = geometry.class_buffers(class);
+            let by_bytes = (REFILL_BYTES / geometry::class_bytes(class)) as u32;
+            let refill = by_bytes.min(indices.len() as u32 / REFILL_SHARE);
+            Magazine::new(indices, refill as usize, start)
         };
         let backlog = |kind| RefCell::new(Backlog::resume(shared.mapping.port(me.port).lane(kind)));
         Rc::new(Self {
             me,
             requests: RefCell::new(Magazine::new(
                 0..geometry.requests(),
-                REFILL_REQUESTS,
+                REFILL_REQUESTS.min(geometry.requests() / REFILL_SHARE) as usize,
                 start,
             )),
             buffers: RefCell::new(std::array::from_fn(magazine)),

@@ -23,7 +23,7 @@ pub(crate) fn bell_word(mapping: &Mapping, port: PortId) -> &AtomicU32 {
     &mapping.port(port).bell
 }
 
-/// Waits until `port` has something to look at. `false` if the time was over first.
+/// Waits until `port` has something to look at or its bell was rung. `false` if the time was over first.
 pub(crate) fn wait(port: &Port, timeout: Option<Duration>) -> bool {
     let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout)); // none: for ever
     let core = &port.core;
@@ -38,7 +38,9 @@ pub(crate) fn wait(port: &Port, timeout: Option<Duration>) -> bool {
             core.count(Counter::Sleeps);
             sleep_on(word, armed, left);
         }
-        Bell(word).disarm();
+        if Bell(word).disarm() != armed {
+            return true;
+        }
         if until.is_some_and(|until| Instant::now() >= until) {
             return port.has_news();
         }

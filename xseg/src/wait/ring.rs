@@ -216,9 +216,10 @@ impl Waiter {
         }
     }
 
-    /// Waits until one of `ports` has something to look at, an operation has finished, or `timeout` is over (zero:
-    /// only looks). Finished operations go to `finished`. `false`: the time was over first. That the
-    /// segment was destroyed counts as something to look at until the port is polled.
+    /// Waits until one of `ports` has something to look at, an operation has finished, a sleeper's bell was rung (for
+    /// the end of an orphan, by settlement or by hand), or `timeout` is over (zero: only looks). Finished operations
+    /// go to `finished`. `false`: the time was over first. That the segment was destroyed counts as something to look
+    /// at until the port is polled.
     pub fn wait(
         &mut self,
         ports: &[&Port],
@@ -234,24 +235,31 @@ impl Waiter {
             if self.reap(&mut finished) || has_news(ports) {
                 return Ok(true);
             }
+            if timeout == Some(Duration::ZERO) {
+                return Ok(false);
+            }
+            if !self.spin.is_off() && self.look(ports, until) {
+                continue;
+            }
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
                 return Ok(false);
             }
-            if self.spin.is_off() {
-                self.sleep(ports, left)?;
-            } else if !self.look(ports, left) {
-                let asleep = Instant::now();
-                self.sleep(ports, left)?;
+            let asleep = (!self.spin.is_off()).then(Instant::now);
+            let was_rung = self.sleep(ports, left)?;
+            if let Some(asleep) = asleep {
                 self.spin.slept(asleep.elapsed());
+            }
+            if was_rung {
+                self.reap(&mut finished);
+                return Ok(true);
             }
         }
     }
 
     /// The adaptive spin, or the endless one.
-    fn look(&mut self, ports: &[&Port], timeout: Option<Duration>) -> bool {
+    fn look(&mut self, ports: &[&Port], until: Option<Instant>) -> bool {
         let mut spin = std::mem::replace(&mut self.spin, Spin::new(Duration::ZERO));
-        let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout)); // none: for ever
         let found = loop {
             if spin.look(|| self.has_completions() || has_news(ports)) {
                 break true;
@@ -266,7 +274,8 @@ impl Waiter {
         found
     }
 
-    fn sleep(&mut self, ports: &[&Port], timeout: Option<Duration>) -> Result<(), WaitError> {
+    /// Tells whether the bell was rung meanwhile.
+    fn sleep(&mut self, ports: &[&Port], timeout: Option<Duration>) -> Result<bool, WaitError> {
         let segment = self.segment.clone();
         let mapping = &segment.shared().mapping;
         let bell = Bell(&mapping.port(self.bell_port).bell);
@@ -276,8 +285,8 @@ impl Waiter {
             mapping.stats(self.bell_port).count(Counter::Sleeps);
             result = self.sleep_armed(armed, timeout);
         }
-        bell.disarm();
-        result
+        let was_rung = bell.disarm() != armed;
+        result.map(|()| was_rung)
     }
 
     fn sleep_armed(&mut self, armed: Armed, timeout: Option<Duration>) -> Result<(), WaitError> {

@@ -79,7 +79,7 @@ fn a_ring_does_not_make_a_sleeper_look_awake_before_it_is() {
     let room = Room::new();
     let client = room.bind_dynamic();
     let mut worker = sleeper(&room, 2);
-    worker.signal(rustix::process::Signal::STOP);
+    worker.stop_asleep();
     send(&client, 0);
     assert!(room.segment.report_port(0).unwrap().asleep);
     send(&client, 0);
@@ -89,7 +89,7 @@ fn a_ring_does_not_make_a_sleeper_look_awake_before_it_is() {
     worker.expect("taken");
 }
 
-/// BELL-3: a sender that died before it rang. Its settlement rings in its place.
+/// BELL-3, SETTLE-2: a sender that died before it rang. Its settlement rings in its place.
 #[test]
 fn settlement_wakes_whom_a_dead_sender_did_not() {
     let room = Room::new();

@@ -1,5 +1,5 @@
 //! A peer is killed at every named place of the library, at its first, second and fifth visit: every request gets one
-//! answer, and at the end everything is free (F1, F2, F10, F11, F12; S1, S2, S8, BIND-2, ANSWER-1).
+//! answer, and at the end everything is free (F1, F2, F10, F11, F12; S1, S2, S8, BIND-2, ANSWER-1, RECOVER-2).
 
 use std::collections::HashSet;
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! Giving a port back in good order: everything of it is free afterwards (LEAVE-1, LEAVE-2).
 
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
 use xseg::{Errno, Life, OpCode, Port, RequestError, Waiter, WaiterOptions};
 
 use crate::support::{Room, assert_all_free, next_reply, next_request};
@@ -122,9 +124,9 @@ fn requests_in_the_inbox_of_a_static_port_that_leaves_wait_for_its_successor() {
 fn nothing_is_left_in_the_inbox_of_a_port_that_comes_and_goes() {
     const ROUNDS: u32 = 3000;
     let room = Room::new();
-    let target = std::sync::atomic::AtomicU32::new(u32::MAX);
-    let done = std::sync::atomic::AtomicBool::new(false);
-    let relaxed = std::sync::atomic::Ordering::Relaxed;
+    let target = AtomicU32::new(u32::MAX);
+    let done = AtomicBool::new(false);
+    let relaxed = Ordering::Relaxed;
     std::thread::scope(|scope| {
         for _ in 0..2 {
             let segment = room.join();

@@ -1,5 +1,14 @@
 //! The behaviour of the segment as its users see it: one module a subject, one sentence a test.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends with the first thing that is not as it should be"
+)]
+#![allow(
+    clippy::disallowed_types,
+    reason = "what tests share with their threads is not in the segment"
+)]
+
 mod answering;
 mod bells;
 mod binding;
@@ -8,6 +17,8 @@ mod deadlines;
 mod deaths;
 mod destroying;
 mod drafting;
+mod flows;
+mod gate;
 mod headers;
 mod hostile;
 mod incarnations;

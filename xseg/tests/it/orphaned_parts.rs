@@ -79,7 +79,7 @@ fn a_sleeping_successor_is_woken_when_the_part_has_ended() {
     drop((client, store));
 }
 
-/// The dynamic composer has no successor: its request is failed, but not before the part has ended.
+/// EMPTY-2: the dynamic composer has no successor: its request is failed, but not before the part has ended.
 #[test]
 fn the_requester_of_a_dynamic_composer_gets_no_answer_before_the_part_has_ended() {
     let room = Room::new();

@@ -36,7 +36,7 @@ fn a_segment_without_permission_for_us_is_not_joined() {
         as_nobody("join_and_tell", room.place(), "Permission");
         return;
     }
-    fs::set_permissions(room.place().path(), Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(room.place().path(), Permissions::from_mode(0o000)).unwrap();
     let error = JoinOptions::new().join(room.place()).unwrap_err();
     assert!(matches!(error, SegmentError::Permission { .. }), "{error}");
 }

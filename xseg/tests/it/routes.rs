@@ -192,6 +192,7 @@ pub fn interpose_and_hold(parent: &mut Parent) {
     parent.wait_for_death();
 }
 
+/// EMPTY-1
 #[test]
 fn when_an_interposer_is_killed_its_requests_go_on_and_answers_pass_it_by() {
     let room = Room::new();

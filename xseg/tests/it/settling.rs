@@ -144,6 +144,57 @@ fn many_settlers_at_once_settle_each_death_once() {
     assert_all_free(&room.segment);
 }
 
+/// SETTLE-4: a settler that dies at its work leaves a dead incarnation of its own, which the next one settles.
+#[test]
+#[cfg(feature = "kill-points")]
+fn a_settler_is_the_ports_incarnation_until_it_is_done() {
+    let room = Room::new();
+    let (client, server) = (room.bind_dynamic(), room.bind(0));
+    let mut between = Worker::start("interpose_and_hold", &room.segment);
+    let number: u32 = between.hear().parse().unwrap();
+    for _ in 0..2 {
+        let draft = client.draft(xseg::OpCode::READ).unwrap();
+        draft.send(server.id()).unwrap();
+    }
+    between.expect("one forwarded, one held");
+    let dead = room.segment.report_port(number).unwrap();
+    between.kill();
+    let mut settler = WorkerOptions::at(&room.segment)
+        .arg(number)
+        .arg("settle.after-slots")
+        .start("settle_and_die");
+    until("the settler is dead", || settler.is_dead());
+    let left = room.segment.report_port(number).unwrap();
+    assert_eq!(left.process.pid, settler.pid());
+    assert_eq!(left.life.generation(), dead.life.generation() + 1);
+    assert!(matches!(left.life, xseg::Life::Bound { .. }), "{left:?}");
+    until("the dead settler is settled", || {
+        room.segment.settle(number).is_ok()
+    });
+    for _ in 0..2 {
+        next_request(&server).answer(0);
+        drop(crate::support::next_reply(&client));
+    }
+    drop((client, server));
+    room.segment.settle_all().unwrap();
+    assert_all_free(&room.segment);
+}
+
+/// Tries until the named place ends it.
+#[cfg(feature = "kill-points")]
+pub fn settle_and_die(parent: &mut Parent) {
+    let [number, point] = parent.args()[..] else {
+        panic!("a port and a kill point")
+    };
+    let number = number.parse().unwrap();
+    xseg::kill::arm(point, 1);
+    let segment = parent.join();
+    until("the settlement kills us", || {
+        let _ = segment.settle(number); // the dead one's lock is still taken for a while
+        false
+    });
+}
+
 #[test]
 fn settling_a_segment_of_the_dead_leaves_it_as_new() {
     let room = Room::new();

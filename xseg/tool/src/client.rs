@@ -53,16 +53,27 @@ impl Client {
 
     /// Begins a request that expires after the time-out.
     pub fn draft(&self, op: OpCode) -> Result<Draft, RequestError> {
-        let mut draft = self.port.draft(op)?;
+        let mut draft = self.with_room(|| self.port.draft(op))?;
         draft.set_deadline_ns(monotonic_ns() + self.timeout.as_nanos() as u64);
         Ok(draft)
     }
 
     /// Gives a request a buffer that begins with `bytes` and has room for `len`.
     pub fn attach(&self, draft: &mut Draft, bytes: &[u8], len: u64) -> Result<(), RequestError> {
-        let buffer = self.port.buffer(len)?;
+        let buffer = self.with_room(|| self.port.buffer(len))?;
         buffer.data().write(0, bytes)?;
         draft.attach(buffer, len)
+    }
+
+    /// What there is none of may be with the dead, and not be missed by anybody until now.
+    fn with_room<T>(&self, take: impl Fn() -> Result<T, RequestError>) -> Result<T, RequestError> {
+        match take() {
+            Err(error) if is_exhausted(&error) && self.port.away() == 0 => {
+                let settled = self.port.segment().settle_all();
+                settled.map_or(Err(error), |_| take())
+            }
+            taken => taken,
+        }
     }
 
     /// Sends one request and waits for its answer.
@@ -113,6 +124,16 @@ impl Client {
             waiter.wait(&[&self.port], Some(left.min(SLICE)), |_| {})?;
         }
     }
+}
+
+/// Is it only a matter of others giving something back?
+pub fn is_exhausted(error: &RequestError) -> bool {
+    matches!(
+        error,
+        RequestError::NoRequests { .. }
+            | RequestError::PortLimit { .. }
+            | RequestError::NoBuffers { .. }
+    )
 }
 
 /// A waiter that spins a little and then sleeps on the port's bell; it needs no ring.

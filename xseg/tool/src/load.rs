@@ -3,7 +3,7 @@
 use anyhow::Result;
 use xseg::{Draft, PortId, Reply, RequestError};
 
-use crate::client::{Arrival, Client};
+use crate::client::{Arrival, Client, is_exhausted};
 
 /// What a load is made of.
 pub trait Work {
@@ -43,13 +43,4 @@ pub fn run(client: &Client, to: PortId, concurrency: u32, work: &mut impl Work) 
         }
         in_flight -= 1;
     }
-}
-
-fn is_exhausted(error: &RequestError) -> bool {
-    matches!(
-        error,
-        RequestError::NoRequests { .. }
-            | RequestError::PortLimit { .. }
-            | RequestError::NoBuffers { .. }
-    )
 }

@@ -5,6 +5,7 @@
 //!              <-----------------------------------------/   (its standard input)
 //! ```
 
+use std::fmt::Display;
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
@@ -70,7 +71,7 @@ impl Parent {
         JoinOptions::new().join(self.place()).unwrap()
     }
 
-    pub fn say(&mut self, line: impl ToString) {
+    pub fn say(&mut self, line: impl Display) {
         self.lines.say(&line.to_string());
     }
 
@@ -108,7 +109,7 @@ impl WorkerOptions {
         }
     }
 
-    pub fn arg(mut self, arg: impl ToString) -> Self {
+    pub fn arg(mut self, arg: impl Display) -> Self {
         self.args.push(arg.to_string());
         self
     }
@@ -116,11 +117,6 @@ impl WorkerOptions {
     /// Runs it as another user, of the group that has the user's number.
     pub fn user(mut self, uid: u32) -> Self {
         (self.uid, self.gid) = (Some(uid), Some(uid));
-        self
-    }
-
-    pub fn group(mut self, gid: u32) -> Self {
-        self.gid = Some(gid);
         self
     }
 
@@ -186,7 +182,7 @@ impl Worker {
         self.child.id()
     }
 
-    pub fn say(&mut self, line: impl ToString) {
+    pub fn say(&mut self, line: impl Display) {
         self.lines.say(&line.to_string());
     }
 
@@ -206,6 +202,20 @@ impl Worker {
     pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// What the kernel says that its first thread does: `S` sleeps, `T` is stopped.
+    fn state(&self) -> char {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let after_name = stat.rsplit(')').next().unwrap();
+        after_name.trim_start().chars().next().unwrap()
+    }
+
+    /// Stops it in its sleep, and waits until it is stopped.
+    pub fn stop_asleep(&self) {
+        super::until("it sleeps", || self.state() == 'S');
+        self.signal(rustix::process::Signal::STOP);
+        super::until("it is stopped", || self.state() == 'T');
     }
 
     /// SIGKILL, and waits for its end.

@@ -196,6 +196,11 @@ pub fn state_of(port: &PortReport) -> &'static str {
     }
 }
 
+/// What a dead one said last means nothing.
+pub fn is_asleep(port: &PortReport) -> bool {
+    port.asleep && state_of(port) == "alive"
+}
+
 impl PortLine {
     fn of(port: &PortReport) -> Self {
         let counters = COUNTER_NAMES.iter();
@@ -208,7 +213,7 @@ impl PortLine {
             pid: port.process.pid,
             label: port.label.clone(),
             bound: moment_text(port.bound_unix_ns),
-            asleep: port.asleep,
+            asleep: is_asleep(port),
             via: port.via.map(xseg::PortId::get),
             owned: port.owned,
             sent: port.sent,

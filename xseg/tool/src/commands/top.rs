@@ -8,7 +8,7 @@ use serde::Serialize;
 use xseg::{Counter, PortReport, PortStats, RequestError, Segment};
 
 use crate::args::Top;
-use crate::commands::report::state_of;
+use crate::commands::report::{is_asleep, state_of};
 use crate::context::Context;
 use crate::output::{Table, printable};
 use crate::units::{bytes_text, span_text};
@@ -111,7 +111,7 @@ fn row_of(port: &PortReport, growth: &PortStats, seconds: f64) -> Row {
         p99_ns: growth.quantile_ns(0.99),
         held: port.held,
         inbox: port.lanes.iter().map(|lane| lane.records.len()).sum(),
-        asleep: port.asleep,
+        asleep: is_asleep(port),
     }
 }
 

@@ -1,12 +1,13 @@
 //! Runs the program, and kills on drop what still runs.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
+use xseg::{JoinOptions, Place, Segment};
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_xseg");
 
@@ -140,6 +141,17 @@ impl Site {
         Running::start(self.command(PROGRAM, args))
     }
 
+    /// One of these tests as a process of its own, which finds the segment by [`segment_of_starter`].
+    pub fn start_test(&self, name: &str) -> Running {
+        let mut command = Command::new(std::env::current_exe().expect("this program"));
+        command
+            .args([name, "--exact"])
+            .env(STARTER_DIRECTORY, self.directory.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        Running::start(command)
+    }
+
     /// A client that waits for an answer of port 0, whose request has come as far as `place`.
     pub fn waiting_client(&self, args: &[&str], place: &str) -> Running {
         let before = self.count_in(0, place);
@@ -199,6 +211,15 @@ impl Drop for Running {
             let _ = child.wait();
         }
     }
+}
+
+const STARTER_DIRECTORY: &str = "XSEG_TEST_DIRECTORY";
+
+/// For a process that [`Site::start_test`] started.
+pub fn segment_of_starter() -> Option<Segment> {
+    let directory = std::env::var_os(STARTER_DIRECTORY)?;
+    let place = Place::within(Path::new(&directory), "test").expect("a good name");
+    Some(JoinOptions::new().join(&place).expect("it is there"))
 }
 
 /// Waits until it is so. Long, since machines are slow; not for ever, since tests must end.

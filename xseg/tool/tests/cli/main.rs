@@ -2,6 +2,7 @@
 //! by its exit code.
 
 mod harness;
+mod hoard;
 mod life;
 mod orphans;
 mod recovery;

@@ -1,24 +1,18 @@
 //! A peer dies while others still work on parts of what it held: what they may yet write to is given to nobody.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use xseg::{BindOptions, Event, JoinOptions, OpCode, Place};
+use xseg::{BindOptions, Event, OpCode};
 
-use crate::harness::{Running, Site, wait_until};
-
-const DIRECTORY: &str = "XSEG_TEST_DIRECTORY";
+use crate::harness::{Site, segment_of_starter, wait_until};
 
 /// A composer at port 0: sends a part of what it gets to port 1, and then hangs. A process of its own, which the test
 /// below starts; in the test run itself it does nothing.
 #[test]
 fn composer() {
-    let Some(directory) = std::env::var_os(DIRECTORY) else {
+    let Some(segment) = segment_of_starter() else {
         return;
     };
-    let place = Place::within(Path::new(&directory), "test").expect("a good name");
-    let segment = JoinOptions::new().join(&place).expect("it is there");
     let port = segment
         .bind(0, &BindOptions::default())
         .expect("it is free");
@@ -36,25 +30,14 @@ fn composer() {
     }
 }
 
-fn start_composer(site: &Site) -> Running {
-    let mut command = Command::new(std::env::current_exe().expect("this program"));
-    command
-        .args(["orphans::composer", "--exact"])
-        .env(DIRECTORY, site.directory())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let composer = Running::start(command);
-    wait_until("it is bound", || {
-        site.object(&["report", "0"])["state"] == "alive"
-    });
-    composer
-}
-
 #[test]
 fn what_others_may_still_write_to_is_answered_only_when_they_are_done() {
     let site = Site::with_segment();
     let blocker = site.serve(1, &["--stall"]);
-    let composer = start_composer(&site);
+    let composer = site.start_test("orphans::composer");
+    wait_until("it is bound", || {
+        site.object(&["report", "0"])["state"] == "alive"
+    });
     let client = site.waiting_client(&["read", "0", "x", "--length", "4K"], "held");
     wait_until("the part is below", || site.count_in(1, "held") == 1);
     composer.kill();
