@@ -83,15 +83,15 @@ impl BindOptions {
     }
 }
 
-/// How often, and after which pauses, a search is begun again for a port that is just changing hands.
-const MOTION_ROUNDS: u32 = 100;
-const MOTION_PAUSE: Duration = Duration::from_millis(1);
+/// How often a search for a dynamic port is begun again while the ports change hands, and after which pause.
+const SEARCHES_MAX: u32 = 100;
+const SEARCH_PAUSE: Duration = Duration::from_millis(1);
 
 /// What became of one look at each dynamic port.
 enum Search {
     Bound(Port),
-    AllBound,
-    SomeInMotion,
+    /// With the lives that the look saw.
+    AllTaken(Vec<Life>),
 }
 
 impl Segment {
@@ -110,14 +110,15 @@ impl Segment {
 
     /// Binds any free dynamic port.
     pub fn bind_dynamic(&self, options: &BindOptions) -> Result<Port, PortError> {
-        for round in 0..MOTION_ROUNDS {
+        let mut before = Vec::new();
+        for _ in 0..SEARCHES_MAX {
             match self.bind_some(options)? {
                 Search::Bound(port) => return Ok(port),
-                Search::AllBound => break,
-                // Whoever binds, leaves or sweeps one has it locked for some microseconds.
-                Search::SomeInMotion if round < 10 => std::thread::yield_now(),
-                Search::SomeInMotion => std::thread::sleep(MOTION_PAUSE),
+                Search::AllTaken(lives) if lives == before => break,
+                Search::AllTaken(lives) => before = lives,
             }
+            // Whoever binds, leaves or settles one has it locked for some microseconds.
+            std::thread::sleep(SEARCH_PAUSE);
         }
         let (ports, first) = (self.geometry().ports(), self.geometry().static_ports());
         Err(PortError::NoDynamicPort {
@@ -131,17 +132,17 @@ impl Segment {
         let first = self.geometry().static_ports();
         let count = self.geometry().ports() - first;
         let start = rustix::process::getpid().as_raw_nonzero().get() as u32;
-        let mut outcome = Search::AllBound;
+        let mut lives = Vec::new();
         for step in 0..count {
             let port = self.existing_port(first + (start.wrapping_add(step)) % count)?;
+            let life = delivery::life_of(&self.shared().mapping, port);
+            lives.push(life);
             if self.shared().gate.try_lock(port).map_err(refused)? == Tried::Taken {
-                if !matches!(self.life_of(port), Life::Bound { .. }) {
-                    outcome = Search::SomeInMotion;
-                }
                 continue;
             }
             kill_point!("bind.after-lock");
-            if !matches!(self.life_of(port), Life::Free { .. }) {
+            let life = delivery::life_of(&self.shared().mapping, port);
+            if !matches!(life, Life::Free { .. }) {
                 settle::sweep_locked(self.shared(), port); // a dead client's
             }
             match self.become_incarnation(port, options) {
@@ -149,7 +150,7 @@ impl Segment {
                 bound => return bound.map(Search::Bound),
             }
         }
-        Ok(outcome)
+        Ok(Search::AllTaken(lives))
     }
 
     pub(crate) fn existing_port(&self, number: u32) -> Result<PortId, PortError> {
@@ -157,10 +158,6 @@ impl Segment {
             port: number,
             last: self.geometry().ports() - 1,
         })
-    }
-
-    fn life_of(&self, port: PortId) -> Life {
-        delivery::life_of(&self.shared().mapping, port)
     }
 
     fn refuse_if_destroyed(&self) -> Result<(), PortError> {

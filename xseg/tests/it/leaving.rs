@@ -1,5 +1,6 @@
 //! Giving a port back in good order: everything of it is free afterwards (LEAVE-1, LEAVE-2).
 
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use xseg::{Errno, Life, OpCode, Port, RequestError, Waiter, WaiterOptions};
@@ -127,12 +128,14 @@ fn nothing_is_left_in_the_inbox_of_a_port_that_comes_and_goes() {
     let target = AtomicU32::new(u32::MAX);
     let done = AtomicBool::new(false);
     let relaxed = Ordering::Relaxed;
+    let all_bound = Barrier::new(3);
     std::thread::scope(|scope| {
         for _ in 0..2 {
             let segment = room.join();
-            let (target, done) = (&target, &done);
+            let (target, done, all_bound) = (&target, &done, &all_bound);
             scope.spawn(move || {
                 let client = segment.bind_dynamic(&Default::default()).unwrap();
+                all_bound.wait();
                 while !done.load(relaxed) || client.away() > 0 {
                     let to = segment.geometry().port(target.load(relaxed));
                     if let (Some(to), false) = (to, done.load(relaxed))
@@ -147,6 +150,7 @@ fn nothing_is_left_in_the_inbox_of_a_port_that_comes_and_goes() {
                 }
             });
         }
+        all_bound.wait();
         for round in 0..ROUNDS {
             let server = room.bind_dynamic();
             target.store(server.id().get(), relaxed);
