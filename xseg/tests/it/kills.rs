@@ -115,6 +115,7 @@ fn a_server_that_is_killed_again_and_again_loses_and_doubles_no_request() {
         }
     }
     let mut server = Worker::start("serve_port_0", &room.segment);
+    server.expect("ready");
     asker.finish();
     server.kill();
     drop(asker);
