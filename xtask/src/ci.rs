@@ -22,7 +22,7 @@ const STEPS: &[Step] = &[
     ("test", suite::tests),
     ("doctests", suite::doctests),
     ("doc", doc),
-    ("loom", || models::run(false)),
+    ("loom", || models::run(true)),
     ("tsan", || tsan::run(&[])),
     ("crash", || Crash::short().run()),
     ("fuzz", || Fuzz::short().run()),
