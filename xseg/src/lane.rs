@@ -143,6 +143,7 @@ impl Lane<'_> {
             if backlog.fresh.len() >= records.count() as usize {
                 return Err(self.cut_off(backlog, "lane length", at));
             }
+            records.prefetch(slot);
             backlog.fresh.push(Entry { slot, pushed: at });
             at = records.next(slot).load(Ordering::Relaxed); // acquired with the head
         }

@@ -194,6 +194,7 @@ impl Mapping {
         let first = self.requests.pointer(index).as_ptr().cast::<u8>();
         prefetch_for_write(first);
         prefetch_for_write(first.wrapping_add(64));
+        prefetch_for_write(first.wrapping_add(192));
     }
 }
 
@@ -201,6 +202,11 @@ impl Records for Mapping {
     #[inline]
     fn count(&self) -> u32 {
         self.requests.count
+    }
+
+    #[inline]
+    fn prefetch(&self, slot: u32) {
+        self.prefetch_request(slot);
     }
 
     #[inline]

@@ -10,6 +10,8 @@ pub(crate) trait Records {
     /// `slot` is below [`Records::count`]: the callers check what they read from the segment.
     fn owner(&self, slot: u32) -> &AtomicU64;
     fn next(&self, slot: u32) -> &AtomicU64;
+    /// Asks for what the receiver of a record is about to read and write.
+    fn prefetch(&self, _slot: u32) {}
 }
 
 /// Takes a free word for `name`: one compare-exchange from free to the owner's name (S1).

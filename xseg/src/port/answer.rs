@@ -43,7 +43,7 @@ impl Incoming {
 
     /// Changes the answer's arguments, for operations that answer with more than a number.
     pub fn set_answer_args(&mut self, args: [u64; crate::layout::ARGS]) {
-        let op = u32::from(self.request().op.0) | HAS_ARGS;
+        let op = u32::from(self.op().0) | HAS_ARGS;
         self.record().op.store(op, Ordering::Relaxed);
         for (word, value) in self.record().args.iter().zip(args) {
             word.store(value, Ordering::Relaxed);
@@ -51,7 +51,7 @@ impl Incoming {
     }
 
     fn finish(mut self, done: u64, errno: u32) {
-        let (op, depth) = (self.request().op, usize::from(self.depth));
+        let (op, depth) = (self.op(), usize::from(self.depth));
         self.settle();
         delivery::prefetch_way_back(self.core.mapping(), self.slot(), depth);
         let record = self.record();
@@ -94,7 +94,7 @@ impl Incoming {
                 incoming: self,
             }));
         }
-        let kind = if self.request().op.is_notice() {
+        let kind = if self.op().is_notice() {
             LaneKind::Notices
         } else {
             LaneKind::Requests

@@ -198,7 +198,7 @@ impl Draft {
     }
 
     fn drop_buffer(&self) {
-        let word = self.flight().buffer.swap(0, Ordering::Relaxed);
+        let word = self.flight().take_buffer();
         if let Some(buffer) = delivery::buffer_of(self.core.mapping(), word) {
             self.core.put_buffer(buffer);
         }

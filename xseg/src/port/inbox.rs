@@ -138,7 +138,7 @@ impl Core {
         self.stamp(record, depth.min(STAMPS - 2), self.clock.now_ns());
         let incoming = Incoming::read(self, slot, lane.kind, redelivered)?;
         self.count(Counter::Accepted);
-        if incoming.request().op == OpCode::PING {
+        if incoming.op() == OpCode::PING {
             self.count(Counter::Pings);
             incoming.answer(0);
             return Ok(None);

@@ -149,6 +149,11 @@ impl Incoming {
     }
 
     #[inline]
+    pub(super) fn op(&self) -> OpCode {
+        self.core.copies.borrow().all[self.copy as usize].request.op
+    }
+
+    #[inline]
     fn copied(&self) -> Copied {
         self.core.copies.borrow().all[self.copy as usize]
     }
@@ -193,7 +198,7 @@ impl Incoming {
     /// For a cancellation: does it mean that request of ours?
     pub fn cancels(&self, other: &Self) -> bool {
         let [slot, serial, ..] = self.args();
-        self.request().op == OpCode::CANCEL
+        self.op() == OpCode::CANCEL
             && u64::from(other.slot.get()) == slot
             && other.request().serial == serial
     }

@@ -86,7 +86,7 @@ impl Reply {
 
     /// Takes the buffer out, to use it again.
     pub fn take_buffer(&mut self) -> Option<Buffer> {
-        let word = self.flight().buffer.swap(0, Ordering::Relaxed);
+        let word = self.flight().take_buffer();
         let id = delivery::buffer_of(self.core.mapping(), word)?;
         Some(Buffer::new(self.core.clone(), id))
     }
