@@ -54,12 +54,17 @@ pub fn serve(segment: &Segment) -> Result<()> {
             match event {
                 Event::Request(request) => {
                     let mut bytes = [0; 8];
-                    if let Some(data) = request.data() {
-                        data.read(0, &mut bytes)?;
-                        bytes.reverse();
-                        data.write(0, &bytes)?;
+                    let done = match request.data() {
+                        Some(data) if data.len() >= 8 => data
+                            .read(0, &mut bytes)
+                            .map(|()| bytes.reverse())
+                            .and_then(|()| data.write(0, &bytes)),
+                        _ => Ok(()), // a ping without data
+                    };
+                    match done {
+                        Ok(()) => request.answer(bytes.len() as u64),
+                        Err(_) => request.fail(xseg::Errno::INVAL),
                     }
-                    request.answer(bytes.len() as u64);
                 }
                 Event::Notice(notice) => notice.unsupported(),
                 Event::Returning(answer) => answer.pass_on(),

@@ -15,6 +15,8 @@
 //!   the next sender sees S still set and wakes.
 //! * **BELL-3** A sender that dies between push and ring leaves the receiver asleep only until settlement, whose
 //!   first act is to ring every doorbell of the segment.
+//! * **BELL-4** A ring for what no lane shows (the end of an orphan, a ring by hand) is counted whether or not the
+//!   receiver sleeps, and ends the wait that is under way or else the next one.
 
 use crate::sync::{AtomicU32, Ordering, fence_after_rmw};
 
@@ -29,6 +31,10 @@ pub(crate) struct Bell<'a>(pub &'a AtomicU32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Armed(pub u32);
 
+/// The count of a bell's rings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rings(u32);
+
 impl Bell<'_> {
     /// The receiver says that it is about to sleep. It must look for work once more before it does.
     pub fn arm(&self) -> Armed {
@@ -38,10 +44,16 @@ impl Bell<'_> {
         Armed(word)
     }
 
-    /// The receiver is awake. What it armed comes back unless somebody rang since.
-    pub fn disarm(&self) -> Armed {
+    /// The receiver is awake.
+    pub fn disarm(&self) {
         // Relaxed: a sender that still sees S wakes once too often, nothing more.
-        Armed(self.0.fetch_and(!ASLEEP, Ordering::Relaxed))
+        self.0.fetch_and(!ASLEEP, Ordering::Relaxed);
+    }
+
+    /// How often it was rung, to be compared with an earlier count (BELL-4).
+    #[inline]
+    pub fn rings(&self) -> Rings {
+        Rings(self.0.load(Ordering::Relaxed) / RING)
     }
 
     /// A sender, right after its push: must the receiver be woken? Counts the ring if so.
@@ -54,8 +66,9 @@ impl Bell<'_> {
         true
     }
 
-    /// Changes the word, so that a receiver between its last look and its sleep does not fall asleep.
-    pub fn ring(&self) {
-        self.0.fetch_add(RING, Ordering::Relaxed);
+    /// Changes the word, so that a receiver between its last look and its sleep does not fall asleep. Tells whether
+    /// it sleeps.
+    pub fn ring(&self) -> bool {
+        self.0.fetch_add(RING, Ordering::Relaxed) & ASLEEP != 0
     }
 }

@@ -9,8 +9,6 @@
 //! * **DELIVERY-3** A dead requester's buffer is freed only when no record refers to it any more: what still may
 //!   write to it holds, or is, such a record.
 
-use rustix::thread::futex;
-
 use crate::bell::Bell;
 use crate::geometry::{BufferId, Slot};
 use crate::kill::kill_point;
@@ -18,7 +16,8 @@ use crate::layout::{LaneKind, LaneWord, PATH_MAX};
 use crate::mapping::Mapping;
 use crate::name::{Life, Name, Owner, PortId};
 use crate::records::{self, Records};
-use crate::sync::{Ordering, crash_order, fence_after_rmw, full_fence};
+use crate::sync::{AtomicU32, Ordering, crash_order, fence_after_rmw, full_fence};
+use crate::wait::futex::wake;
 
 /// The present life of a port. A damaged word counts as nobody's.
 #[inline]
@@ -52,24 +51,13 @@ pub(crate) fn ring(mapping: &Mapping, port: PortId) -> bool {
     // Which bell is looked up after the push, as is whether it must ring: a receiver that changes either looks for
     // work afterwards.
     fence_after_rmw("bell.must-ring");
-    let record = mapping.port(port);
-    let stand_in = record.bell_port.load(Ordering::Relaxed);
-    let bell_port = stand_in
-        .checked_sub(1)
-        .and_then(|number| mapping.geometry().port(number))
-        .unwrap_or(port);
-    let word = &mapping.port(bell_port).bell;
+    let word = bell_word(mapping, port);
     if !Bell(word).must_ring() {
         return false;
     }
     kill_point!("send.before-wake");
     wake(word);
     true
-}
-
-fn wake(word: &crate::sync::AtomicU32) {
-    // Fails only for an address that is not mapped; whoever sleeps on the word is woken, if anybody does.
-    let _ = futex::wake(word, futex::Flags::empty(), i32::MAX as u32);
 }
 
 /// Rings the doorbell of everybody who sleeps: the first act of any settlement (BELL-3).
@@ -84,11 +72,24 @@ pub(crate) fn ring_every_bell(mapping: &Mapping) {
     }
 }
 
-/// Rings a port's own doorbell, whether or not anybody says that he sleeps.
-pub(crate) fn ring_anyway(mapping: &Mapping, port: PortId) {
-    let word = &mapping.port(port).bell;
-    Bell(word).ring();
-    wake(word);
+/// Rings for something that no lane shows (BELL-4). Tells whether the receiver sleeps.
+pub(crate) fn ring_anyway(mapping: &Mapping, port: PortId) -> bool {
+    let word = bell_word(mapping, port);
+    let sleeps = Bell(word).ring();
+    wake(word); // even if it does not say that it sleeps: this is rare
+    sleeps
+}
+
+/// The word that the senders of this port ring: its own bell, or the one of the port that stands in for it.
+#[inline]
+fn bell_word(mapping: &Mapping, port: PortId) -> &AtomicU32 {
+    let record = mapping.port(port);
+    let stand_in = record.bell_port.load(Ordering::Relaxed);
+    let bell_port = stand_in
+        .checked_sub(1)
+        .and_then(|number| mapping.geometry().port(number))
+        .unwrap_or(port);
+    &mapping.port(bell_port).bell
 }
 
 /// Where a request for `destination` goes from `me`: to a port that was put in between, or straight there.
@@ -160,7 +161,7 @@ pub(crate) fn free_orphan(mapping: &Mapping, slot: Slot) {
     }
     // A successor of the requester may be waiting for its predecessor's requests to end (S7).
     if let Some(port) = requester.and_then(|name| mapping.geometry().port(name.port.get())) {
-        ring(mapping, port);
+        ring_anyway(mapping, port);
     }
 }
 

@@ -27,9 +27,13 @@ use crate::sync::{AtomicU32, Ordering};
 #[derive(Debug)]
 pub struct Gate {
     file: OwnedFd,
-    /// By port: 1 while this process holds the lock (GATE-3).
+    /// By port: whether this process holds the lock (GATE-3).
     ours: Box<[AtomicU32]>,
 }
+
+const NOT_OURS: u32 = 0;
+const TRYING: u32 = 1;
+const OURS: u32 = 2;
 
 /// The outcome of trying a port's lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,25 +48,28 @@ impl Gate {
     pub(crate) fn open(segment: BorrowedFd<'_>, ports: u32) -> Result<Self, Errno> {
         let path = format!("/proc/self/fd/{}", segment.as_raw_fd());
         let file = rustix::fs::open(path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
-        let ours = (0..ports).map(|_| AtomicU32::new(0)).collect();
+        let ours = (0..ports).map(|_| AtomicU32::new(NOT_OURS)).collect();
         Ok(Self { file, ours })
     }
 
     pub(crate) fn try_lock(&self, port: PortId) -> Result<Tried, Errno> {
         // Acquire: pairs with the Release of `unlock`.
         let ours = &self.ours[port.get() as usize];
-        if ours
-            .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
-            .is_err()
+        while let Err(seen) =
+            ours.compare_exchange(NOT_OURS, TRYING, Ordering::Acquire, Ordering::Relaxed)
         {
-            return Ok(Tried::Taken);
+            if seen == OURS {
+                return Ok(Tried::Taken);
+            }
+            // Another thread asks the kernel. Its failure says nothing about the moment of our own question.
+            std::thread::yield_now();
         }
-        let tried = match self.set(port, libc::F_WRLCK) {
-            Ok(()) => return Ok(Tried::Locked),
-            Err(Errno::AGAIN | Errno::ACCESS) => Ok(Tried::Taken),
-            Err(error) => Err(error),
+        let (now, tried) = match self.set(port, libc::F_WRLCK) {
+            Ok(()) => (OURS, Ok(Tried::Locked)),
+            Err(Errno::AGAIN | Errno::ACCESS) => (NOT_OURS, Ok(Tried::Taken)),
+            Err(error) => (NOT_OURS, Err(error)),
         };
-        ours.store(0, Ordering::Release);
+        ours.store(now, Ordering::Release);
         tried
     }
 
@@ -87,12 +94,12 @@ impl Gate {
     /// Gives a lock back that this caller has.
     pub(crate) fn unlock(&self, port: PortId) {
         let _ = self.set(port, libc::F_UNLCK); // unlocking what we hold cannot fail
-        self.ours[port.get() as usize].store(0, Ordering::Release);
+        self.ours[port.get() as usize].store(NOT_OURS, Ordering::Release);
     }
 
     /// Is the lock held, by this process or another one? Takes nothing.
     pub(crate) fn is_taken(&self, port: PortId) -> Result<bool, Errno> {
-        if self.ours[port.get() as usize].load(Ordering::Relaxed) != 0 {
+        if self.ours[port.get() as usize].load(Ordering::Relaxed) == OURS {
             return Ok(true);
         }
         let mut lock = byte_of(port, libc::F_WRLCK);

@@ -361,10 +361,10 @@ impl Segment {
 
 /// By hand, for tools.
 impl Segment {
-    /// Wakes a port's owner if it sleeps, and tells whether it did.
+    /// Ends the wait of a port's owner, or the next one. Tells whether he sleeps.
     pub fn ring(&self, number: u32) -> Result<bool, PortError> {
         let port = self.existing_port(number)?;
-        Ok(delivery::ring(&self.shared().mapping, port))
+        Ok(delivery::ring_anyway(&self.shared().mapping, port))
     }
 
     /// Requests of a port, of whichever incarnation, that others still have (S7).

@@ -11,6 +11,9 @@ use crate::name::Name;
 use crate::records;
 use crate::sync::AtomicU64;
 
+/// A stock is no more than this part of all there are.
+const STOCK_SHARE: usize = 32;
+
 /// A stock of indices below some bound, whose owner words this port has made its own.
 #[derive(Debug)]
 pub(crate) struct Magazine {
@@ -19,14 +22,19 @@ pub(crate) struct Magazine {
     /// Where the next search for free words begins.
     search_at: u32,
     refill: usize,
+    /// More than this is given back.
+    stock_max: usize,
     /// In stock and in use.
     owned: u32,
 }
 
 impl Magazine {
-    /// For the indices of `range`; `refill` are claimed at a time. Ports start their search at different places.
+    /// For the indices of `range`; `refill` are claimed at a time, but no more kept than a small part of them all, so
+    /// that one port's stock is not another port's want. Ports start their search at different places.
     pub fn new(range: std::ops::Range<u32>, refill: usize, start: u32) -> Self {
         let len = range.len() as u32;
+        let share = range.len() / STOCK_SHARE;
+        let refill = refill.min(share).max(1);
         let search_at = if len == 0 {
             0
         } else {
@@ -34,9 +42,10 @@ impl Magazine {
         };
         Self {
             stock: Vec::with_capacity(refill * 4),
+            stock_max: (refill * 3).min(share),
             range,
             search_at,
-            refill: refill.max(1),
+            refill,
             owned: 0,
         }
     }
@@ -73,12 +82,12 @@ impl Magazine {
         }
     }
 
-    /// Puts one back; gives a part of the stock back to all when it has grown.
+    /// Puts one back; gives two thirds of the stock back to all when it has grown.
     #[inline]
     pub fn put<'a>(&mut self, index: u32, word: impl Fn(u32) -> &'a AtomicU64) {
         self.stock.push(index);
-        if self.stock.len() > self.refill * 3 {
-            self.give_back(self.refill * 2, word);
+        if self.stock.len() > self.stock_max {
+            self.give_back(self.stock.len() - self.stock_max / 3, word);
         }
     }
 

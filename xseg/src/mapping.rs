@@ -188,7 +188,7 @@ impl Mapping {
         unsafe { std::ptr::write_bytes(to, byte, range.len() as usize) };
     }
 
-    /// Asks the processor for a record's first two lines, for writing: the claim writes the first at once.
+    /// Asks the processor for the lines of a record that its receiver reads and writes: the first two, and the stamps.
     #[inline]
     pub fn prefetch_request(&self, index: u32) {
         let first = self.requests.pointer(index).as_ptr().cast::<u8>();

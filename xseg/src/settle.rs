@@ -146,7 +146,7 @@ pub(crate) fn sweep(shared: &Shared, port: PortId) -> Result<Settled, PortError>
     kill_point!("settle.after-lock");
     let settled = sweep_locked(shared, port);
     kill_point!("settle.before-unlock");
-    shared.gate.unlock(port);
+    unlock(shared, port);
     Ok(settled)
 }
 
@@ -239,7 +239,7 @@ pub(crate) fn fail_held(
         inbox::fail(mapping, slot, settler, errno);
     }
     retire(mapping, settler);
-    shared.gate.unlock(port);
+    unlock(shared, port);
     Ok(is_ours)
 }
 
@@ -275,33 +275,41 @@ fn become_incarnation(mapping: &Mapping, settler: Name) {
         .store(Life::Bound { generation }.pack(), Ordering::Release);
 }
 
-/// How often the last look may find something that was pushed while we left. Each time takes a sender that looked at
-/// the port before; what comes even later, its sender sweeps up (LEAVE-2).
-const LAST_LOOKS: u32 = 8;
-
-/// Ends an incarnation that holds nothing any more: its life word says so, and its inbox stays empty.
+/// Ends an incarnation that holds nothing any more. [`unlock`] follows, and looks into the inbox once more.
 pub(crate) fn retire(mapping: &Mapping, name: Name) {
-    let record = mapping.port(name.port);
     let generation = name.generation;
-    let is_static = mapping.geometry().is_static(name.port);
-    let end = if is_static {
+    let end = if mapping.geometry().is_static(name.port) {
         Life::Vacant { generation }
     } else {
         Life::Free { generation }
     };
+    // Release: whoever sees us gone sees all that we gave back.
+    let life = &mapping.port(name.port).life;
+    life.store(end.pack(), Ordering::Release);
+}
+
+/// How often a last look may find something that was pushed just before it. Each time takes a sender that had looked
+/// at the port before it was given back.
+const LAST_LOOKS: u32 = 64;
+
+/// Gives a port's lock back, then looks into the inbox for the last time: a sender that found the port gone and its
+/// lock taken left what it had pushed to us (LEAVE-2).
+pub(crate) fn unlock(shared: &Shared, port: PortId) {
     for _ in 0..LAST_LOOKS {
-        // Release: whoever sees us gone sees all that we gave back.
-        record.life.store(end.pack(), Ordering::Release);
-        full_fence("leave.last-look"); // then look into the inbox: pairs with "push.last-look" (LEAVE-2)
-        if is_static || LANES.iter().all(|kind| record.lane(*kind).is_empty()) {
+        shared.gate.unlock(port);
+        full_fence("leave.last-look"); // pairs with "push.last-look"
+        let record = shared.mapping.port(port);
+        let is_free = matches!(delivery::life_of(&shared.mapping, port), Life::Free { .. });
+        if !is_free || LANES.iter().all(|kind| record.lane(*kind).is_empty()) {
             return;
         }
-        record
-            .life
-            .store(Life::Bound { generation }.pack(), Ordering::Release); // SETTLE-4
-        empty_inbox(mapping, name);
+        // Whoever has the lock now will look when he gives it back.
+        if !matches!(shared.gate.try_lock(port), Ok(Tried::Locked)) {
+            return;
+        }
+        sweep_locked(shared, port);
     }
-    record.life.store(end.pack(), Ordering::Release);
+    shared.gate.unlock(port);
 }
 
 /// Makes every receiver look for what dead senders never pushed, and wakes it for that.

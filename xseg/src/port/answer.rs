@@ -87,6 +87,17 @@ impl Incoming {
 
     fn pass(mut self, to: PortId, depth: usize) -> Result<(), Box<NotForwarded>> {
         let mapping = self.core.mapping();
+        if mapping.geometry().port(to.get()).is_none() {
+            let last = mapping.geometry().ports() - 1;
+            let error = RequestError::NoSuchPort {
+                port: to.get(),
+                last,
+            };
+            return Err(Box::new(NotForwarded {
+                error,
+                incoming: self,
+            }));
+        }
         if matches!(delivery::life_of(mapping, to), Life::Free { .. }) {
             let error = RequestError::Unbound { port: to };
             return Err(Box::new(NotForwarded {

@@ -20,7 +20,8 @@ use crate::error::PortError;
 use crate::gate::Tried;
 use crate::kill::kill_point;
 use crate::layout::{LABEL_BYTES, PortRecord};
-use crate::name::{Life, Name, PortId};
+use crate::mapping::Mapping;
+use crate::name::{Life, Name, Owner, PortId};
 use crate::process::ProcessId;
 use crate::segment::{Segment, Shared};
 use crate::settle;
@@ -83,16 +84,8 @@ impl BindOptions {
     }
 }
 
-/// How often a search for a dynamic port is begun again while the ports change hands, and after which pause.
-const SEARCHES_MAX: u32 = 100;
-const SEARCH_PAUSE: Duration = Duration::from_millis(1);
-
-/// What became of one look at each dynamic port.
-enum Search {
-    Bound(Port),
-    /// With the lives that the look saw.
-    AllTaken(Vec<Life>),
-}
+/// A search for a dynamic port is repeated after these pauses before it fails: half a second in all.
+const SEARCH_PAUSES_MS: [u64; 10] = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256];
 
 impl Segment {
     /// Binds a static port. What its last incarnation left is taken over: its inbox, and the requests that it
@@ -108,17 +101,15 @@ impl Segment {
         self.become_incarnation(port, options)
     }
 
-    /// Binds any free dynamic port.
+    /// Binds any free dynamic port. What a dead client's I/O still keeps is passed by.
     pub fn bind_dynamic(&self, options: &BindOptions) -> Result<Port, PortError> {
-        let mut before = Vec::new();
-        for _ in 0..SEARCHES_MAX {
-            match self.bind_some(options)? {
-                Search::Bound(port) => return Ok(port),
-                Search::AllTaken(lives) if lives == before => break,
-                Search::AllTaken(lives) => before = lives,
+        // Whoever leaves or settles a port has it locked a moment longer than he needs it: all may be taken, and one
+        // of them free at once.
+        for pause in SEARCH_PAUSES_MS {
+            if let Some(port) = self.bind_some(options)? {
+                return Ok(port);
             }
-            // Whoever binds, leaves or settles one has it locked for some microseconds.
-            std::thread::sleep(SEARCH_PAUSE);
+            std::thread::sleep(Duration::from_millis(pause));
         }
         let (ports, first) = (self.geometry().ports(), self.geometry().static_ports());
         Err(PortError::NoDynamicPort {
@@ -127,16 +118,13 @@ impl Segment {
     }
 
     /// Looks at each dynamic port once.
-    fn bind_some(&self, options: &BindOptions) -> Result<Search, PortError> {
+    fn bind_some(&self, options: &BindOptions) -> Result<Option<Port>, PortError> {
         self.refuse_if_destroyed()?;
         let first = self.geometry().static_ports();
         let count = self.geometry().ports() - first;
         let start = rustix::process::getpid().as_raw_nonzero().get() as u32;
-        let mut lives = Vec::new();
         for step in 0..count {
             let port = self.existing_port(first + (start.wrapping_add(step)) % count)?;
-            let life = delivery::life_of(&self.shared().mapping, port);
-            lives.push(life);
             if self.shared().gate.try_lock(port).map_err(refused)? == Tried::Taken {
                 continue;
             }
@@ -147,10 +135,10 @@ impl Segment {
             }
             match self.become_incarnation(port, options) {
                 Err(PortError::Damaged { .. }) => {} // others may be fine
-                bound => return bound.map(Search::Bound),
+                bound => return bound.map(Some),
             }
         }
-        Ok(Search::AllTaken(lives))
+        Ok(None)
     }
 
     pub(crate) fn existing_port(&self, number: u32) -> Result<PortId, PortError> {
@@ -199,7 +187,7 @@ impl Segment {
         let me = Name { port, generation };
         let core = Core::new(self.shared().clone(), me, owned_max, options.held_max);
         recover::take_over(&core);
-        if was_left_by_death {
+        if was_left_by_death || has_sent_by_predecessors(mapping, me) {
             settle::announce_death(mapping);
         }
         Ok(Port {
@@ -207,6 +195,16 @@ impl Segment {
             segment: self.clone(),
         })
     }
+}
+
+/// Is anything on its way that an earlier incarnation sent, and perhaps never pushed? A settler may have died between
+/// its settlement and the announcement.
+fn has_sent_by_predecessors(mapping: &Mapping, me: Name) -> bool {
+    let by_predecessor =
+        |owner: Owner| matches!(owner, Owner::Sent { by, .. } if by.port == me.port && by != me);
+    delivery::slots_where(mapping, by_predecessor)
+        .next()
+        .is_some()
 }
 
 fn describe(record: &PortRecord, options: &BindOptions) {
@@ -226,9 +224,20 @@ fn describe(record: &PortRecord, options: &BindOptions) {
     }
 }
 
+const SETTLER_PATIENCE: Duration = Duration::from_millis(20);
+
 /// Gets the port's gate lock, waiting as the caller wishes.
 fn lock(shared: &Shared, port: PortId, takeover: Takeover) -> Result<(), PortError> {
     if shared.gate.try_lock(port).map_err(refused)? == Tried::Locked {
+        return Ok(());
+    }
+    // A settler has the lock of a port that nobody is bound to, or of a dead one, for a moment; its owner for long.
+    if shared
+        .gate
+        .lock_within(port, SETTLER_PATIENCE)
+        .map_err(refused)?
+        == Tried::Locked
+    {
         return Ok(());
     }
     let owner = owner_of(shared, port);

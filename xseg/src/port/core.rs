@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::deadline::Deadlines;
 use super::incoming::Copies;
+use crate::bell::{Bell, Rings};
 use crate::clock::StampClock;
 use crate::delivery;
 use crate::geometry::{self, BUFFER_CLASSES, BufferId, Slot};
@@ -17,14 +18,12 @@ use crate::mapping::Mapping;
 use crate::name::{Life, Name, PortId};
 use crate::segment::{Flight, Shared};
 use crate::stats::Counter;
-use crate::sync::{Ordering, fence_after_rmw};
+use crate::sync::{Ordering, fence_after_rmw, full_fence};
 
 /// Records claimed at a time.
-const REFILL_REQUESTS: u32 = 16;
+const REFILL_REQUESTS: usize = 16;
 /// Bytes of buffers claimed at a time: sixteen of the smallest, one of the large ones.
 const REFILL_BYTES: u64 = 64 << 10;
-/// A refill takes no more than this part of all there are, so that a stock of one port is not another port's want.
-const REFILL_SHARE: u32 = 32;
 
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -51,6 +50,10 @@ pub(crate) struct Core {
     burst: RefCell<Burst>,
     /// The owner has polled since the segment was destroyed: it can know.
     pub knows_of_destruction: Cell<bool>,
+    /// The port whose bell our senders ring: this process's own knowledge of what its record says.
+    bell_port: Cell<PortId>,
+    /// The rings of that bell when a wait last ended (BELL-4).
+    rings_seen: Cell<Rings>,
 }
 
 /// The receivers that have something new since the burst began.
@@ -74,17 +77,15 @@ impl Core {
         let geometry = *shared.mapping.geometry();
         let start = me.port.get().wrapping_mul(0x9e37_79b1);
         let magazine = |class: usize| {
-            let indices = geometry.class_buffers(class);
-            let by_bytes = (REFILL_BYTES / geometry::class_bytes(class)) as u32;
-            let refill = by_bytes.min(indices.len() as u32 / REFILL_SHARE);
-            Magazine::new(indices, refill as usize, start)
+            let refill = REFILL_BYTES / geometry::class_bytes(class);
+            Magazine::new(geometry.class_buffers(class), refill as usize, start)
         };
         let backlog = |kind| RefCell::new(Backlog::resume(shared.mapping.port(me.port).lane(kind)));
         Rc::new(Self {
             me,
             requests: RefCell::new(Magazine::new(
                 0..geometry.requests(),
-                REFILL_REQUESTS.min(geometry.requests() / REFILL_SHARE) as usize,
+                REFILL_REQUESTS,
                 start,
             )),
             buffers: RefCell::new(std::array::from_fn(magazine)),
@@ -106,6 +107,8 @@ impl Core {
             owned_max,
             burst: RefCell::default(),
             knows_of_destruction: Cell::new(false),
+            bell_port: Cell::new(me.port),
+            rings_seen: Cell::new(Bell(&shared.mapping.port(me.port).bell).rings()),
             shared,
         })
     }
@@ -113,6 +116,37 @@ impl Core {
     #[inline]
     pub fn mapping(&self) -> &Mapping {
         &self.shared.mapping
+    }
+
+    /// The bell that our senders ring.
+    #[inline]
+    pub fn bell(&self) -> Bell<'_> {
+        Bell(&self.mapping().port(self.bell_port.get()).bell)
+    }
+
+    /// Was it rung since [`Core::heed_rings`]?
+    #[inline]
+    pub fn is_rung(&self) -> bool {
+        self.bell().rings() != self.rings_seen.get()
+    }
+
+    /// Takes note of all rings. Tells whether there was one since the last time.
+    #[inline]
+    pub fn heed_rings(&self) -> bool {
+        let rings = self.bell().rings();
+        self.rings_seen.replace(rings) != rings
+    }
+
+    /// Has senders ring the bell of `stand_in` from now on, or this port's own: a thread with many ports sleeps on one.
+    pub fn share_bell(&self, stand_in: Option<PortId>) {
+        let stand_in = stand_in.filter(|port| *port != self.me.port);
+        let word = stand_in.map_or(0, |port| port.get() + 1);
+        let record = self.mapping().port(self.me.port);
+        record.bell_port.store(word, Ordering::Relaxed);
+        self.bell_port.set(stand_in.unwrap_or(self.me.port));
+        self.heed_rings();
+        // A sender that still saw the other bell woke nobody; its push comes before our next look.
+        full_fence("bell.arm");
     }
 
     #[inline]
@@ -205,8 +239,8 @@ impl Core {
         self.ring(to);
         fence_after_rmw("push.last-look");
         if matches!(delivery::life_of(self.mapping(), to), Life::Free { .. }) {
-            // An error means that somebody else has the port's lock: the port's next owner or settler, which
-            // will look into the inbox.
+            // An error means that somebody else has the port's lock: its next owner, who will take what we sent, or a
+            // settler, who looks into the inbox when he gives the lock back.
             let _ = crate::settle::sweep(&self.shared, to);
         }
     }

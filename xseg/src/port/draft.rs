@@ -165,10 +165,9 @@ impl Draft {
             buffer.is_of(&self.core),
             "a buffer travels through the port that took it"
         );
-        self.drop_buffer();
+        self.drop_data();
         let id = buffer.detach();
         self.flight().buffer.store(id.get() + 1, Ordering::Relaxed);
-        self.flight().parent.store(0, Ordering::Relaxed);
         self.remember(part);
         Ok(())
     }
@@ -184,10 +183,11 @@ impl Draft {
         let data = whole.data_range().ok_or(outside(0))?;
         let part = data.part(from, len).ok_or(outside(data.len()))?;
         let parent = whole.slot_on(&self.core);
-        self.drop_buffer();
+        self.drop_data();
         self.flight()
             .parent
             .store(parent.get() + 1, Ordering::Relaxed);
+        self.core.count_parts(parent, 1);
         self.remember(part);
         Ok(())
     }
@@ -197,7 +197,12 @@ impl Draft {
         self.flight().data_len.store(data.len(), Ordering::Relaxed);
     }
 
-    fn drop_buffer(&self) {
+    /// Neither a buffer nor a view any more.
+    fn drop_data(&self) {
+        if let Some(parent) = self.flight().parent_in(self.core.mapping().geometry()) {
+            self.flight().parent.store(0, Ordering::Relaxed);
+            self.core.count_parts(parent, -1);
+        }
         let word = self.flight().take_buffer();
         if let Some(buffer) = delivery::buffer_of(self.core.mapping(), word) {
             self.core.put_buffer(buffer);
@@ -282,16 +287,8 @@ impl Draft {
     fn write_data(&self) {
         let (record, flight) = (self.record(), self.flight());
         let own = flight.buffer.load(Ordering::Relaxed);
-        let parent = flight.parent.load(Ordering::Relaxed);
-        let parent = parent
-            .checked_sub(1)
-            .and_then(|index| self.core.mapping().geometry().slot(index));
-        let word = match parent {
-            Some(parent) => {
-                let away = &self.core.flight(parent).parts_away;
-                away.store(away.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-                self.core.record(parent).buffer.load(Ordering::Relaxed)
-            }
+        let word = match flight.parent_in(self.core.mapping().geometry()) {
+            Some(parent) => self.core.record(parent).buffer.load(Ordering::Relaxed),
             None if own != 0 => own,
             None => return,
         };
@@ -305,7 +302,7 @@ impl Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         if !self.sent {
-            self.drop_buffer();
+            self.drop_data();
             self.core.put_slot(self.slot); // it names no buffer yet: that is written when it departs
         }
     }

@@ -202,8 +202,8 @@ impl Port {
         super::recover::orphans_of(&self.core)
     }
 
-    /// Waits by itself, without a ring: until something arrives, or `timeout` is over. For tools and simple peers;
-    /// a reactor uses [`crate::Waiter`].
+    /// Waits by itself, without a ring: until something arrives or the port's bell is rung. `false`: `timeout` was over
+    /// first. For tools and simple peers; a reactor uses [`crate::Waiter`].
     pub fn wait(&self, timeout: Option<Duration>) -> bool {
         crate::wait::futex::wait(self, timeout)
     }
@@ -223,16 +223,6 @@ impl Drop for Burst<'_> {
 }
 
 impl Core {
-    /// Has senders ring the bell of `stand_in` from now on, or this port's own: a thread with many ports sleeps on one.
-    pub fn share_bell(&self, stand_in: Option<PortId>) {
-        let stand_in = stand_in.filter(|port| *port != self.me.port);
-        let word = stand_in.map_or(0, |port| port.get() + 1);
-        let record = self.mapping().port(self.me.port);
-        record.bell_port.store(word, Ordering::Relaxed);
-        // A sender that still saw the other bell woke nobody; its push comes before our next look.
-        crate::sync::full_fence("bell.arm");
-    }
-
     pub fn is_away(&self, slot: u32, serial: u64) -> bool {
         self.shared
             .flights

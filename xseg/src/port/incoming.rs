@@ -203,7 +203,7 @@ impl Incoming {
             && other.request().serial == serial
     }
 
-    /// How many parts of it ([`super::Draft::view`]) are away. It can be answered when there are none.
+    /// How many parts of it ([`super::Draft::view`]) are drafts or away. It can be answered when there are none.
     pub fn parts_away(&self) -> u32 {
         self.core
             .flight(self.slot)
@@ -229,7 +229,11 @@ impl Incoming {
 
     /// It is answered, or somebody else's.
     pub(super) fn settle(&mut self) {
-        assert_eq!(self.parts_away(), 0, "answered while parts of it are away");
+        assert_eq!(
+            self.parts_away(),
+            0,
+            "answered while parts of it are drafts or away"
+        );
         self.settled = true;
         self.core.copies.borrow_mut().free.push(self.copy);
         self.core

@@ -3,8 +3,9 @@
 //! # Invariants
 //! * **LEAVE-1** What the port owned and had at home is free before its life word says that it is gone; what it
 //!   had away bears a dead name from then on, and is freed by whoever answers it.
-//! * **LEAVE-2** Nothing is left lying in the inbox of a dynamic port that was given back: either the leaver's last
-//!   look sees a push, or its sender's last look sees the port gone and sweeps it.
+//! * **LEAVE-2** Nothing is left lying in the inbox of a dynamic port that was given back. A sender looks at the port
+//!   after its push; if it is gone the sender sweeps it, or finds its lock taken. Whoever gives the lock of a free
+//!   port back looks into its inbox afterwards. So one of the two sees the push.
 
 use super::core::Core;
 use crate::kill::kill_point;
@@ -85,6 +86,6 @@ impl Drop for Core {
             settle::empty_inbox(self.mapping(), self.me);
         }
         settle::retire(self.mapping(), self.me);
-        self.shared.gate.unlock(self.me.port);
+        settle::unlock(&self.shared, self.me.port);
     }
 }

@@ -161,19 +161,18 @@ impl Drop for Returning {
 }
 
 impl Core {
+    /// So many more parts of a request that we hold are drafts or away.
+    pub(super) fn count_parts(&self, whole: Slot, change: i32) {
+        let parts = &self.flight(whole).parts_away;
+        let count = parts.load(Ordering::Relaxed).saturating_add_signed(change);
+        parts.store(count, Ordering::Relaxed);
+    }
+
     /// Ends a flight: what was away is ours again. Its parent, if it has one, has one part less outside.
     pub(super) fn land(&self, slot: Slot) {
         let flight = self.flight(slot);
-        let parent = flight.parent.load(Ordering::Relaxed);
-        if let Some(parent) = parent
-            .checked_sub(1)
-            .and_then(|index| self.mapping().geometry().slot(index))
-        {
-            let away = &self.flight(parent).parts_away;
-            away.store(
-                away.load(Ordering::Relaxed).saturating_sub(1),
-                Ordering::Relaxed,
-            );
+        if let Some(parent) = flight.parent_in(self.mapping().geometry()) {
+            self.count_parts(parent, -1);
         }
         // At home it refers to nothing, so it keeps nobody's buffer (DELIVERY-3).
         self.record(slot).buffer.store(0, Ordering::Relaxed);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::place::Place;
 use crate::gate::Gate;
-use crate::geometry::{DataRange, Geometry};
+use crate::geometry::{DataRange, Geometry, Slot};
 use crate::layout::STATE_DESTROYED;
 use crate::mapping::Mapping;
 use crate::name::Name;
@@ -74,6 +74,12 @@ impl Flight {
         }
         self.buffer.store(0, Ordering::Relaxed);
         self.parent.store(0, Ordering::Relaxed);
+    }
+
+    /// The request that this one is a part of.
+    pub fn parent_in(&self, geometry: &Geometry) -> Option<Slot> {
+        let index = self.parent.load(Ordering::Relaxed).checked_sub(1)?;
+        geometry.slot(index)
     }
 
     /// Its buffer word, which is 0 from now on. One thread owns a flight: no exchange is needed.

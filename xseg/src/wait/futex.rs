@@ -6,44 +6,30 @@ use rustix::io::Errno;
 use rustix::thread::futex;
 use rustix::time::Timespec;
 
-use crate::bell::{Armed, Bell};
-use crate::mapping::Mapping;
-use crate::name::PortId;
+use crate::bell::Armed;
 use crate::port::Port;
 use crate::stats::Counter;
-use crate::sync::{AtomicU32, Ordering};
-
-/// The word that the senders of this port ring.
-pub(crate) fn bell_word(mapping: &Mapping, port: PortId) -> &AtomicU32 {
-    let stand_in = mapping.port(port).bell_port.load(Ordering::Relaxed);
-    let port = stand_in
-        .checked_sub(1)
-        .and_then(|number| mapping.geometry().port(number))
-        .unwrap_or(port);
-    &mapping.port(port).bell
-}
+use crate::sync::AtomicU32;
 
 /// Waits until `port` has something to look at or its bell was rung. `false` if the time was over first.
 pub(crate) fn wait(port: &Port, timeout: Option<Duration>) -> bool {
     let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout)); // none: for ever
     let core = &port.core;
-    let word = bell_word(core.mapping(), port.id());
+    let bell = core.bell();
     loop {
-        if port.has_news() {
+        if core.heed_rings() || port.has_news() {
             return true;
         }
-        let armed = Bell(word).arm();
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        if !port.has_news() && left != Some(Duration::ZERO) {
+        if left == Some(Duration::ZERO) {
+            return false;
+        }
+        let armed = bell.arm();
+        if !core.is_rung() && !port.has_news() {
             core.count(Counter::Sleeps);
-            sleep_on(word, armed, left);
+            sleep_on(bell.0, armed, left);
         }
-        if Bell(word).disarm() != armed {
-            return true;
-        }
-        if until.is_some_and(|until| Instant::now() >= until) {
-            return port.has_news();
-        }
+        bell.disarm();
     }
 }
 
@@ -56,4 +42,10 @@ pub(super) fn sleep_on(word: &AtomicU32, Armed(value): Armed, timeout: Option<Du
         // The word is mapped and aligned, so nothing else can come; not sleeping is safe in any case.
         Err(_) => std::thread::yield_now(),
     }
+}
+
+/// Wakes whoever sleeps on the word.
+pub(crate) fn wake(word: &AtomicU32) {
+    // Fails only for an address that is not mapped.
+    let _ = futex::wake(word, futex::Flags::empty(), i32::MAX as u32);
 }

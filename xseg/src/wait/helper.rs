@@ -4,12 +4,13 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rustix::event::EventfdFlags;
 use rustix::io::Errno;
 
 use super::futex;
-use crate::bell::Armed;
+use crate::bell::{Armed, Bell};
 use crate::name::PortId;
 use crate::segment::Segment;
 
@@ -80,11 +81,23 @@ impl AsFd for Helper {
 impl Drop for Helper {
     fn drop(&mut self) {
         self.shared.set(Order::Stop);
-        // If it sleeps on the bell: nobody but us knows.
-        crate::delivery::ring_anyway(&self.shared.segment.shared().mapping, self.shared.port);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join(); // it cannot panic
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        while !thread.is_finished() {
+            // It may sleep on the bell, and only we know. Again, until it has gone: the word is everybody's to write.
+            let word = &self
+                .shared
+                .segment
+                .shared()
+                .mapping
+                .port(self.shared.port)
+                .bell;
+            Bell(word).ring();
+            futex::wake(word);
+            std::thread::sleep(Duration::from_micros(50));
         }
+        let _ = thread.join(); // it cannot panic
     }
 }
 
@@ -95,7 +108,7 @@ impl Shared {
     }
 
     fn run(&self) {
-        let word = futex::bell_word(&self.segment.shared().mapping, self.port);
+        let word = &self.segment.shared().mapping.port(self.port).bell;
         loop {
             let armed = {
                 let order = self.order.lock().unwrap_or_else(PoisonError::into_inner);

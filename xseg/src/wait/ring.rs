@@ -16,7 +16,6 @@ use io_uring::types::{Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, Probe, opcode};
 use rustix::io::Errno;
 
-use super::futex::bell_word;
 use super::helper::Helper;
 use super::spin::Spin;
 use crate::bell::{Armed, Bell};
@@ -111,13 +110,14 @@ pub struct Completion {
 
 /// Where a reactor sleeps.
 pub struct Waiter {
+    // First of all: what the ring still does ends before anything that it does it to is given back.
+    ring: Option<IoUring>,
+    helper: Option<Helper>,
     segment: Segment,
     /// The port whose doorbell all ports of this waiter share. It is kept: a bell has one sleeper (BELL-2).
     bell_port: PortId,
     /// It and the others, whose senders ring its bell until this waiter is dropped.
     ports: Vec<Rc<Core>>,
-    ring: Option<IoUring>,
-    helper: Option<Helper>,
     /// A wait for the bell is queued in the kernel (or the helper sleeps on it).
     is_queued: bool,
     spin: Spin,
@@ -232,7 +232,9 @@ impl Waiter {
             .and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             self.flush()?;
-            if self.reap(&mut finished) || has_news(ports) {
+            // All three are asked: what woke us is not to end the next wait as well.
+            let was_rung = self.heed_rings();
+            if self.reap(&mut finished) | was_rung || has_news(ports) {
                 return Ok(true);
             }
             if timeout == Some(Duration::ZERO) {
@@ -246,53 +248,50 @@ impl Waiter {
                 return Ok(false);
             }
             let asleep = (!self.spin.is_off()).then(Instant::now);
-            let was_rung = self.sleep(ports, left)?;
+            self.sleep(ports, left)?;
             if let Some(asleep) = asleep {
                 self.spin.slept(asleep.elapsed());
             }
-            if was_rung {
-                self.reap(&mut finished);
-                return Ok(true);
-            }
         }
+    }
+
+    /// The port whose bell is ours.
+    fn bell_core(&self) -> &Core {
+        self.ports.first().expect("a waiter has a port")
+    }
+
+    fn heed_rings(&self) -> bool {
+        self.bell_core().heed_rings()
     }
 
     /// The adaptive spin, or the endless one.
     fn look(&mut self, ports: &[&Port], until: Option<Instant>) -> bool {
         let mut spin = std::mem::replace(&mut self.spin, Spin::new(Duration::ZERO));
-        let found = loop {
-            if spin.look(|| self.has_completions() || has_news(ports)) {
-                break true;
-            }
-            let is_over = until.is_some_and(|until| Instant::now() >= until);
-            if !spin.is_endless() || is_over {
-                break false;
-            }
-            std::thread::yield_now(); // whom we wait for may need this very processor
-        };
+        let found = spin.look(until, || {
+            self.has_completions() || has_news(ports) || self.bell_core().is_rung()
+        });
         self.spin = spin;
         found
     }
 
-    /// Tells whether the bell was rung meanwhile.
-    fn sleep(&mut self, ports: &[&Port], timeout: Option<Duration>) -> Result<bool, WaitError> {
+    fn sleep(&mut self, ports: &[&Port], timeout: Option<Duration>) -> Result<(), WaitError> {
         let segment = self.segment.clone();
         let mapping = &segment.shared().mapping;
         let bell = Bell(&mapping.port(self.bell_port).bell);
         let armed = bell.arm();
         let mut result = Ok(());
-        if !has_news(ports) {
+        if !self.bell_core().is_rung() && !has_news(ports) {
             mapping.stats(self.bell_port).count(Counter::Sleeps);
             result = self.sleep_armed(armed, timeout);
         }
-        let was_rung = bell.disarm() != armed;
-        result.map(|()| was_rung)
+        bell.disarm();
+        result
     }
 
     fn sleep_armed(&mut self, armed: Armed, timeout: Option<Duration>) -> Result<(), WaitError> {
         if self.ring.is_none() {
             let segment = self.segment.clone();
-            let word = bell_word(&segment.shared().mapping, self.bell_port);
+            let word = &segment.shared().mapping.port(self.bell_port).bell;
             super::futex::sleep_on(word, armed, timeout);
             return Ok(());
         }
@@ -351,7 +350,8 @@ impl Waiter {
             return Ok(());
         };
         let queue = ring.submission();
-        let (pending, wants_entry) = (!queue.is_empty(), queue.taskrun());
+        let pending = !queue.is_empty();
+        let wants_entry = queue.taskrun() || queue.cq_overflow();
         drop(queue);
         if pending {
             tolerate(ring.submit()).map_err(|source| refused("io_uring_enter", source))?;
@@ -371,7 +371,10 @@ impl Waiter {
         if !ring.completion().is_empty() {
             return true;
         }
-        ring.submission().taskrun()
+        let queue = ring.submission();
+        let wants_entry = queue.taskrun() || queue.cq_overflow();
+        drop(queue);
+        wants_entry
             && self.flush().is_ok()
             && self
                 .ring

@@ -9,8 +9,8 @@ pub(super) struct Spin {
     budget: Duration,
 }
 
-/// One look takes no longer, so that an endless spin comes to look at its time-out and to yield.
-const LOOK_MAX: Duration = Duration::from_micros(10);
+/// A long look lets others run so often.
+const YIELD_EVERY: Duration = Duration::from_micros(10);
 /// Below this a spin is shorter than looking at the clock.
 const WORTH: Duration = Duration::from_nanos(200);
 
@@ -22,11 +22,6 @@ impl Spin {
     /// Never look before sleeping?
     pub fn is_off(&self) -> bool {
         self.max.is_zero()
-    }
-
-    /// Never sleep?
-    pub fn is_endless(&self) -> bool {
-        self.max == Duration::MAX
     }
 
     /// Something came while we looked.
@@ -46,13 +41,15 @@ impl Spin {
         }
     }
 
-    /// Calls `is_there` until it says yes or the budget is spent.
-    pub fn look(&mut self, mut is_there: impl FnMut() -> bool) -> bool {
+    /// Calls `is_there` until it says yes, the budget is spent or `until` has come (`None`: never).
+    pub fn look(&mut self, until: Option<Instant>, mut is_there: impl FnMut() -> bool) -> bool {
         if self.budget.is_zero() {
             return false;
         }
-        let budget = self.budget.min(LOOK_MAX);
         let begun = Instant::now();
+        let spent = begun.checked_add(self.budget); // none: endless
+        let end = [spent, until].into_iter().flatten().min();
+        let mut yield_at = begun + YIELD_EVERY;
         loop {
             for _ in 0..16 {
                 if is_there() {
@@ -61,8 +58,13 @@ impl Spin {
                 }
                 std::hint::spin_loop();
             }
-            if begun.elapsed() >= budget {
+            let now = Instant::now();
+            if end.is_some_and(|end| now >= end) {
                 return false;
+            }
+            if now >= yield_at {
+                std::thread::yield_now(); // whom we wait for may need this very processor
+                yield_at = now + YIELD_EVERY;
             }
         }
     }
@@ -81,9 +83,22 @@ mod tests {
             spin.slept(Duration::from_millis(1));
         }
         assert_eq!(spin.budget, Duration::ZERO);
-        assert!(!spin.look(|| unreachable!("no budget, no look")));
+        assert!(!spin.look(None, || unreachable!("no budget, no look")));
         spin.slept(MAX / 2);
         assert_eq!(spin.budget, MAX);
+    }
+
+    #[test]
+    fn a_look_takes_its_whole_budget_and_no_longer_than_it_may() {
+        let budget = YIELD_EVERY * 20;
+        let mut spin = Spin::new(budget);
+        let begun = Instant::now();
+        assert!(!spin.look(None, || false));
+        assert!(begun.elapsed() >= budget);
+        let mut endless = Spin::new(Duration::MAX);
+        let until = Instant::now() + YIELD_EVERY;
+        assert!(!endless.look(Some(until), || false));
+        assert!(Instant::now() >= until);
     }
 
     #[test]
@@ -91,7 +106,7 @@ mod tests {
         let mut spin = Spin::new(MAX);
         spin.slept(Duration::from_millis(1));
         let before = spin.budget;
-        assert!(spin.look(|| true));
+        assert!(spin.look(None, || true));
         assert!(spin.budget > before);
     }
 }

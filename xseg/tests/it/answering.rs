@@ -150,10 +150,12 @@ fn stamps_tell_when_it_was_sent_accepted_and_answered() {
     next_request(&server).answer(0);
     let stamps = next_reply(&client).stamps_ns();
     let after = xseg::monotonic_ns();
-    let way = [stamps[0], stamps[1], stamps[7]];
-    assert!(way.is_sorted(), "{way:?}");
-    // Stamps may be a fraction of a microsecond old.
-    assert!(way[0] + 10_000 >= before && way[2] <= after);
+    // Stamps of different ports agree to within some microseconds.
+    const APART_NS: u64 = 1_000_000;
+    for stamp in [stamps[0], stamps[1], stamps[7]] {
+        assert!(stamp + APART_NS >= before && stamp <= after + APART_NS);
+    }
+    assert!(stamps[0] <= stamps[7] + APART_NS);
     assert_eq!(stamps[2..7], [0; 5]);
 }
 

@@ -165,12 +165,13 @@ fn the_bell_of_a_port_can_be_rung_by_hand() {
     let room = Room::new();
     let port = room.bind(0);
     assert!(!room.segment.ring(0).unwrap(), "nobody sleeps");
+    assert!(port.wait(Some(Duration::ZERO)), "a ring is not forgotten");
+    assert!(!port.wait(Some(Duration::ZERO)), "and counts once");
     let options = WaiterOptions::default().method(WaitMethod::Futex);
     let mut waiter = Waiter::new(&port, &options).unwrap();
     let segment = room.join();
     let ringer = std::thread::spawn(move || until("it sleeps", || segment.ring(0).unwrap()));
-    waiter
-        .wait(&[&port], Some(Duration::from_secs(100)), |_| {})
-        .unwrap();
+    let patience = Some(Duration::from_secs(100));
+    assert!(waiter.wait(&[&port], patience, |_| {}).unwrap());
     ringer.join().unwrap();
 }

@@ -76,6 +76,38 @@ fn orphans_are_counted_and_the_last_ones_end_rings_the_successor() {
     assert_all_free(&room.segment);
 }
 
+/// BELL-4: the orphan ends between the count and the wait.
+#[test]
+fn an_orphan_that_ends_while_nobody_sleeps_ends_the_next_wait() {
+    let room = Room::new();
+    let server = room.bind(0);
+    let mut victim = Worker::start("ask_from_port_1", &room.segment);
+    victim.expect("asked");
+    let request = next_request(&server);
+    victim.kill();
+    let heir = room.bind(1);
+    assert!(heir.poll().is_none());
+    let patience = Some(crate::support::PATIENCE);
+    for method in [xseg::WaitMethod::RingFutex, xseg::WaitMethod::Futex] {
+        // A ring from before this waiter's time is not for it.
+        let options = xseg::WaiterOptions::default().method(method);
+        let mut waiter = xseg::Waiter::new(&heir, &options).unwrap();
+        assert!(
+            !waiter
+                .wait(&[&heir], Some(std::time::Duration::ZERO), |_| {})
+                .unwrap()
+        );
+        room.segment.ring(1).unwrap();
+        assert!(waiter.wait(&[&heir], patience, |_| {}).unwrap());
+    }
+    assert_eq!(heir.orphans(), 1);
+    request.answer(0);
+    assert!(heir.wait(patience));
+    assert_eq!(heir.orphans(), 0);
+    drop((heir, server));
+    assert_all_free(&room.segment);
+}
+
 pub fn wait_for_orphans_of_port_1(parent: &mut Parent) {
     let segment = parent.join();
     let port = segment.bind(1, &BindOptions::default()).unwrap();

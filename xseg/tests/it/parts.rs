@@ -151,7 +151,7 @@ fn a_request_without_data_has_no_parts() {
 
 /// S7, as a rule of the type: while somebody may be writing to the buffer, its owner does not get it back.
 #[test]
-#[should_panic = "parts of it are away"]
+#[should_panic = "parts of it are drafts or away"]
 fn answering_the_whole_while_a_part_is_away_panics() {
     let house = House::new();
     let whole = house.whole(4096);
@@ -160,7 +160,7 @@ fn answering_the_whole_while_a_part_is_away_panics() {
 }
 
 #[test]
-#[should_panic = "parts of it are away"]
+#[should_panic = "parts of it are drafts or away"]
 fn handing_the_whole_on_while_a_part_is_away_panics() {
     let house = House::new();
     let whole = house.whole(4096);
@@ -206,4 +206,33 @@ fn a_part_travels_through_the_port_that_holds_the_whole() {
     let whole = house.whole(4096);
     let mut part = house.client.draft(OpCode::READ).unwrap();
     let _ = part.view(&whole, 0, 10);
+}
+
+#[test]
+#[should_panic = "parts of it are drafts"]
+fn answering_the_whole_while_a_part_is_still_a_draft_panics() {
+    let house = House::new();
+    let whole = house.whole(4096);
+    let mut part = house.composer.draft(OpCode::WRITE).unwrap();
+    part.view(&whole, 0, 4096).unwrap();
+    whole.answer(0); // and the client may write to its buffer again
+}
+
+#[test]
+fn a_part_that_is_never_sent_is_no_part() {
+    let house = House::new();
+    let whole = house.whole(4096);
+    let mut part = house.composer.draft(OpCode::WRITE).unwrap();
+    part.view(&whole, 0, 512).unwrap();
+    part.view(&whole, 512, 512).unwrap();
+    assert_eq!(whole.parts_away(), 1);
+    drop(part);
+    let mut part = house.composer.draft(OpCode::WRITE).unwrap();
+    part.view(&whole, 0, 512).unwrap();
+    part.attach(house.composer.buffer(512).unwrap(), 512)
+        .unwrap();
+    assert_eq!(whole.parts_away(), 0);
+    whole.answer(4096);
+    drop((part, next_reply(&house.client)));
+    house.close();
 }

@@ -120,3 +120,21 @@ fn requests_to_a_vacant_port_wait_for_its_next_owner() {
     next_request(&port).answer(6);
     assert_eq!(next_reply(&client).result(), Ok(6));
 }
+
+/// A port keeps a small stock of what is plentiful, and none of what is not.
+#[test]
+fn what_one_port_has_used_and_given_back_another_port_can_have() {
+    let room = Room::new();
+    let all = |bytes: u64| {
+        let count = room.segment.geometry().buffer_counts()[(bytes >> 12).ilog2() as usize];
+        move |port: &Port| -> Vec<_> { (0..count).map(|_| port.buffer(bytes).unwrap()).collect() }
+    };
+    for bytes in [1 << 20, 128 << 10, 64 << 10, 16 << 10] {
+        let take_all = all(bytes);
+        let ports = [room.bind(0), room.bind(1), room.bind(2)];
+        for port in &ports {
+            drop(take_all(port));
+        }
+    }
+    assert_all_free(&room.segment);
+}

@@ -180,6 +180,46 @@ fn a_settler_is_the_ports_incarnation_until_it_is_done() {
     assert_all_free(&room.segment);
 }
 
+/// F11, RECOVER-2: the sender died between naming its receiver and the push, its settler before it told anybody. The
+/// sender's successor does.
+#[test]
+#[cfg(feature = "kill-points")]
+fn a_bind_announces_the_death_that_a_dead_settler_did_not() {
+    let room = Room::new();
+    let (client, server) = (room.bind_dynamic(), room.bind(0));
+    let mut forwarder = WorkerOptions::at(&room.segment)
+        .arg("send.after-mark")
+        .start("forward_to_port_0");
+    forwarder.expect("ready");
+    let draft = client.draft(xseg::OpCode::READ).unwrap();
+    draft.send(room.port(1)).unwrap();
+    until("the forwarder is dead", || forwarder.is_dead());
+    let mut settler = WorkerOptions::at(&room.segment)
+        .arg(1)
+        .arg("settle.after-life")
+        .start("settle_and_die");
+    until("the settler is dead", || settler.is_dead());
+    assert!(server.poll().is_none(), "it was never pushed");
+    let successor = room.bind(1);
+    next_request(&server).answer(7);
+    assert_eq!(crate::support::next_reply(&client).result(), Ok(7));
+    drop((client, server, successor));
+    assert_all_free(&room.segment);
+}
+
+/// Port 1 forwards to port 0, until the named place ends it.
+#[cfg(feature = "kill-points")]
+pub fn forward_to_port_0(parent: &mut Parent) {
+    let segment = parent.join();
+    let port = segment.bind(1, &Default::default()).unwrap();
+    xseg::kill::arm(parent.args()[0], 1);
+    parent.say("ready");
+    loop {
+        let to = segment.geometry().port(0).unwrap();
+        next_request(&port).forward(to).unwrap();
+    }
+}
+
 /// Tries until the named place ends it.
 #[cfg(feature = "kill-points")]
 pub fn settle_and_die(parent: &mut Parent) {

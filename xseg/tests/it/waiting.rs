@@ -292,8 +292,10 @@ fn a_wait_without_anything_to_wait_for_ends_with_its_time() {
                 Duration::from_nanos(1),
                 Duration::from_millis(20),
             ] {
+                let begun = std::time::Instant::now();
                 let found = waiter.wait(&[&port], Some(timeout), |_| panic!("what finished?"));
                 assert!(!found.unwrap());
+                assert!(begun.elapsed() >= timeout);
             }
             assert!(!port.wait(Some(Duration::from_millis(1))));
         }
@@ -355,4 +357,33 @@ fn a_waiters_ring_holds_the_gate_and_leaves_slots_for_its_user() {
         ring.submitter().register_files_update(3, &files).is_err(),
         "two are two"
     );
+}
+
+/// More finishes at once than the completion queue holds: the kernel keeps the rest until somebody asks for it.
+#[test]
+fn what_the_completion_queue_had_no_room_for_is_delivered_whoever_waits_and_however() {
+    const OPERATIONS: u64 = 100;
+    for spin_max in [Duration::ZERO, Duration::MAX] {
+        for timeout in [Duration::ZERO, Duration::from_secs(100)] {
+            let room = Room::new();
+            let port = room.bind(0);
+            let options = WaiterOptions::default().spin_max(spin_max).entries(8);
+            let mut waiter = Waiter::new(&port, &options).unwrap();
+            for number in 0..OPERATIONS {
+                let entry = opcode::Nop::new().build().user_data(number);
+                // SAFETY: a no-op refers to nothing.
+                while unsafe { waiter.ring().unwrap().submission().push(&entry) }.is_err() {
+                    waiter.submit().unwrap();
+                }
+            }
+            let mut finished = Vec::new();
+            until("all are delivered", || {
+                let give = |done: xseg::Completion| finished.push(done.user_data);
+                waiter.wait(&[&port], Some(timeout), give).unwrap();
+                finished.len() as u64 == OPERATIONS
+            });
+            finished.sort_unstable();
+            assert!(finished.into_iter().eq(0..OPERATIONS));
+        }
+    }
 }

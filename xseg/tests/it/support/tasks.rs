@@ -22,6 +22,8 @@ pub const TASKS: &[(&str, Task)] = &[
     ("serve_port_0", kills::serve_port_0),
     ("serve_by_method", waiting::serve_by_method),
     #[cfg(feature = "kill-points")]
+    ("forward_to_port_0", settling::forward_to_port_0),
+    #[cfg(feature = "kill-points")]
     ("settle_and_die", settling::settle_and_die),
     ("settle_until_told", settling::settle_until_told),
     ("take_and_hold", deaths::take_and_hold),
