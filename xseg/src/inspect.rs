@@ -338,7 +338,7 @@ impl Segment {
             findings.push(Finding::DamagedLife { port, word });
             return;
         };
-        if matches!(life, Life::Bound { .. }) {
+        if life.is_owned() {
             let process = owner_of(self.shared(), port);
             let pid = process.pid;
             if !self.shared().gate.is_taken(port).unwrap_or(true) {

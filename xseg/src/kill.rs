@@ -34,6 +34,7 @@ pub const KILL_POINTS: &[&str] = &[
     "settle.after-slots",
     "settle.before-unlock",
     "leave.before-life",
+    "leave.before-last-look",
 ];
 
 #[cfg(feature = "kill-points")]

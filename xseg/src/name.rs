@@ -153,10 +153,13 @@ pub enum Life {
     Bound { generation: u32 },
     /// A static port whose peer left or died: requests wait for the next incarnation.
     Vacant { generation: u32 },
+    /// A dynamic port that a settler owns while it deals with what is left of the last incarnation.
+    Settling { generation: u32 },
 }
 
 const LIFE_BOUND: u64 = 1;
 const LIFE_VACANT: u64 = 2;
+const LIFE_SETTLING: u64 = 3;
 
 impl Life {
     #[inline]
@@ -165,6 +168,7 @@ impl Life {
             Life::Free { generation } => generation as u64,
             Life::Bound { generation } => (LIFE_BOUND << 56) | generation as u64,
             Life::Vacant { generation } => (LIFE_VACANT << 56) | generation as u64,
+            Life::Settling { generation } => (LIFE_SETTLING << 56) | generation as u64,
         }
     }
 
@@ -178,6 +182,7 @@ impl Life {
             0 => Some(Life::Free { generation }),
             LIFE_BOUND => Some(Life::Bound { generation }),
             LIFE_VACANT => Some(Life::Vacant { generation }),
+            LIFE_SETTLING => Some(Life::Settling { generation }),
             _ => None,
         }
     }
@@ -187,13 +192,24 @@ impl Life {
         match self {
             Life::Free { generation }
             | Life::Bound { generation }
-            | Life::Vacant { generation } => generation,
+            | Life::Vacant { generation }
+            | Life::Settling { generation } => generation,
         }
     }
 
     /// Is this very incarnation the port's present one?
     pub(crate) fn is_bound_by(self, generation: u32) -> bool {
-        self == Life::Bound { generation }
+        self.is_owned() && self.generation() == generation
+    }
+
+    /// An incarnation owns it, be it a settler: alive, or dead and unnoticed.
+    pub fn is_owned(self) -> bool {
+        matches!(self, Life::Bound { .. } | Life::Settling { .. })
+    }
+
+    /// May requests be sent to it? Not while it is settled: its settler could be kept busy for ever.
+    pub fn admits(self) -> bool {
+        matches!(self, Life::Bound { .. } | Life::Vacant { .. })
     }
 }
 

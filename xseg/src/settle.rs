@@ -64,8 +64,8 @@ impl Segment {
         let leftovers = ports_with_leftovers(mapping);
         for number in 0..self.geometry().ports() {
             let port = self.existing_port(number)?;
-            let is_bound = matches!(delivery::life_of(mapping, port), Life::Bound { .. });
-            if !is_bound && !leftovers[number as usize] {
+            let is_owned = delivery::life_of(mapping, port).is_owned();
+            if !is_owned && !leftovers[number as usize] {
                 continue;
             }
             match sweep(self.shared(), port) {
@@ -175,7 +175,7 @@ pub(crate) fn sweep_locked(shared: &Shared, port: PortId) -> Settled {
     let mapping = &shared.mapping;
     ring_every_bell(mapping);
     let life = delivery::life_of(mapping, port);
-    let was_dead = matches!(life, Life::Bound { .. });
+    let was_dead = life.is_owned();
     let mut settled = if mapping.geometry().is_static(port) {
         sweep_static(mapping, port, life)
     } else {
@@ -270,9 +270,12 @@ fn become_incarnation(mapping: &Mapping, settler: Name) {
     record.pid.store(process.pid, Ordering::Relaxed);
     record.pid_start.store(process.start, Ordering::Relaxed);
     let generation = settler.generation;
-    record
-        .life
-        .store(Life::Bound { generation }.pack(), Ordering::Release);
+    let life = if mapping.geometry().is_static(settler.port) {
+        Life::Bound { generation } // what is sent to it meanwhile waits for its next owner
+    } else {
+        Life::Settling { generation }
+    };
+    record.life.store(life.pack(), Ordering::Release);
 }
 
 /// Ends an incarnation that holds nothing any more. [`unlock`] follows, and looks into the inbox once more.
@@ -288,15 +291,16 @@ pub(crate) fn retire(mapping: &Mapping, name: Name) {
     life.store(end.pack(), Ordering::Release);
 }
 
-/// How often a last look may find something that was pushed just before it. Each time takes a sender that had looked
-/// at the port before it was given back.
-const LAST_LOOKS: u32 = 64;
+/// How often a last look may find something that was pushed just before it. Each time takes a sender of its own that
+/// had looked at the port before it was given back.
+const LAST_LOOKS: u32 = 10_000;
 
 /// Gives a port's lock back, then looks into the inbox for the last time: a sender that found the port gone and its
 /// lock taken left what it had pushed to us (LEAVE-2).
 pub(crate) fn unlock(shared: &Shared, port: PortId) {
     for _ in 0..LAST_LOOKS {
         shared.gate.unlock(port);
+        kill_point!("leave.before-last-look");
         full_fence("leave.last-look"); // pairs with "push.last-look"
         let record = shared.mapping.port(port);
         let is_free = matches!(delivery::life_of(&shared.mapping, port), Life::Free { .. });

@@ -252,6 +252,7 @@ fn the_states_of_words_and_the_lanes_stand_on_the_page() {
         (Life::Free { generation }, "free"),
         (Life::Bound { generation }, "bound"),
         (Life::Vacant { generation }, "vacant"),
+        (Life::Settling { generation }, "settling"),
     ];
     let lives = lives.map(|(life, name)| {
         assert_eq!(life.pack() & 0x00ff_ffff_ffff_ffff, 9);

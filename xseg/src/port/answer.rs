@@ -9,7 +9,7 @@ use crate::delivery::{self, Returned};
 use crate::error::RequestError;
 use crate::geometry::Slot;
 use crate::layout::{LaneKind, PATH_MAX, STAMPS};
-use crate::name::{Life, PortId};
+use crate::name::PortId;
 use crate::port::Core;
 use crate::stats::Counter;
 use crate::sync::Ordering;
@@ -98,7 +98,7 @@ impl Incoming {
                 incoming: self,
             }));
         }
-        if matches!(delivery::life_of(mapping, to), Life::Free { .. }) {
+        if !delivery::life_of(mapping, to).admits() {
             let error = RequestError::Unbound { port: to };
             return Err(Box::new(NotForwarded {
                 error,

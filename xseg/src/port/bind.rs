@@ -165,7 +165,7 @@ impl Segment {
             self.shared().gate.unlock(port);
             return Err(PortError::Damaged { port, word });
         };
-        let was_left_by_death = matches!(life, Life::Bound { .. });
+        let was_left_by_death = life.is_owned();
         if was_left_by_death {
             delivery::ring_every_bell(mapping); // it may have died before it rang (BELL-3)
         }

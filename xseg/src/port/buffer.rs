@@ -99,7 +99,8 @@ impl<'a> Data<'a> {
     }
 
     /// Where it lies in this process, for the kernel: read, write, send, receive, io_uring. Valid while the segment
-    /// is mapped; never to be borrowed as a slice.
+    /// is mapped; never to be borrowed as a slice. The buffer, or the request that it belongs to, must be kept until that
+    /// work has ended: dropped, it may be somebody else's at once.
     pub fn address(&self) -> *mut u8 {
         self.mapping.address(self.range)
     }

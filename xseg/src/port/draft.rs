@@ -10,7 +10,7 @@ use crate::delivery;
 use crate::error::RequestError;
 use crate::geometry::{DataRange, Slot};
 use crate::layout::{ARGS, LaneKind, NAME_BYTES_MAX, RequestRecord};
-use crate::name::{Life, PortId};
+use crate::name::PortId;
 use crate::op::OpCode;
 use crate::segment::Flight;
 use crate::stats::Counter;
@@ -241,10 +241,10 @@ impl Draft {
         if self.core.shared.is_destroyed() {
             return Err(RequestError::Destroyed);
         }
-        match delivery::life_of(mapping, to) {
-            Life::Bound { .. } | Life::Vacant { .. } => Ok(()),
-            Life::Free { .. } => Err(RequestError::Unbound { port: to }),
+        if !delivery::life_of(mapping, to).admits() {
+            return Err(RequestError::Unbound { port: to });
         }
+        Ok(())
     }
 
     fn depart(mut self, to: PortId) -> Ticket {

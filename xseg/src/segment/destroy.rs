@@ -49,7 +49,7 @@ impl Segment {
             let record = self.shared().mapping.port(port);
             let life = Life::unpack(record.life.load(Ordering::Relaxed));
             let taken = self.shared().gate.is_taken(port).unwrap_or(true);
-            if matches!(life, Some(Life::Bound { .. })) && taken {
+            if life.is_some_and(Life::is_owned) && taken {
                 return Err(SegmentError::InUse {
                     path: self.place().path().into(),
                     port,

@@ -15,7 +15,7 @@ use crate::geometry::Slot;
 use crate::lane::{Backlog, Claimed};
 use crate::layout::{LANES, LaneKind, LaneWord};
 use crate::mapping::Mapping;
-use crate::name::{Life, Name, Owner, PortId};
+use crate::name::{Name, Owner, PortId};
 use crate::op::{OpCode, Redo};
 use crate::sync::Ordering;
 
@@ -105,5 +105,5 @@ fn passes_through(mapping: &Mapping, slot: Slot, here: PortId, begun: bool) -> O
         .geometry()
         .port(record.destination.load(Ordering::Relaxed))
         .filter(|port| *port != here && (!begun || may_be_redone))
-        .filter(|port| !matches!(delivery::life_of(mapping, *port), Life::Free { .. }))
+        .filter(|port| delivery::life_of(mapping, *port).admits())
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Instant;
 
 use xseg::{Errno, Life, OpCode, Port, RequestError, Waiter, WaiterOptions};
 
-use crate::support::{Room, assert_all_free, next_reply, next_request};
+use crate::support::{PATIENCE, Room, assert_all_free, next_reply, next_request};
 
 fn send(client: &Port, to: &Port) {
     let mut draft = client.draft(OpCode::WRITE).unwrap();
@@ -136,6 +137,7 @@ fn nothing_is_left_in_the_inbox_of_a_port_that_comes_and_goes() {
             scope.spawn(move || {
                 let client = segment.bind_dynamic(&Default::default()).unwrap();
                 all_bound.wait();
+                let patience = Instant::now() + PATIENCE;
                 while !done.load(relaxed) || client.away() > 0 {
                     let to = segment.geometry().port(target.load(relaxed));
                     if let (Some(to), false) = (to, done.load(relaxed))
@@ -144,6 +146,7 @@ fn nothing_is_left_in_the_inbox_of_a_port_that_comes_and_goes() {
                         let draft = client.draft(OpCode::READ).unwrap();
                         let _ = draft.send(to); // perhaps it has just gone
                     }
+                    assert!(Instant::now() < patience, "{} are lost", client.away());
                     while let Some(event) = client.poll() {
                         assert!(matches!(event, xseg::Event::Reply(_)), "{event:?}");
                     }

@@ -167,7 +167,13 @@ fn a_settler_is_the_ports_incarnation_until_it_is_done() {
     let left = room.segment.report_port(number).unwrap();
     assert_eq!(left.process.pid, settler.pid());
     assert_eq!(left.life.generation(), dead.life.generation() + 1);
-    assert!(matches!(left.life, xseg::Life::Bound { .. }), "{left:?}");
+    assert!(matches!(left.life, xseg::Life::Settling { .. }), "{left:?}");
+    let draft = client.draft(xseg::OpCode::READ).unwrap();
+    let error = draft.send(room.port(number)).unwrap_err();
+    assert!(
+        matches!(error, xseg::RequestError::Unbound { .. }),
+        "{error}"
+    );
     until("the dead settler is settled", || {
         room.segment.settle(number).is_ok()
     });

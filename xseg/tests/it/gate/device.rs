@@ -16,7 +16,7 @@ pub struct LoopDevice {
 }
 
 impl LoopDevice {
-    /// `None`, and why, where there are no loop devices or we may not make one.
+    /// An error says why, where there are no loop devices or we may not make one.
     pub fn new(bytes: u64) -> Result<Self, String> {
         let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
         let file = directory.path().join("disk");

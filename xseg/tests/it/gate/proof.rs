@@ -144,12 +144,22 @@ fn kill_and_wait_for_pidfd(victim: &mut Worker) {
     assert_eq!(rustix::event::poll(&mut fds, None), Ok(1));
 }
 
+/// A slow device takes root. Root without one says so beforehand, for a proof that is skipped in silence is none.
+fn excuse(why: &str) {
+    let is_excused = !is_root() || std::env::var_os("XSEG_NO_SLOW_DEVICE").is_some();
+    assert!(
+        is_excused,
+        "{why}; where there can be no throttled loop device, set XSEG_NO_SLOW_DEVICE"
+    );
+    println!("NOT SHOWN HERE: {why}");
+}
+
 /// GATE-1, WAIT-2
 #[test]
 fn nothing_lands_in_a_reused_buffer_or_on_the_disk_after_the_gate_has_opened() {
     let scene = match Scene::with_a_dead_process() {
         Ok(scene) => scene,
-        Err(why) => return println!("NOT SHOWN HERE: {why}"),
+        Err(why) => return excuse(&why),
     };
     let segment = &scene.room.segment;
     // The process is dead. Its gate is not free, so nothing of it is.
@@ -199,7 +209,7 @@ fn nothing_lands_in_a_reused_buffer_or_on_the_disk_after_the_gate_has_opened() {
 fn whoever_reuses_the_buffers_as_soon_as_the_process_is_dead_is_overwritten_and_written_out() {
     let scene = match Scene::with_a_dead_process() {
         Ok(scene) => scene,
-        Err(why) => return println!("NOT SHOWN HERE: {why}"),
+        Err(why) => return excuse(&why),
     };
     // The pidfd is readable: many a program would think that the buffers are free now.
     let file = scene.segment_file();

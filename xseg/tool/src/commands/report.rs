@@ -190,9 +190,10 @@ pub fn state_of(port: &PortReport) -> &'static str {
     match (port.life, port.lock_held, port.process_alive) {
         (Life::Free { .. }, ..) => "free",
         (Life::Vacant { .. }, ..) => "vacant",
+        (Life::Settling { .. }, true, true) => "settling",
         (Life::Bound { .. }, true, true) => "alive",
-        (Life::Bound { .. }, true, false) => "draining",
-        (Life::Bound { .. }, false, _) => "dead",
+        (Life::Bound { .. } | Life::Settling { .. }, true, false) => "draining",
+        (Life::Bound { .. } | Life::Settling { .. }, false, _) => "dead",
     }
 }
 
