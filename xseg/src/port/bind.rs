@@ -84,7 +84,15 @@ impl BindOptions {
     }
 }
 
-/// A search for a dynamic port is repeated after these pauses before it fails: half a second in all.
+/// What became of one look at each dynamic port.
+enum Search {
+    Bound(Port),
+    AllTaken,
+    /// Somebody binds, leaves or settles one: he has it locked for a moment.
+    SomeInMotion,
+}
+
+/// A search for a dynamic port that is in motion is repeated after these pauses before it fails: half a second in all.
 const SEARCH_PAUSES_MS: [u64; 10] = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256];
 
 impl Segment {
@@ -103,13 +111,12 @@ impl Segment {
 
     /// Binds any free dynamic port. What a dead client's I/O still keeps is passed by.
     pub fn bind_dynamic(&self, options: &BindOptions) -> Result<Port, PortError> {
-        // Whoever leaves or settles a port has it locked a moment longer than he needs it: all may be taken, and one
-        // of them free at once.
         for pause in SEARCH_PAUSES_MS {
-            if let Some(port) = self.bind_some(options)? {
-                return Ok(port);
+            match self.bind_some(options)? {
+                Search::Bound(port) => return Ok(port),
+                Search::AllTaken => break,
+                Search::SomeInMotion => std::thread::sleep(Duration::from_millis(pause)),
             }
-            std::thread::sleep(Duration::from_millis(pause));
         }
         let (ports, first) = (self.geometry().ports(), self.geometry().static_ports());
         Err(PortError::NoDynamicPort {
@@ -118,14 +125,19 @@ impl Segment {
     }
 
     /// Looks at each dynamic port once.
-    fn bind_some(&self, options: &BindOptions) -> Result<Option<Port>, PortError> {
+    fn bind_some(&self, options: &BindOptions) -> Result<Search, PortError> {
         self.refuse_if_destroyed()?;
         let first = self.geometry().static_ports();
         let count = self.geometry().ports() - first;
         let start = rustix::process::getpid().as_raw_nonzero().get() as u32;
+        let mut outcome = Search::AllTaken;
         for step in 0..count {
             let port = self.existing_port(first + (start.wrapping_add(step)) % count)?;
             if self.shared().gate.try_lock(port).map_err(refused)? == Tried::Taken {
+                let life = delivery::life_of(&self.shared().mapping, port);
+                if !matches!(life, Life::Bound { .. }) {
+                    outcome = Search::SomeInMotion;
+                }
                 continue;
             }
             kill_point!("bind.after-lock");
@@ -135,10 +147,10 @@ impl Segment {
             }
             match self.become_incarnation(port, options) {
                 Err(PortError::Damaged { .. }) => {} // others may be fine
-                bound => return bound.map(Some),
+                bound => return bound.map(Search::Bound),
             }
         }
-        Ok(None)
+        Ok(outcome)
     }
 
     pub(crate) fn existing_port(&self, number: u32) -> Result<PortId, PortError> {
