@@ -88,7 +88,7 @@ fn an_orphan_that_ends_while_nobody_sleeps_ends_the_next_wait() {
     let heir = room.bind(1);
     assert!(heir.poll().is_none());
     let patience = Some(crate::support::PATIENCE);
-    for method in [xseg::WaitMethod::RingFutex, xseg::WaitMethod::Futex] {
+    for method in crate::support::wait_methods() {
         // A ring from before this waiter's time is not for it.
         let options = xseg::WaiterOptions::default().method(method);
         let mut waiter = xseg::Waiter::new(&heir, &options).unwrap();
