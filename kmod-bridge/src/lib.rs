@@ -1,0 +1,3 @@
+//! Volumes as block devices: the NBD server.
+
+#![forbid(unsafe_code)]

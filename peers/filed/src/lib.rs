@@ -1,0 +1,3 @@
+//! Objects as files.
+
+#![forbid(unsafe_code)]

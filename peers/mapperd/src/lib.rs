@@ -1,0 +1,3 @@
+//! Maps of volumes.
+
+#![forbid(unsafe_code)]

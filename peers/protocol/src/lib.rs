@@ -1,0 +1,3 @@
+//! What peers say to each other beyond the record of a request.
+
+#![forbid(unsafe_code)]

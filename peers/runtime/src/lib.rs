@@ -1,0 +1,1 @@
+//! The reactor that every peer runs on.

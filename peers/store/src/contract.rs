@@ -1,0 +1,149 @@
+//! What every store can do.
+//!
+//! # Invariants
+//! * **STORE-1** What a write was answered for is read by every later read through this store, whoever dies (D1).
+//! * **STORE-2** After `sync(scope)` all that was answered before under that scope survives power loss, names included.
+//! * **STORE-3** `create_exclusive`, `write_full`, `lock` and `unlock` happen wholly or not at all, whoever dies, and are
+//!   durable when they are answered. Of two exclusive creators one wins.
+//! * **STORE-4** Only an object that is not there is answered with `NotFound`: a failure is a failure (M6).
+//! * **STORE-5** A scope in which a write or a sync failed stays failed: its syncs are refused until `heal` (D3).
+//! * **STORE-6** Space of deleted objects and punched ranges is given back; what is read from a punched range is zero.
+
+use crate::error::StoreError;
+use crate::name::ObjectName;
+
+/// For whom something was written: `sync` makes durable what was written under its scope. A volume's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Scope(pub u64);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObjectStat {
+    /// Its length.
+    pub size: u64,
+    /// What it takes of the store's space, in bytes, to the store's grain.
+    pub allocated: u64,
+}
+
+/// Who holds locks: survives restarts of peers and of the node's software (L1).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LockOwner {
+    pub node: String,
+    pub deployment: String,
+}
+
+/// A lock that is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockRecord {
+    pub owner: LockOwner,
+    /// Grows at every change of owner, for ever; kept over unlocking (L3).
+    pub token: u64,
+    /// Seconds since 1970, by the owner's clock: for people, nothing is decided by it.
+    pub since: u64,
+}
+
+/// A page of a listing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Sorted.
+    pub names: Vec<ObjectName>,
+    /// There are more, after the last one.
+    pub more: bool,
+}
+
+/// An object store: a blocker as its users see it. One thread uses it; its futures are not `Send`.
+#[allow(async_fn_in_trait)]
+pub trait Store {
+    /// Reads from `offset`; the count is less than asked for only where the object ends.
+    async fn read(
+        &self,
+        name: &ObjectName,
+        offset: u64,
+        into: &mut [u8],
+    ) -> Result<usize, StoreError>;
+
+    /// Writes in place, creating or extending the object; a gap reads as zeros.
+    async fn write(
+        &self,
+        scope: Scope,
+        name: &ObjectName,
+        offset: u64,
+        data: &[u8],
+    ) -> Result<(), StoreError>;
+
+    /// Replaces the whole object, or creates it. Durable when answered.
+    async fn write_full(&self, name: &ObjectName, data: &[u8]) -> Result<(), StoreError>;
+
+    /// Creates the object with this content; `Exists` if it is there. Durable when answered.
+    async fn create_exclusive(&self, name: &ObjectName, data: &[u8]) -> Result<(), StoreError>;
+
+    /// Makes the object `size` long, creating it; with `reserve` its space is allocated, so that writing within it
+    /// cannot run out of space (D5). Never shortens.
+    async fn extend(
+        &self,
+        scope: Scope,
+        name: &ObjectName,
+        size: u64,
+        reserve: bool,
+    ) -> Result<(), StoreError>;
+
+    /// Copies `len` bytes of one object (less, where it ends) over another, which is created. Shares the space where the
+    /// store can. Answers with the number of bytes.
+    async fn copy(
+        &self,
+        scope: Scope,
+        from: &ObjectName,
+        to: &ObjectName,
+        len: u64,
+    ) -> Result<u64, StoreError>;
+
+    async fn delete(&self, name: &ObjectName) -> Result<(), StoreError>;
+
+    /// A range becomes zero and gives its space back. The object keeps its length; what lies beyond it is left alone.
+    async fn punch(
+        &self,
+        scope: Scope,
+        name: &ObjectName,
+        offset: u64,
+        len: u64,
+    ) -> Result<(), StoreError>;
+
+    async fn stat(&self, name: &ObjectName) -> Result<ObjectStat, StoreError>;
+
+    /// The names of a group, after `after`, at most `max`. A group that nobody writes is listed exactly.
+    async fn list(
+        &self,
+        group: &[u8],
+        after: Option<&ObjectName>,
+        max: usize,
+    ) -> Result<Listing, StoreError>;
+
+    /// All groups that have objects, sorted; for whoever looks for what nobody refers to any more.
+    async fn groups(&self) -> Result<Vec<Vec<u8>>, StoreError>;
+
+    /// BLAKE3 of the content without its trailing zeros.
+    async fn hash(&self, name: &ObjectName) -> Result<[u8; 32], StoreError>;
+
+    /// STORE-2.
+    async fn sync(&self, scope: Scope) -> Result<(), StoreError>;
+
+    /// Believes the scope again: its user has verified it (STORE-5).
+    async fn heal(&self, scope: Scope) -> Result<(), StoreError>;
+
+    /// Takes the lock, or finds that `owner` has it already. `wait`: not answered until it is free.
+    async fn lock(
+        &self,
+        name: &ObjectName,
+        owner: &LockOwner,
+        wait: bool,
+    ) -> Result<LockRecord, StoreError>;
+
+    /// Gives it back. `force` breaks another's lock: the next owner's token is greater all the same.
+    async fn unlock(
+        &self,
+        name: &ObjectName,
+        owner: &LockOwner,
+        force: bool,
+    ) -> Result<(), StoreError>;
+
+    async fn lock_owner(&self, name: &ObjectName) -> Result<Option<LockRecord>, StoreError>;
+}

@@ -1,0 +1,3 @@
+//! The composer of volumes.
+
+#![forbid(unsafe_code)]

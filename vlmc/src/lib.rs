@@ -1,0 +1,3 @@
+//! The commands `archipelago` and `vlmc`.
+
+#![forbid(unsafe_code)]
