@@ -1,0 +1,118 @@
+//! Management calls: what travels as JSON in the buffer of a request.
+//!
+//! The target of the request is the volume's name; what a call needs beyond it is here. Answers are JSON in the same
+//! buffer, `done` is their length; a failed call carries an [`ErrorReport`] there, and its errno in the record.
+
+use serde::{Deserialize, Serialize};
+use xseg::OpCode;
+
+/// The locks of all volumes.
+pub const LOCKS: OpCode = OpCode(101);
+/// What hangs from a volume or a snapshot.
+pub const CHILDREN: OpCode = OpCode(102);
+/// Locks a volume without opening it.
+pub const LOCK: OpCode = OpCode(103);
+/// Gives a volume's lock back; FORCE breaks another's.
+pub const UNLOCK: OpCode = OpCode(104);
+/// Which ranges are mapped: extent in bytes, answered with [`crate::Extent`]s.
+pub const BLOCK_STATUS: OpCode = OpCode(210);
+
+/// The largest JSON text of a call or an answer.
+pub const CALL_BYTES_MAX: u64 = 1 << 20;
+
+/// CREATE and CLONE.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CreateCall {
+    /// In bytes; the origin's if there is one and this is missing.
+    pub size: Option<u64>,
+    /// A snapshot's name, or (CLONE) a volume's.
+    pub origin: Option<String>,
+    /// The name of content: what `hash` printed.
+    pub hash: Option<String>,
+    pub object_bytes: Option<u64>,
+    pub grain_bytes: Option<u64>,
+}
+
+/// RENAME.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RenameCall {
+    pub to: String,
+}
+
+/// RESIZE.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResizeCall {
+    pub size: u64,
+    /// Cutting off what lies beyond is meant.
+    #[serde(default)]
+    pub allow_shrink: bool,
+}
+
+/// LIST: a page of the volumes, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ListCall {
+    pub after: Option<String>,
+}
+
+/// What INFO tells, and what LIST tells of each.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeInfo {
+    pub name: String,
+    /// 32 hexadecimal digits, for life.
+    pub id: String,
+    pub size: u64,
+    pub is_snapshot: bool,
+    pub object_bytes: u64,
+    pub grain_bytes: u64,
+    /// The name of what it hangs from, if that has one.
+    pub parent: Option<String>,
+    /// Seconds since 1970.
+    pub created: u64,
+    pub lock: Option<LockInfo>,
+    /// Open in this deployment.
+    pub is_open: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockInfo {
+    /// The volume's name.
+    pub volume: String,
+    pub node: String,
+    pub deployment: String,
+    pub since: u64,
+    pub token: u64,
+    /// Held by whoever answers.
+    pub is_ours: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListAnswer {
+    pub volumes: Vec<VolumeInfo>,
+    /// There are more, after the last one.
+    pub more: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocksAnswer {
+    pub locks: Vec<LockInfo>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HashAnswer {
+    pub hash: String,
+}
+
+/// Why a call failed, for people and for programs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct CallError {
+    /// One of [`crate::ErrorCode`]'s names.
+    pub code: String,
+    pub message: String,
+    /// What to do about it; may be empty.
+    pub remedy: String,
+}

@@ -1,0 +1,306 @@
+//! What composers and mappers say to each other about maps.
+//!
+//! ```text
+//! MAP_READ   target = volume id, extent = (first block, blocks)     answer: args = MapHead, payload = runs
+//! MAP_WRITE  target = volume id, args = GrantCall                   answer: args = GrantHead, payload = runs
+//! MAP_COMMIT target = volume id, args = CommitCall                  answer: args[0] = epoch
+//! RECALL     target = volume id, args = Recall (a notice)           answer: nothing
+//! ```
+//!
+//! A run says where consecutive sub-blocks of one block come from. What no run names is zero.
+
+use xseg::OpCode;
+
+/// Bytes of a run on the wire.
+pub const RUN_BYTES: usize = 40;
+
+/// Bytes in the range become zero; whole sub-blocks only (MAP_DISCARD: extent in bytes, target = volume id).
+pub const MAP_DISCARD: OpCode = OpCode(100);
+
+/// The 16 bytes that name a volume for life.
+pub type VolumeIdBytes = [u8; 16];
+
+/// Consecutive sub-blocks of a block that come from one object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    pub block: u64,
+    pub from: u16,
+    pub count: u16,
+    /// The object: named after its birth volume and stamp.
+    pub birth: VolumeIdBytes,
+    pub stamp: u64,
+}
+
+/// The words of a MAP_READ answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MapHead {
+    pub epoch: u64,
+    pub floor: u64,
+    pub size: u64,
+    pub object_bits: u8,
+    pub grain_bits: u8,
+    pub is_read_only: bool,
+    pub runs: u32,
+}
+
+/// The words of a MAP_WRITE request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GrantCall {
+    pub block: u64,
+    pub from: u16,
+    pub count: u16,
+}
+
+/// The words of a MAP_WRITE answer. The payload says where the granted sub-blocks come from as yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GrantHead {
+    pub grant: u64,
+    pub epoch: u64,
+    pub stamp: u64,
+    /// The object is new: it is to be made as long as a block first.
+    pub is_fresh: bool,
+    pub runs: u32,
+}
+
+/// The words of a MAP_COMMIT request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommitCall {
+    pub grant: u64,
+    pub epoch: u64,
+}
+
+/// What a composer is to give up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recall {
+    /// What was said under an older epoch holds no more.
+    pub epoch: u64,
+    pub kind: RecallKind,
+    pub first_block: u64,
+    pub blocks: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecallKind {
+    /// Forget the blocks; answer when the I/O on them that was begun has ended.
+    Forget = 0,
+    /// Answer when the I/O that was begun has ended.
+    Quiesce = 1,
+    /// The volume is closed or gone: forget it altogether.
+    Close = 2,
+}
+
+/// Words that make no sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field} is {value}")]
+pub struct BadMessage {
+    pub field: &'static str,
+    pub value: u64,
+}
+
+fn narrow<T: TryFrom<u64>>(field: &'static str, value: u64) -> Result<T, BadMessage> {
+    T::try_from(value).map_err(|_| BadMessage { field, value })
+}
+
+impl Run {
+    pub fn write(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(&self.block.to_le_bytes());
+        to.extend_from_slice(&self.from.to_le_bytes());
+        to.extend_from_slice(&self.count.to_le_bytes());
+        to.extend_from_slice(&[0; 4]);
+        to.extend_from_slice(&self.stamp.to_le_bytes());
+        to.extend_from_slice(&self.birth);
+    }
+
+    /// The runs of a payload.
+    pub fn read_all(bytes: &[u8]) -> Result<Vec<Self>, BadMessage> {
+        if !bytes.len().is_multiple_of(RUN_BYTES) {
+            return Err(BadMessage {
+                field: "the length of the runs",
+                value: bytes.len() as u64,
+            });
+        }
+        bytes.chunks_exact(RUN_BYTES).map(Self::read).collect()
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self, BadMessage> {
+        let word = |at: usize| {
+            let mut word = [0; 8];
+            word.copy_from_slice(&bytes[at..at + 8]);
+            u64::from_le_bytes(word)
+        };
+        let place = word(8);
+        let (from, count) = (place as u16, (place >> 16) as u16);
+        if place >> 32 != 0 || count == 0 || from.checked_add(count).is_none() {
+            return Err(BadMessage {
+                field: "the sub-blocks of a run",
+                value: place,
+            });
+        }
+        let mut birth = [0; 16];
+        birth.copy_from_slice(&bytes[24..40]);
+        Ok(Self {
+            block: word(0),
+            from,
+            count,
+            birth,
+            stamp: word(16),
+        })
+    }
+}
+
+impl MapHead {
+    pub fn to_args(self) -> [u64; 4] {
+        let packed = u64::from(self.object_bits)
+            | u64::from(self.grain_bits) << 8
+            | u64::from(self.is_read_only) << 16
+            | u64::from(self.runs) << 32;
+        [self.epoch, self.floor, self.size, packed]
+    }
+
+    pub fn from_args(args: [u64; 4]) -> Result<Self, BadMessage> {
+        let packed = args[3];
+        let head = Self {
+            epoch: args[0],
+            floor: args[1],
+            size: args[2],
+            object_bits: packed as u8,
+            grain_bits: (packed >> 8) as u8,
+            is_read_only: packed >> 16 & 1 == 1,
+            runs: (packed >> 32) as u32,
+        };
+        let (object, grain) = (head.object_bits, head.grain_bits);
+        let is_shape = (16..=26).contains(&object)
+            && (12..=16).contains(&grain)
+            && grain <= object
+            && object - grain <= 10;
+        if is_shape && head.size < 1 << 63 {
+            Ok(head)
+        } else {
+            Err(BadMessage {
+                field: "the shape of a volume",
+                value: packed,
+            })
+        }
+    }
+}
+
+impl GrantCall {
+    pub fn to_args(self) -> [u64; 4] {
+        [self.block, self.from.into(), self.count.into(), 0]
+    }
+
+    pub fn from_args(args: [u64; 4]) -> Result<Self, BadMessage> {
+        Ok(Self {
+            block: args[0],
+            from: narrow("the first sub-block", args[1])?,
+            count: narrow("the number of sub-blocks", args[2])?,
+        })
+    }
+}
+
+impl GrantHead {
+    pub fn to_args(self) -> [u64; 4] {
+        let packed = u64::from(self.is_fresh) | u64::from(self.runs) << 32;
+        [self.grant, self.epoch, self.stamp, packed]
+    }
+
+    pub fn from_args(args: [u64; 4]) -> Self {
+        Self {
+            grant: args[0],
+            epoch: args[1],
+            stamp: args[2],
+            is_fresh: args[3] & 1 == 1,
+            runs: (args[3] >> 32) as u32,
+        }
+    }
+}
+
+impl CommitCall {
+    pub fn to_args(self) -> [u64; 4] {
+        [self.grant, self.epoch, 0, 0]
+    }
+
+    pub fn from_args(args: [u64; 4]) -> Self {
+        Self {
+            grant: args[0],
+            epoch: args[1],
+        }
+    }
+}
+
+impl Recall {
+    pub fn to_args(self) -> [u64; 4] {
+        [self.epoch, self.kind as u64, self.first_block, self.blocks]
+    }
+
+    pub fn from_args(args: [u64; 4]) -> Result<Self, BadMessage> {
+        let kind = match args[1] {
+            0 => RecallKind::Forget,
+            1 => RecallKind::Quiesce,
+            2 => RecallKind::Close,
+            value => {
+                return Err(BadMessage {
+                    field: "the kind of a recall",
+                    value,
+                });
+            }
+        };
+        Ok(Self {
+            epoch: args[0],
+            kind,
+            first_block: args[2],
+            blocks: args[3],
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn runs() -> impl Strategy<Value = Run> {
+        (
+            any::<u64>(),
+            0..1024_u16,
+            1..1024_u16,
+            any::<[u8; 16]>(),
+            any::<u64>(),
+        )
+            .prop_map(|(block, from, count, birth, stamp)| Run {
+                block,
+                from,
+                count,
+                birth,
+                stamp,
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn runs_survive_the_wire(runs in proptest::collection::vec(runs(), 0..8)) {
+            let mut bytes = Vec::new();
+            runs.iter().for_each(|run| run.write(&mut bytes));
+            prop_assert_eq!(bytes.len(), runs.len() * RUN_BYTES);
+            prop_assert_eq!(Run::read_all(&bytes).unwrap(), runs);
+        }
+
+        #[test]
+        fn whatever_comes_is_a_message_or_an_error(bytes in any::<Vec<u8>>(), args in any::<[u64; 4]>()) {
+            let _ = Run::read_all(&bytes);
+            if let Ok(head) = MapHead::from_args(args) {
+                prop_assert_eq!(MapHead::from_args(head.to_args()), Ok(head));
+            }
+            if let Ok(recall) = Recall::from_args(args) {
+                prop_assert_eq!(recall.to_args(), args);
+            }
+            if let Ok(call) = GrantCall::from_args(args) {
+                prop_assert_eq!(call.to_args()[..3].to_vec(), args[..3].to_vec());
+            }
+            let head = GrantHead::from_args(args);
+            prop_assert_eq!(GrantHead::from_args(head.to_args()), head);
+            prop_assert_eq!(CommitCall::from_args(args).to_args()[..2].to_vec(), args[..2].to_vec());
+        }
+    }
+}
