@@ -98,13 +98,7 @@ const TABLE: [Row; 14] = {
             "not-found",
             "no such volume, snapshot, device or role",
         ),
-        row(
-            Code::Exists,
-            Errno::EXIST,
-            4,
-            "exists",
-            "the name is taken",
-        ),
+        row(Code::Exists, Errno::EXIST, 4, "exists", "the name is taken"),
         row(
             Code::Busy,
             Errno::BUSY,

@@ -222,7 +222,12 @@ mod tests {
 
     #[test]
     fn numbers_of_any_length_overflow_into_an_error() {
-        for text in ["99999999999999999999999", "18446744073709551615", "8E", "17592186044416"] {
+        for text in [
+            "99999999999999999999999",
+            "18446744073709551615",
+            "8E",
+            "17592186044416",
+        ] {
             assert!(error(text).contains("beyond"), "{text}");
         }
         assert!("8796093022207".parse::<VolumeSize>().is_ok());

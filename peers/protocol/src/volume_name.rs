@@ -22,9 +22,13 @@ pub enum NameError {
     TooLong { bytes: usize },
     #[error("the name {name} contains '/': use another separator, such as '-' or '.'")]
     Slash { name: String },
-    #[error("the name {name} contains '@', which stands between a volume and its snapshot: leave it out")]
+    #[error(
+        "the name {name} contains '@', which stands between a volume and its snapshot: leave it out"
+    )]
     At { name: String },
-    #[error("the name {name} contains the character {code_point}, which cannot be printed: leave it out")]
+    #[error(
+        "the name {name} contains the character {code_point}, which cannot be printed: leave it out"
+    )]
     Unprintable { name: String, code_point: String },
     #[error("the name {name} is one of a directory's own: use another")]
     Dots { name: String },
@@ -154,21 +158,48 @@ mod tests {
 
     #[test]
     fn ordinary_names_pass_short_ones_and_the_longest_too() {
-        for text in ["a", "db-01.data", "with space", "\u{e9}t\u{e9}", "archip_x_lock", "..."] {
-            assert_eq!(VolumeName::new(text).map(|n| n.to_string()), Ok(text.into()));
+        for text in [
+            "a",
+            "db-01.data",
+            "with space",
+            "\u{e9}t\u{e9}",
+            "archip_x_lock",
+            "...",
+        ] {
+            assert_eq!(
+                VolumeName::new(text).map(|n| n.to_string()),
+                Ok(text.into())
+            );
         }
         assert!(VolumeName::new(&"x".repeat(255)).is_ok());
         // 128 letters of two bytes each: bytes count, not letters.
         let long = "\u{e9}".repeat(128);
-        assert_eq!(VolumeName::new(&long), Err(NameError::TooLong { bytes: 256 }));
+        assert_eq!(
+            VolumeName::new(&long),
+            Err(NameError::TooLong { bytes: 256 })
+        );
     }
 
     /// NAME-1, F95
     #[test]
     fn what_could_deceive_or_escape_is_refused_and_shown_escaped() {
         let refused = [
-            "", "a/b", "../etc", "..", ".", "a@b", "a\0b", "a\nb", "a\u{202e}b", "a\u{200b}b",
-            "\u{feff}a", " a", "a ", "a\u{7f}", "a\u{e001}", "a\u{ffff}",
+            "",
+            "a/b",
+            "../etc",
+            "..",
+            ".",
+            "a@b",
+            "a\0b",
+            "a\nb",
+            "a\u{202e}b",
+            "a\u{200b}b",
+            "\u{feff}a",
+            " a",
+            "a ",
+            "a\u{7f}",
+            "a\u{e001}",
+            "a\u{ffff}",
         ];
         for text in refused {
             let error = VolumeName::new(text).expect_err(text).to_string();
