@@ -3,15 +3,21 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod code;
 mod extent;
 mod map;
+mod size;
+mod volume_name;
 
 pub use call::{
     BLOCK_STATUS, CALL_BYTES_MAX, CHILDREN, CallError, CreateCall, HashAnswer, LOCK, LOCKS,
     ListAnswer, ListCall, LockInfo, LocksAnswer, RenameCall, ResizeCall, UNLOCK, VolumeInfo,
 };
+pub use code::ErrorCode;
 pub use extent::{EXTENT_BYTES, Extent};
 pub use map::{
     BadMessage, CommitCall, GrantCall, GrantHead, MAP_DISCARD, MapHead, RUN_BYTES, Recall,
     RecallKind, Run, VolumeIdBytes,
 };
+pub use size::{SECTOR_BYTES, SizeError, VOLUME_BYTES_MAX, VolumeSize, format_bytes, parse_bytes};
+pub use volume_name::{NAME_BYTES_MAX, NameError, VolumeName, VolumeRef};
