@@ -31,6 +31,12 @@ pub struct LockOwner {
     pub deployment: String,
 }
 
+impl std::fmt::Display for LockOwner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} on {}", self.deployment, self.node)
+    }
+}
+
 /// A lock that is held.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LockRecord {
@@ -53,7 +59,8 @@ pub struct Listing {
 /// An object store: a blocker as its users see it. One thread uses it; its futures are not `Send`.
 #[allow(async_fn_in_trait)]
 pub trait Store {
-    /// Reads from `offset`; the count is less than asked for only where the object ends.
+    /// Reads from `offset`; the count is less than asked for only where the object ends. A range whose end no file
+    /// offset can say is `Invalid`, here and everywhere.
     async fn read(
         &self,
         name: &ObjectName,
@@ -61,7 +68,7 @@ pub trait Store {
         into: &mut [u8],
     ) -> Result<usize, StoreError>;
 
-    /// Writes in place, creating or extending the object; a gap reads as zeros.
+    /// Writes in place, creating or extending the object; a gap reads as zeros. No bytes create it and extend nothing.
     async fn write(
         &self,
         scope: Scope,
@@ -86,8 +93,9 @@ pub trait Store {
         reserve: bool,
     ) -> Result<(), StoreError>;
 
-    /// Copies `len` bytes of one object (less, where it ends) over another, which is created. Shares the space where the
-    /// store can. Answers with the number of bytes.
+    /// Copies the first `len` bytes of one object (less, where it ends) to another, which becomes exactly these bytes,
+    /// whatever it was. Shares the space where the store can. Answers with the number of bytes. `NotFound` if the
+    /// first is missing, and then nothing is made; `Invalid` if both are one.
     async fn copy(
         &self,
         scope: Scope,
@@ -96,6 +104,7 @@ pub trait Store {
         len: u64,
     ) -> Result<u64, StoreError>;
 
+    /// Durable after the next sync of whatever scope.
     async fn delete(&self, name: &ObjectName) -> Result<(), StoreError>;
 
     /// A range becomes zero and gives its space back. The object keeps its length; what lies beyond it is left alone.
@@ -137,7 +146,8 @@ pub trait Store {
         wait: bool,
     ) -> Result<LockRecord, StoreError>;
 
-    /// Gives it back. `force` breaks another's lock: the next owner's token is greater all the same.
+    /// Gives it back. `force` breaks another's lock: the next owner's token is greater all the same. `NotLocked` if
+    /// nobody holds it.
     async fn unlock(
         &self,
         name: &ObjectName,

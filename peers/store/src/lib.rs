@@ -1,11 +1,21 @@
 //! The contract of an object store, and what every store must pass.
+//!
+//! [`Store`] is the contract. [`MemStore`] keeps it in memory, [`sim::SimStore`] keeps it under faults, and
+//! [`conformance`] says whether any other store keeps it.
 
 #![forbid(unsafe_code)]
 
+pub mod conformance;
+mod content;
 mod contract;
 mod error;
+mod mem;
 mod name;
+mod range;
+pub mod sim;
 
 pub use contract::{Listing, LockOwner, LockRecord, ObjectStat, Scope, Store};
 pub use error::StoreError;
+pub use mem::MemStore;
 pub use name::{BadObjectName, OBJECT_NAME_BYTES_MAX, ObjectName};
+pub use range::{OBJECT_END_MAX, range_end};

@@ -1,0 +1,338 @@
+//! The simulated store: the contract, with faults.
+//!
+//! Each call is one atomic step: it yields as often as the seed says, is counted, fails or finds the store dead if
+//! that was planned, and is done. So a test that dies before every call in turn has died at every step there is.
+
+use std::cell::{RefCell, RefMut};
+use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+
+use super::calls::{CallKind, Calls};
+use super::disk::Disk;
+use super::executor::yield_now;
+use super::faults::{DEAD, Faults};
+use super::random::SimRandom;
+use crate::conformance::Limited;
+use crate::content::{Blob, LockTable};
+use crate::contract::{Listing, LockOwner, LockRecord, ObjectStat, Scope, Store};
+use crate::error::StoreError;
+use crate::mem::page_of_names;
+use crate::name::ObjectName;
+use crate::range::range_end;
+
+const CAPACITY_DEFAULT_BYTES: u64 = 4 << 30;
+/// How often a call finds that some of what is dirty was written back meanwhile.
+const WRITE_BACK_ONE_IN: u64 = 8;
+
+/// A store in memory that loses what was not synced when the power fails. A clone is the same store.
+#[derive(Clone, Debug)]
+pub struct SimStore {
+    state: Rc<RefCell<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    disk: Disk,
+    locks: LockTable,
+    faults: Faults,
+}
+
+impl SimStore {
+    /// An empty store; the seed decides about delays and about what is written back early.
+    pub fn new(seed: u64) -> Self {
+        let disk = Disk::new(CAPACITY_DEFAULT_BYTES);
+        Self::from_parts(disk, LockTable::default(), Faults::new(seed))
+    }
+
+    fn from_parts(disk: Disk, locks: LockTable, faults: Faults) -> Self {
+        let state = State {
+            disk,
+            locks,
+            faults,
+        };
+        Self {
+            state: Rc::new(RefCell::new(state)),
+        }
+    }
+
+    fn state(&self) -> RefMut<'_, State> {
+        self.state.borrow_mut()
+    }
+
+    /// What a power loss at this moment leaves: another store, without faults. Locks are durable (STORE-3).
+    pub fn crash(&self, random: &mut SimRandom) -> Self {
+        let mut state = self.state();
+        let disk = state.disk.crash(random);
+        let locks = state.locks.without_waiters();
+        Self::from_parts(disk, locks, Faults::new(state.faults.random.number()))
+    }
+
+    /// The same store for whoever comes after processes died and the machine did not: nothing is lost (STORE-1),
+    /// no fault is planned any more, and what is dirty is as dirty as before.
+    pub fn survive(&self) -> Self {
+        let mut state = self.state();
+        let mut faults = Faults::new(state.faults.random.number());
+        faults.failed = state.faults.failed.clone();
+        Self::from_parts(state.disk.clone(), state.locks.without_waiters(), faults)
+    }
+
+    /// What it holds at the most.
+    pub fn set_capacity_bytes(&self, bytes: u64) {
+        self.state().disk.capacity_bytes = bytes;
+    }
+
+    /// The call with this number (the first ever is 0) fails, without having done anything.
+    pub fn fail_call(&self, call: u64, error: StoreError) {
+        self.state().faults.failing_calls.insert(call, error);
+    }
+
+    /// From now on all calls of a kind fail; with `None` they do not any more.
+    pub fn fail_all(&self, kind: CallKind, error: Option<StoreError>) {
+        let kinds = &mut self.state().faults.failing_kinds;
+        match error {
+            Some(error) => kinds.insert(kind, error),
+            None => kinds.remove(&kind),
+        };
+    }
+
+    /// The call with this number, and all after it, are not done and fail with ESHUTDOWN.
+    pub fn die_before_call(&self, call: u64) {
+        self.state().faults.dies_at = Some(call);
+    }
+
+    pub fn is_dead(&self) -> bool {
+        self.state().faults.is_dead()
+    }
+
+    /// Every call lets others go first, up to so many times.
+    pub fn set_yields_max(&self, yields: u64) {
+        self.state().faults.yields_max = yields;
+    }
+
+    /// Cuts an object, as a broken file system does: reads of it are short from then on (F28).
+    pub fn cut(&self, name: &ObjectName, size: u64) -> Result<(), StoreError> {
+        self.state().disk.find_mut(name)?.cut(size);
+        Ok(())
+    }
+
+    /// How often it was asked what.
+    pub fn calls(&self) -> Calls {
+        self.state().faults.calls
+    }
+
+    /// The step before each call.
+    async fn enter(&self, kind: CallKind) -> Result<RefMut<'_, State>, StoreError> {
+        let yields = {
+            let faults = &mut self.state().faults;
+            faults.random.below(faults.yields_max.saturating_add(1))
+        };
+        for _ in 0..yields {
+            yield_now().await;
+        }
+        let mut state = self.state();
+        state.faults.next(kind)?;
+        if state.faults.random.one_in(WRITE_BACK_ONE_IN) {
+            let State { disk, faults, .. } = &mut *state;
+            disk.write_back_some(&mut faults.random);
+        }
+        Ok(state)
+    }
+
+    /// The same for a call whose failure spoils its scope (STORE-5).
+    async fn enter_scope(
+        &self,
+        kind: CallKind,
+        scope: Scope,
+    ) -> Result<RefMut<'_, State>, StoreError> {
+        match self.enter(kind).await {
+            Ok(state) => Ok(state),
+            Err(error) => {
+                self.state().faults.latch(scope, &error);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Limited for SimStore {
+    fn limit_bytes(&self, bytes: u64) {
+        self.set_capacity_bytes(bytes);
+    }
+}
+
+impl Store for SimStore {
+    async fn read(
+        &self,
+        name: &ObjectName,
+        offset: u64,
+        into: &mut [u8],
+    ) -> Result<usize, StoreError> {
+        let state = self.enter(CallKind::Read).await?;
+        range_end(offset, into.len() as u64)?;
+        Ok(state.disk.find(name)?.read(offset, into))
+    }
+
+    async fn write(
+        &self,
+        scope: Scope,
+        name: &ObjectName,
+        offset: u64,
+        data: &[u8],
+    ) -> Result<(), StoreError> {
+        let mut state = self.enter_scope(CallKind::Write, scope).await?;
+        let len = data.len() as u64;
+        range_end(offset, len)?;
+        let inode = state.disk.open_for(scope, name, offset, len)?;
+        inode.write(scope, offset, data);
+        Ok(())
+    }
+
+    async fn write_full(&self, name: &ObjectName, data: &[u8]) -> Result<(), StoreError> {
+        let mut state = self.enter(CallKind::WriteFull).await?;
+        state.disk.settle(name, Blob::of(data))
+    }
+
+    async fn create_exclusive(&self, name: &ObjectName, data: &[u8]) -> Result<(), StoreError> {
+        let mut state = self.enter(CallKind::CreateExclusive).await?;
+        if state.disk.has(name) {
+            return Err(StoreError::Exists);
+        }
+        state.disk.settle(name, Blob::of(data))
+    }
+
+    async fn extend(
+        &self,
+        scope: Scope,
+        name: &ObjectName,
+        size: u64,
+        reserve: bool,
+    ) -> Result<(), StoreError> {
+        let mut state = self.enter_scope(CallKind::Extend, scope).await?;
+        range_end(0, size)?;
+        let needs = if reserve { size } else { 0 };
+        let inode = state.disk.open_for(scope, name, 0, needs)?;
+        inode.extend(scope, size, reserve);
+        Ok(())
+    }
+
+    async fn copy(
+        &self,
+        scope: Scope,
+        from: &ObjectName,
+        to: &ObjectName,
+        len: u64,
+    ) -> Result<u64, StoreError> {
+        let mut state = self.enter_scope(CallKind::Copy, scope).await?;
+        if from == to {
+            return Err(StoreError::Invalid);
+        }
+        let blob = state.disk.find(from)?.prefix(len);
+        let copied = blob.size();
+        state.disk.replace(scope, to, blob)?;
+        Ok(copied)
+    }
+
+    async fn delete(&self, name: &ObjectName) -> Result<(), StoreError> {
+        self.enter(CallKind::Delete).await?.disk.remove(name)
+    }
+
+    async fn punch(
+        &self,
+        scope: Scope,
+        name: &ObjectName,
+        offset: u64,
+        len: u64,
+    ) -> Result<(), StoreError> {
+        let mut state = self.enter_scope(CallKind::Punch, scope).await?;
+        range_end(offset, len)?;
+        state.disk.find_mut(name)?.punch(scope, offset, len);
+        state.disk.touch(scope, name);
+        Ok(())
+    }
+
+    async fn stat(&self, name: &ObjectName) -> Result<ObjectStat, StoreError> {
+        let state = self.enter(CallKind::Stat).await?;
+        let blob = state.disk.find(name)?;
+        Ok(ObjectStat {
+            size: blob.size(),
+            allocated: blob.allocated(),
+        })
+    }
+
+    async fn list(
+        &self,
+        group: &[u8],
+        after: Option<&ObjectName>,
+        max: usize,
+    ) -> Result<Listing, StoreError> {
+        let state = self.enter(CallKind::List).await?;
+        Ok(page_of_names(state.disk.names(), group, after, max))
+    }
+
+    async fn groups(&self) -> Result<Vec<Vec<u8>>, StoreError> {
+        let state = self.enter(CallKind::Groups).await?;
+        let groups: BTreeSet<&[u8]> = state.disk.names().map(ObjectName::group).collect();
+        Ok(groups.into_iter().map(<[u8]>::to_vec).collect())
+    }
+
+    async fn hash(&self, name: &ObjectName) -> Result<[u8; 32], StoreError> {
+        Ok(self.enter(CallKind::Hash).await?.disk.find(name)?.hash())
+    }
+
+    async fn sync(&self, scope: Scope) -> Result<(), StoreError> {
+        let mut state = self.enter_scope(CallKind::Sync, scope).await?;
+        if state.faults.failed.contains(&scope) {
+            return Err(StoreError::Failed);
+        }
+        state.disk.sync(scope);
+        Ok(())
+    }
+
+    async fn heal(&self, scope: Scope) -> Result<(), StoreError> {
+        let mut state = self.enter(CallKind::Heal).await?;
+        state.faults.failed.remove(&scope);
+        Ok(())
+    }
+
+    async fn lock(
+        &self,
+        name: &ObjectName,
+        owner: &LockOwner,
+        wait: bool,
+    ) -> Result<LockRecord, StoreError> {
+        drop(self.enter(CallKind::Lock).await?);
+        poll_fn(|context| {
+            let mut state = self.state();
+            if state.faults.is_dead() {
+                return Poll::Ready(Err(DEAD));
+            }
+            // Not a clock: equal seeds do equal things.
+            let since = state.faults.calls.total();
+            match state.locks.take(name, owner, since) {
+                Err(StoreError::Locked { .. }) if wait => {
+                    state.locks.wait(name, context.waker());
+                    Poll::Pending
+                }
+                taken => Poll::Ready(taken),
+            }
+        })
+        .await
+    }
+
+    async fn unlock(
+        &self,
+        name: &ObjectName,
+        owner: &LockOwner,
+        force: bool,
+    ) -> Result<(), StoreError> {
+        let mut state = self.enter(CallKind::Unlock).await?;
+        state.locks.give_back(name, owner, force)
+    }
+
+    async fn lock_owner(&self, name: &ObjectName) -> Result<Option<LockRecord>, StoreError> {
+        let state = self.enter(CallKind::LockOwner).await?;
+        Ok(state.locks.holder(name))
+    }
+}
