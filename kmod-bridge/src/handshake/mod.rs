@@ -1,0 +1,12 @@
+//! From the first byte of a connection to the choice of an export. No I/O: bytes in, bytes and decisions out.
+
+mod agreed;
+mod answers;
+mod machine;
+mod option;
+mod options;
+
+pub use agreed::{Agreed, MetaContext};
+pub use machine::{Decision, Handshake};
+pub use option::Purpose;
+pub use options::{HandshakeError, HandshakeOptions, Listed, OpenRefusal};

@@ -1,0 +1,93 @@
+//! Names of exports, as clients ask for them.
+//!
+//! # Invariants
+//! * **EXPORT-1** What is no export name is an unknown export, and is never handed on: no `/`, no control character, no
+//!   bytes that are not UTF-8, no more than 255 bytes, neither `.` nor `..` (F79).
+
+/// The longest name that an export can have: that of a volume (M1).
+pub const EXPORT_NAME_BYTES_MAX: usize = 255;
+
+/// The name of an export. The empty one means the default export.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExportName(String);
+
+/// Why these bytes name no export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAName {
+    #[error("an export name has at most {EXPORT_NAME_BYTES_MAX} bytes, not {len_bytes}")]
+    TooLong { len_bytes: usize },
+    #[error("an export name is UTF-8")]
+    NotUtf8,
+    #[error("an export name has no {character:?}")]
+    Forbidden { character: char },
+    #[error("an export name is not made of dots")]
+    Dots,
+}
+
+impl ExportName {
+    pub fn parse(bytes: &[u8]) -> Result<Self, NotAName> {
+        if bytes.len() > EXPORT_NAME_BYTES_MAX {
+            let len_bytes = bytes.len();
+            return Err(NotAName::TooLong { len_bytes });
+        }
+        let name = std::str::from_utf8(bytes).map_err(|_| NotAName::NotUtf8)?;
+        if let Some(character) = name.chars().find(|&c| c.is_control() || c == '/') {
+            return Err(NotAName::Forbidden { character });
+        }
+        if name == "." || name == ".." {
+            return Err(NotAName::Dots);
+        }
+        Ok(Self(name.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for ExportName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::str::FromStr for ExportName {
+    type Err = NotAName;
+
+    fn from_str(name: &str) -> Result<Self, NotAName> {
+        Self::parse(name.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_be_a_path_or_break_a_line_is_no_name() {
+        // EXPORT-1, F79
+        let newline = "line\nbreak".as_bytes();
+        for bytes in [b"../etc".as_slice(), b"..", b".", b"a/b", b"a\0b", newline] {
+            assert!(ExportName::parse(bytes).is_err(), "{bytes:?}");
+        }
+        assert_eq!(ExportName::parse(b"\xff\xfe"), Err(NotAName::NotUtf8));
+        assert_eq!(
+            ExportName::parse(&[b'a'; 4096]),
+            Err(NotAName::TooLong { len_bytes: 4096 })
+        );
+    }
+
+    #[test]
+    fn ordinary_names_and_the_empty_one_are_names() {
+        for name in [
+            "",
+            "volume",
+            "volume@snapshot",
+            "two words",
+            "\u{3b1}\u{3c1}",
+        ] {
+            let parsed: ExportName = name.parse().unwrap();
+            assert_eq!(parsed.as_str(), name);
+        }
+    }
+}

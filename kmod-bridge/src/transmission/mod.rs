@@ -1,0 +1,9 @@
+//! From the choice of an export to the end: requests are read and judged here. No I/O: bytes in, steps out.
+
+mod admission;
+mod command;
+mod reader;
+
+pub use admission::{Admission, Refusal};
+pub use command::{Command, Request};
+pub use reader::{RequestReader, Step, TransmissionError};

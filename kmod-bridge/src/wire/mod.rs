@@ -1,0 +1,16 @@
+//! What travels on the wire: numbers with names, headers to bytes and back. All integers are big-endian.
+
+mod constants;
+mod error;
+mod fields;
+mod reply;
+mod request;
+
+pub use constants::{
+    BASE_ALLOCATION, CommandCode, InfoCode, OptionCode, OptionReply, block_state, client_flags,
+    command_flags, handshake_flags, magic, transmission_flags,
+};
+pub use error::NbdError;
+pub use fields::{Field, Fields, TooShort};
+pub use reply::{ReplyHead, ReplyMode};
+pub use request::{HEADER_BYTES_MAX, RequestHeader, WrongMagic};
