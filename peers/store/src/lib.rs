@@ -13,6 +13,7 @@ mod mem;
 mod name;
 mod range;
 pub mod sim;
+pub mod wire;
 
 pub use contract::{Listing, LockOwner, LockRecord, ObjectStat, Scope, Store};
 pub use error::StoreError;

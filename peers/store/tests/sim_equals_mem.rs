@@ -38,7 +38,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn name(number: u8) -> ObjectName {
-    ObjectName::new(format!("group-{}/{number}", number % 2).as_bytes()).unwrap()
+    ObjectName::new(format!("group-{}/{number}", number % 2).as_bytes()).expect("a valid name")
 }
 
 fn owner(number: u8) -> LockOwner {
@@ -85,9 +85,12 @@ async fn apply(store: &impl Store, step: &Step) -> String {
 async fn look(store: &impl Store) -> String {
     let mut seen = format!("{:?}", store.groups().await);
     for group in [&b"group-0"[..], b"group-1"] {
-        let listing = store.list(group, None, 10).await.unwrap();
+        let listing = store
+            .list(group, None, 10)
+            .await
+            .expect("a group can be listed");
         for object in listing.names {
-            let stat = store.stat(&object).await.unwrap();
+            let stat = store.stat(&object).await.expect("it is listed");
             let mut data = vec![0; stat.size as usize];
             let count = store.read(&object, 0, &mut data).await;
             let hash = store.hash(&object).await;

@@ -1,0 +1,91 @@
+//! What a store can be asked, after all checks.
+
+use crate::contract::Scope;
+use crate::name::ObjectName;
+
+/// A request to a store. Lengths were checked against the payload, ranges against what an object can have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
+    Read {
+        name: ObjectName,
+        offset: u64,
+        len: u64,
+    },
+    Write {
+        scope: Scope,
+        name: ObjectName,
+        offset: u64,
+        len: u64,
+        /// The answer means durable (FUA).
+        durable: bool,
+    },
+    WriteFull {
+        name: ObjectName,
+        len: u64,
+    },
+    CreateExclusive {
+        name: ObjectName,
+        len: u64,
+    },
+    Extend {
+        scope: Scope,
+        name: ObjectName,
+        size: u64,
+        reserve: bool,
+    },
+    Copy {
+        scope: Scope,
+        from: ObjectName,
+        to: ObjectName,
+        len: u64,
+    },
+    Delete {
+        name: ObjectName,
+    },
+    /// As a write of zeros: creates and extends the object.
+    Zero {
+        scope: Scope,
+        name: ObjectName,
+        offset: u64,
+        len: u64,
+    },
+    Punch {
+        scope: Scope,
+        name: ObjectName,
+        offset: u64,
+        len: u64,
+    },
+    Stat {
+        name: ObjectName,
+    },
+    List {
+        group: Vec<u8>,
+        after: Option<ObjectName>,
+        max: u64,
+    },
+    Groups {
+        after: Option<Vec<u8>>,
+    },
+    Hash {
+        name: ObjectName,
+    },
+    Sync {
+        scope: Scope,
+    },
+    Heal {
+        scope: Scope,
+    },
+    /// The owner is in the payload.
+    Lock {
+        name: ObjectName,
+        since: u64,
+        wait: bool,
+    },
+    Unlock {
+        name: ObjectName,
+        force: bool,
+    },
+    LockOwner {
+        name: ObjectName,
+    },
+}
