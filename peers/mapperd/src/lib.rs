@@ -1,3 +1,5 @@
 //! Maps of volumes.
 
 #![forbid(unsafe_code)]
+
+pub mod map;

@@ -1,0 +1,88 @@
+//! Why a map operation failed.
+
+use archipelago_store::{ObjectName, StoreError};
+use rustix::io::Errno;
+
+use crate::map::VolumeId;
+
+/// Every way for the mapper to fail. Each says on what, and has an errno for the wire.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MapError {
+    #[error("there is no volume or snapshot named {name}")]
+    NotFound { name: String },
+    #[error("{name} exists already")]
+    Exists { name: String },
+    #[error("{name} is in use: {by}")]
+    Busy { name: String, by: String },
+    #[error("{name} is a snapshot: it never changes")]
+    ReadOnly { name: String },
+    #[error("{name} is not open here")]
+    NotOpen { name: String },
+    #[error("{what} is invalid: {why}")]
+    Invalid { what: &'static str, why: String },
+    /// The composer acts on what was recalled: it asks again.
+    #[error("the grant is void")]
+    Stale,
+    #[error("object {object} is damaged: {why}")]
+    Corrupt { object: ObjectName, why: String },
+    #[error("object {object} is missing, though the map of volume {volume} names it")]
+    Missing { object: ObjectName, volume: VolumeId },
+    /// A write of map records failed before (D3).
+    #[error("volume {volume} has failed: {why}. Close it and open it again to read its map anew")]
+    Failed { volume: VolumeId, why: String },
+    #[error("the store refused to {action} {object}: {source}")]
+    Store {
+        action: &'static str,
+        object: String,
+        source: StoreError,
+    },
+}
+
+impl MapError {
+    /// What the wire says.
+    pub fn errno(&self) -> Errno {
+        match self {
+            Self::NotFound { .. } => Errno::NOENT,
+            Self::Exists { .. } => Errno::EXIST,
+            Self::Busy { .. } => Errno::BUSY,
+            Self::ReadOnly { .. } => Errno::ROFS,
+            Self::NotOpen { .. } => Errno::BADFD,
+            Self::Invalid { .. } => Errno::INVAL,
+            Self::Stale => Errno::STALE,
+            Self::Corrupt { .. } | Self::Missing { .. } | Self::Failed { .. } => Errno::IO,
+            Self::Store { source, .. } => source.errno(),
+        }
+    }
+
+    /// What to do about it, for people.
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::NotFound { .. } => "`vlmc list` shows what there is".into(),
+            Self::Exists { .. } => "choose another name, or remove or rename the one that has it".into(),
+            Self::Busy { name, .. } => {
+                format!("close it there, or break its lock with `vlmc unlock -f {name}`")
+            }
+            Self::ReadOnly { name } => {
+                format!("make a volume of it: `vlmc create NEW --snap {name}`")
+            }
+            Self::NotOpen { name } => format!("`vlmc open {name}` opens it"),
+            Self::Corrupt { .. } | Self::Missing { .. } => {
+                "nothing was changed; restore the object from a copy, or go back to a snapshot".into()
+            }
+            Self::Store { source: StoreError::NoSpace, .. } => {
+                "free space in the store: remove volumes or snapshots, or enlarge its file system".into()
+            }
+            Self::Invalid { .. } | Self::Stale | Self::Failed { .. } | Self::Store { .. } => String::new(),
+        }
+    }
+
+    pub(crate) fn store(action: &'static str, object: &ObjectName) -> impl FnOnce(StoreError) -> Self {
+        let object = object.to_string();
+        move |source| Self::Store {
+            action,
+            object,
+            source,
+        }
+    }
+}

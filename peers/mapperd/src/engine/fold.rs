@@ -1,0 +1,214 @@
+//! Folding changes into a tree: the pages on the way to each change are written anew, the others are shared.
+//!
+//! # Invariants
+//! * **FOLD-1** The new tree says of each block what the edits say, else zero where the zeros say so, else what the old
+//!   one said.
+//! * **FOLD-2** No page of the old tree is changed; a page above no change is shared by both.
+
+use std::ops::Range;
+
+use archipelago_store::Store;
+
+use super::error::MapError;
+use super::pages::Pages;
+use super::tree::Root;
+use crate::map::{
+    BlockMap, Entry, PAGE_BYTES, PAGE_ENTRIES, PageRef, Source, SplitPage, TreePage, VolumeId,
+    entry_span, page_span,
+};
+
+/// Pages of one page object.
+pub const PAGES_MAX: usize = 1 << 16;
+
+/// What is to change.
+#[derive(Debug, Default)]
+pub struct Edits {
+    /// By block, in order.
+    pub blocks: Vec<(u64, BlockMap)>,
+    /// In order, disjoint. Blocks above win.
+    pub zeros: Vec<Range<u64>>,
+}
+
+/// New pages, in the objects in which they are to be written.
+#[derive(Debug)]
+pub struct NewPages {
+    birth: VolumeId,
+    /// The number of the object that is being filled.
+    number: u64,
+    objects: Vec<(u64, Vec<u8>)>,
+}
+
+impl NewPages {
+    pub fn new(birth: VolumeId, first_number: u64) -> Self {
+        Self {
+            birth,
+            number: first_number,
+            objects: Vec::new(),
+        }
+    }
+
+    /// The objects, by number, and the number that is free after them.
+    pub fn finish(self) -> (Vec<(u64, Vec<u8>)>, u64) {
+        let used = !self.objects.is_empty();
+        (self.objects, self.number + u64::from(used))
+    }
+
+    fn push(
+        &mut self,
+        encode: impl FnOnce(VolumeId, u64, u16) -> Box<[u8; PAGE_BYTES]>,
+        crc_of: impl FnOnce(&[u8; PAGE_BYTES]) -> u32,
+    ) -> PageRef {
+        let is_full = self
+            .objects
+            .last()
+            .is_none_or(|(_, bytes)| bytes.len() >= PAGES_MAX * PAGE_BYTES);
+        if is_full {
+            self.number += u64::from(!self.objects.is_empty());
+            self.objects.push((self.number, Vec::new()));
+        }
+        let (number, bytes) = self.objects.last_mut().expect("pushed above if there was none");
+        let index = u16::try_from(bytes.len() / PAGE_BYTES).expect("an object has at most 65536 pages");
+        let page = encode(self.birth, *number, index);
+        bytes.extend_from_slice(page.as_slice());
+        PageRef {
+            birth: self.birth,
+            number: *number,
+            index,
+            crc: crc_of(&page),
+        }
+    }
+
+    fn push_tree(&mut self, page: &TreePage) -> PageRef {
+        self.push(
+            |birth, number, index| page.encode(birth, number, index),
+            crate::map::page_crc,
+        )
+    }
+
+    fn push_split(&mut self, page: &SplitPage) -> PageRef {
+        self.push(
+            |birth, number, index| page.encode(birth, number, index),
+            crate::map::page_crc,
+        )
+    }
+}
+
+impl Edits {
+    pub fn is_empty(&self) -> bool {
+        self.blocks.is_empty() && self.zeros.is_empty()
+    }
+
+    fn blocks_in(&self, range: &Range<u64>) -> &[(u64, BlockMap)] {
+        let from = self.blocks.partition_point(|(block, _)| *block < range.start);
+        let to = self.blocks.partition_point(|(block, _)| *block < range.end);
+        &self.blocks[from..to]
+    }
+
+    fn zeros_in(&self, range: &Range<u64>) -> &[Range<u64>] {
+        let from = self.zeros.partition_point(|zero| zero.end <= range.start);
+        let to = self.zeros.partition_point(|zero| zero.start < range.end);
+        &self.zeros[from..to.max(from)]
+    }
+
+    fn touches(&self, range: &Range<u64>) -> bool {
+        !self.blocks_in(range).is_empty() || !self.zeros_in(range).is_empty()
+    }
+
+    /// Nothing of the range is left but zeros.
+    fn clears(&self, range: &Range<u64>) -> bool {
+        self.blocks_in(range).is_empty()
+            && self
+                .zeros_in(range)
+                .iter()
+                .any(|zero| zero.start <= range.start && range.end <= zero.end)
+    }
+}
+
+impl<S: Store> Pages<S> {
+    /// The tree that `root` becomes, of at least `level`.
+    pub async fn fold(
+        &self,
+        root: Root,
+        level: u8,
+        edits: &Edits,
+        new: &mut NewPages,
+    ) -> Result<Root, MapError> {
+        let mut root = root;
+        while root.level < level {
+            root = self.raise(root, new);
+        }
+        let whole = 0..page_span(root.level);
+        if !edits.touches(&whole) {
+            return Ok(root);
+        }
+        let page = self.fold_page(root.page, root.level, 0, edits, new).await?;
+        Ok(Root { page, ..root })
+    }
+
+    /// One level more: the old tree becomes the first child.
+    fn raise(&self, root: Root, new: &mut NewPages) -> Root {
+        let level = root.level + 1;
+        let page = root.page.map(|child| {
+            let mut page = TreePage::empty(level, 0);
+            page.set(0, Entry::Child(child));
+            new.push_tree(&page)
+        });
+        Root { page, level }
+    }
+
+    async fn fold_page(
+        &self,
+        old: Option<PageRef>,
+        level: u8,
+        first: u64,
+        edits: &Edits,
+        new: &mut NewPages,
+    ) -> Result<Option<PageRef>, MapError> {
+        let span = first..first + page_span(level);
+        if edits.clears(&span) {
+            return Ok(None);
+        }
+        let mut page = match old {
+            Some(old) => (*self.tree(&old, level, first).await?).clone(),
+            None => TreePage::empty(level, first),
+        };
+        if level == 0 {
+            fold_leaf(&mut page, &span, edits, new);
+        } else {
+            for index in 0..PAGE_ENTRIES {
+                let below = first + index as u64 * entry_span(level);
+                if !edits.touches(&(below..below + entry_span(level))) {
+                    continue;
+                }
+                let old = match page.entry(index) {
+                    Entry::Child(child) => Some(child),
+                    _ => None,
+                };
+                // As deep as the tree: at most seven (TREE-1).
+                let child = Box::pin(self.fold_page(old, level - 1, below, edits, new)).await?;
+                page.set(index, child.map_or(Entry::Zero, Entry::Child));
+            }
+        }
+        let is_empty = page.entries().iter().all(|entry| *entry == Entry::Zero);
+        Ok((!is_empty).then(|| new.push_tree(&page)))
+    }
+}
+
+fn fold_leaf(page: &mut TreePage, span: &Range<u64>, edits: &Edits, new: &mut NewPages) {
+    for zero in edits.zeros_in(span) {
+        for block in zero.start.max(span.start)..zero.end.min(span.end) {
+            page.set((block - span.start) as usize, Entry::Zero);
+        }
+    }
+    for (block, map) in edits.blocks_in(span) {
+        let entry = match SplitPage::of(*block, map) {
+            Some(split) => Entry::Split(new.push_split(&split)),
+            None => only_source(map).map_or(Entry::Zero, Entry::Object),
+        };
+        page.set((block - span.start) as usize, entry);
+    }
+}
+
+fn only_source(map: &BlockMap) -> Option<Source> {
+    map.source_at(0)
+}

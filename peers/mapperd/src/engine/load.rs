@@ -1,0 +1,263 @@
+//! Reading a head and its journal.
+//!
+//! # Invariants
+//! * **LOAD-1** The highest head wins; one that cannot be read is an error, never a reason to take an older one (M6).
+//! * **LOAD-2** While somebody else may publish, a head that vanished while it was read makes us look again (L2).
+
+use archipelago_store::{Store, StoreError};
+
+use super::error::MapError;
+use super::layers::{Layers, Lower};
+use super::log::SEGMENT_BYTES;
+use super::names;
+use super::tree::Root;
+use super::world::{Base, World};
+use crate::map::journal::{Position, Record, Replayed};
+use crate::map::{BlockMap, Head, Overlay, SegmentRef, Version, VolumeId};
+
+/// How often a head is looked for again while others publish.
+const LOOKS_MAX: usize = 16;
+
+/// A head with what its journal says.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// As the journal leaves it: size, floor, parent and name are those of now. `segments` are all that were replayed.
+    pub head: Head,
+    /// Its own version, and older heads that lie about.
+    pub older: Vec<Version>,
+    pub overlay: Overlay,
+    /// Where the journal ends, if it is open.
+    pub end: Option<Position>,
+    /// What was replayed, in order.
+    pub records: Vec<Record>,
+}
+
+impl Loaded {
+    pub fn root(&self) -> Root {
+        match self.head.root {
+            Some(root) => Root {
+                page: Some(root.page),
+                level: root.level,
+            },
+            None => Root {
+                page: None,
+                level: self.head.shape.level_for(self.head.size_bytes),
+            },
+        }
+    }
+}
+
+/// What lies still: a snapshot, or a volume that nobody writes while we look.
+#[derive(Clone, Debug)]
+pub struct View {
+    pub head: Head,
+    layers: Layers,
+}
+
+impl View {
+    pub fn of(loaded: Loaded) -> Self {
+        let root = loaded.root();
+        Self {
+            layers: Layers::new(loaded.head.shape, root, loaded.overlay),
+            head: loaded.head,
+        }
+    }
+
+    pub fn root(&self) -> Root {
+        self.layers.root
+    }
+
+    pub fn overlay(&self) -> &Overlay {
+        &self.layers.live
+    }
+
+    pub async fn block<W: World>(&self, base: &Base<W>, block: u64) -> Result<BlockMap, MapError> {
+        if let Some(known) = self.layers.known(block) {
+            return Ok(known);
+        }
+        let lower: Lower = self.layers.lower();
+        let below = lower.block(&base.pages, block).await?;
+        Ok(self.layers.live.merge(block, below))
+    }
+}
+
+impl<W: World> Base<W> {
+    /// The versions of a volume's heads, the highest last.
+    pub async fn versions(&self, id: VolumeId) -> Result<Vec<Version>, MapError> {
+        let group = names::head_group(id);
+        let listing = self.list_all(&group, "list the heads").await?;
+        let mut versions: Vec<Version> = listing
+            .iter()
+            .filter_map(names::numbers)
+            .map(|(token, number)| Version { token, number })
+            .collect();
+        versions.sort_unstable();
+        Ok(versions)
+    }
+
+    /// All names of a group.
+    pub async fn list_all(
+        &self,
+        group: &[u8],
+        action: &'static str,
+    ) -> Result<Vec<archipelago_store::ObjectName>, MapError> {
+        let mut names = Vec::new();
+        loop {
+            let listing = self.maps().list(group, names.last(), 1024).await;
+            let listing = listing.map_err(|source| MapError::Store {
+                action,
+                object: group.escape_ascii().to_string(),
+                source,
+            })?;
+            names.extend(listing.names);
+            if !listing.more {
+                return Ok(names);
+            }
+        }
+    }
+
+    /// The head in force, and what its journal says. `None`: there is no such volume.
+    pub async fn load(&self, id: VolumeId) -> Result<Option<Loaded>, MapError> {
+        for look in 1.. {
+            let mut versions = self.versions(id).await?;
+            let Some(version) = versions.pop() else {
+                return Ok(None);
+            };
+            match self.load_version(id, version).await {
+                Ok(mut loaded) => {
+                    loaded.older = versions;
+                    return Ok(Some(loaded));
+                }
+                // LOAD-2: a newer one may have taken its place, and its journal with it.
+                Err(error) if look < LOOKS_MAX => {
+                    if self.versions(id).await?.last() == Some(&version) {
+                        return Err(error);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        unreachable!("the loop returns")
+    }
+
+    async fn load_version(&self, id: VolumeId, version: Version) -> Result<Loaded, MapError> {
+        let object = names::head(id, version.token, version.number);
+        let bytes = self.read_whole(&object, "read").await?;
+        let corrupt = |why: String| MapError::Corrupt {
+            object: object.clone(),
+            why,
+        };
+        let head = Head::decode(&bytes).map_err(|error| corrupt(error.to_string()))?.value;
+        if (head.id, head.version) != (id, version) {
+            return Err(corrupt(format!("it says that it is head {:?} of {}", head.version, head.id)));
+        }
+        let mut loaded = Loaded {
+            overlay: Overlay::new(head.shape.subs()),
+            older: Vec::new(),
+            end: None,
+            records: Vec::new(),
+            head,
+        };
+        self.replay(&mut loaded).await?;
+        Ok(loaded)
+    }
+
+    pub async fn read_whole(
+        &self,
+        object: &archipelago_store::ObjectName,
+        action: &'static str,
+    ) -> Result<Vec<u8>, MapError> {
+        let stat = self.maps().stat(object).await;
+        let size = stat.map_err(MapError::store(action, object))?.size;
+        let mut bytes = vec![0; usize::try_from(size.min(1 << 24)).expect("at most 16 MiB")];
+        let read = self.maps().read(object, 0, &mut bytes).await;
+        let read = read.map_err(MapError::store(action, object))?;
+        bytes.truncate(read);
+        Ok(bytes)
+    }
+
+    async fn replay(&self, loaded: &mut Loaded) -> Result<(), MapError> {
+        let mut segments = std::mem::take(&mut loaded.head.segments);
+        for segment in &segments {
+            let replayed = self.replay_segment(segment).await?;
+            loaded.end = segment.to_offset.is_none().then_some(replayed.end);
+            loaded.take(segment.birth, replayed.records)?;
+        }
+        // A segment that was ended after the head was published is followed by the next one (WAL-5).
+        while let (Some(end), Some(last)) = (loaded.end, segments.last().copied()) {
+            let start = Position::start_of(last.birth, last.token, last.number + 1, end.sequence);
+            let next = SegmentRef {
+                number: last.number + 1,
+                from: start,
+                to_offset: None,
+                ..last
+            };
+            let replayed = match self.replay_segment(&next).await {
+                Err(MapError::Store { source: StoreError::NotFound, .. }) => break,
+                other => other?,
+            };
+            if replayed.records.is_empty() {
+                break;
+            }
+            if let Some(open) = segments.last_mut() {
+                open.to_offset = Some(end.offset);
+            }
+            segments.push(next);
+            loaded.end = Some(replayed.end);
+            loaded.take(next.birth, replayed.records)?;
+        }
+        loaded.head.segments = segments;
+        Ok(())
+    }
+
+    async fn replay_segment(&self, segment: &SegmentRef) -> Result<Replayed, MapError> {
+        let object = names::log(segment.birth, segment.token, segment.number);
+        let to = segment.to_offset.unwrap_or(SEGMENT_BYTES);
+        let length = to.saturating_sub(segment.from.offset).min(SEGMENT_BYTES);
+        let mut bytes = vec![0; usize::try_from(length).expect("at most a segment")];
+        let read = self.maps().read(&object, segment.from.offset, &mut bytes).await;
+        bytes.truncate(read.map_err(MapError::store("read", &object))?);
+        let replayed = match segment.to_offset {
+            Some(_) => Replayed::over_closed(&bytes, segment.from),
+            None => Replayed::over(&bytes, segment.from, self.world.boot()),
+        };
+        replayed.map_err(|error| MapError::Corrupt {
+            object,
+            why: error.to_string(),
+        })
+    }
+}
+
+impl Loaded {
+    /// What another volume's journal says of that volume itself, beyond its blocks, is in our head already.
+    fn take(&mut self, birth: VolumeId, records: Vec<Record>) -> Result<(), MapError> {
+        for record in records {
+            self.overlay.apply(&record).map_err(|error| MapError::Corrupt {
+                object: names::head(self.head.id, self.head.version.token, self.head.version.number),
+                why: format!("its journal: {error}"),
+            })?;
+            if birth == self.head.id {
+                apply_to_head(&mut self.head, &record);
+            }
+            self.records.push(record);
+        }
+        Ok(())
+    }
+}
+
+/// What a record changes beyond the blocks.
+pub fn apply_to_head(head: &mut Head, record: &Record) {
+    match record {
+        Record::Snapshot { child, floor } => {
+            head.parent = Some(*child);
+            head.floor = *floor;
+        }
+        Record::Parent { parent } => head.parent = *parent,
+        Record::Floor { floor } => head.floor = *floor,
+        Record::Ceiling { ceiling } => head.ceiling = *ceiling,
+        Record::Size { bytes } => head.size_bytes = *bytes,
+        Record::Name { name } => head.name.clone_from(name),
+        Record::Flags(flags) => head.flags = *flags,
+        _ => {}
+    }
+}

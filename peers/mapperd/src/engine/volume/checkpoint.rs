@@ -1,0 +1,248 @@
+//! Checkpoints: the journal is folded into the tree, and a new head says so.
+//!
+//! # Invariants
+//! * **CHECK-1** The head that is in force, with its journal, says what was answered, whenever we die: the journal is ended
+//!   first, the pages are durable before the head that names them, and what only the older head needs goes last.
+//! * **CHECK-2** What an interrupted checkpoint left to be given back is given back by the next owner: the older
+//!   head is deleted last, and lets its successor compare.
+
+use std::rc::Rc;
+
+use archipelago_store::{Store, StoreError};
+
+use super::volume::Volume;
+use crate::engine::error::MapError;
+use crate::engine::fold::{Edits, NewPages};
+use crate::engine::load::{Loaded, View};
+use crate::engine::names;
+use crate::engine::tree::Root;
+use crate::engine::world::{Base, World};
+use crate::map::{Head, Overlay, OverlayItem, PAGE_BYTES, Root as HeadRoot, SegmentRef, Version, VolumeId};
+
+/// The longest piece of a page object that is written at once.
+const WRITE_BYTES_MAX: usize = 1 << 20;
+
+impl<W: World> Volume<W> {
+    /// Folds the journal into the tree, if it has grown to `bytes` at least.
+    pub async fn checkpoint(&self, bytes: u64) -> Result<(), MapError> {
+        let _change = self.change.lock().await;
+        self.check_open()?;
+        if self.log.bytes() < bytes {
+            return Ok(());
+        }
+        self.checkpoint_in_change().await
+    }
+
+    pub(super) async fn checkpoint_in_change(&self) -> Result<(), MapError> {
+        // The records that are folded are durable, with their objects, before anything names them elsewhere.
+        let sequence = self.freeze().await?;
+        let frozen = {
+            let state = self.state.borrow();
+            state.layers.frozen.clone().expect("frozen just now")
+        };
+        self.reclaim_in_change().await?;
+        let old = self.state.borrow().layers.root;
+        let level = self.shape.level_for(self.size_bytes());
+        let first_number = self.state.borrow().head.next_page_number;
+        let mut pages = NewPages::new(self.id, first_number);
+        let edits = edits(&self.base, &frozen, old, self.shape).await?;
+        let root = self.base.pages.fold(old, level, &edits, &mut pages).await?;
+        let (objects, next_number) = pages.finish();
+        self.base.write_pages(self.id, &objects).await?;
+        self.state.borrow_mut().head.next_page_number = next_number;
+        let segments = self.segments_from(sequence);
+        let before = self.publish(root, segments).await?;
+        self.state.borrow_mut().layers.thaw(root);
+        self.log.forget_before(sequence);
+        let after = self.published_head(root);
+        let parent = self.parent_view().await?;
+        self.base.clean_up(&before, &after, parent.as_deref()).await
+    }
+
+    /// Ends the journal's segment; what it said lies still. Gives the sequence number that comes next.
+    async fn freeze(&self) -> Result<u64, MapError> {
+        {
+            let state = self.state.borrow();
+            if state.layers.frozen.is_some() {
+                // An earlier checkpoint failed after this: its frozen layer must be folded first, alone.
+                return Ok(self.frozen_at.get());
+            }
+        }
+        let frozen_at = &self.frozen_at;
+        let sequence = self
+            .log
+            .roll(
+                async || self.sync_objects().await,
+                |sequence| {
+                    frozen_at.set(sequence);
+                    self.state.borrow_mut().layers.freeze();
+                },
+            )
+            .await?;
+        Ok(sequence)
+    }
+
+    fn segments_from(&self, sequence: u64) -> Vec<SegmentRef> {
+        let mut segments = self.log.segments();
+        segments.retain(|segment| segment.from.sequence >= sequence);
+        segments
+    }
+
+    fn published_head(&self, root: Root) -> Head {
+        let mut head = self.state.borrow().head.clone();
+        head.root = root.page.map(|page| HeadRoot {
+            page,
+            level: root.level,
+        });
+        head.version = self.version.get();
+        head.segments = self.log.segments();
+        head
+    }
+
+    /// Publishes a head with this tree and journal. Gives the one that was in force.
+    pub(super) async fn publish(&self, root: Root, segments: Vec<SegmentRef>) -> Result<Head, MapError> {
+        let before = self.in_force.borrow().clone();
+        let version = Version {
+            token: self.token,
+            number: before.version.number + 1,
+        };
+        let mut head = self.state.borrow().head.clone();
+        head.version = version;
+        head.root = root.page.map(|page| HeadRoot {
+            page,
+            level: root.level,
+        });
+        head.segments = segments;
+        self.base.create_head(&head).await?;
+        self.version.set(version);
+        *self.in_force.borrow_mut() = head;
+        Ok(before)
+    }
+}
+
+/// What the overlay says, ready to be folded over the tree that it lies on.
+async fn edits<W: World>(
+    base: &Base<W>,
+    overlay: &Overlay,
+    root: Root,
+    shape: crate::map::Shape,
+) -> Result<Edits, MapError> {
+    let mut edits = Edits::default();
+    for item in overlay.items() {
+        match item {
+            OverlayItem::Zero(range) => edits.zeros.push(range),
+            OverlayItem::Block(block) => {
+                let below = base.pages.block(root, block, shape).await?;
+                edits.blocks.push((block, overlay.merge(block, below)));
+            }
+        }
+    }
+    Ok(edits)
+}
+
+impl<W: World> Base<W> {
+    pub async fn create_head(&self, head: &Head) -> Result<(), MapError> {
+        let object = names::head(head.id, head.version.token, head.version.number);
+        let bytes = head.encode().map_err(|error| MapError::Invalid {
+            what: "a head",
+            why: error.to_string(),
+        })?;
+        let created = self.maps().create_exclusive(&object, &bytes).await;
+        created.map_err(MapError::store("publish", &object))
+    }
+
+    /// Writes pages and makes them durable.
+    pub async fn write_pages(&self, id: VolumeId, objects: &[(u64, Vec<u8>)]) -> Result<(), MapError> {
+        let scope = names::scope(id);
+        for (number, bytes) in objects {
+            let object = names::pages(id, *number);
+            for (index, piece) in bytes.chunks(WRITE_BYTES_MAX).enumerate() {
+                let offset = (index * WRITE_BYTES_MAX) as u64;
+                let written = self.maps().write(scope, &object, offset, piece).await;
+                written.map_err(MapError::store("write", &object))?;
+            }
+        }
+        if objects.is_empty() {
+            return Ok(());
+        }
+        self.maps().sync(scope).await.map_err(|source| MapError::Store {
+            action: "sync",
+            object: format!("the pages of volume {id}"),
+            source,
+        })
+    }
+
+    /// Gives back what `before` had and neither `after` nor the parent has: pages, journal, the head itself (CHECK-2).
+    pub async fn clean_up(&self, before: &Head, after: &Head, parent: Option<&View>) -> Result<(), MapError> {
+        let mut others = vec![root_of(after)];
+        others.extend(parent.map(View::root));
+        let pages = self.pages.only_in(root_of(before), &others).await?;
+        self.free_pages(&pages).await?;
+        let kept = |segment: &SegmentRef| {
+            let same = |other: &SegmentRef| {
+                (other.birth, other.token, other.number) == (segment.birth, segment.token, segment.number)
+            };
+            after.segments.iter().any(same)
+                || parent.is_some_and(|parent| parent.head.segments.iter().any(same))
+        };
+        for segment in before.segments.iter().filter(|segment| !kept(segment)) {
+            self.delete_quietly(&names::log(segment.birth, segment.token, segment.number))
+                .await?;
+        }
+        if before.version != after.version {
+            let Version { token, number } = before.version;
+            self.delete_quietly(&names::head(before.id, token, number)).await?;
+        }
+        Ok(())
+    }
+
+    /// Punches the pages out of their objects; deletes those of which nothing is left.
+    pub async fn free_pages(&self, pages: &[crate::map::PageRef]) -> Result<(), MapError> {
+        let mut objects = std::collections::BTreeSet::new();
+        for page in pages {
+            let object = names::pages(page.birth, page.number);
+            let offset = u64::from(page.index) * PAGE_BYTES as u64;
+            let scope = names::scope(page.birth);
+            match self.maps().punch(scope, &object, offset, PAGE_BYTES as u64).await {
+                Ok(()) | Err(StoreError::NotFound) => {}
+                Err(error) => return Err(MapError::store("punch", &object)(error)),
+            }
+            self.pages.forget(page);
+            objects.insert(object);
+        }
+        for object in objects {
+            match self.maps().stat(&object).await {
+                Ok(stat) if stat.allocated == 0 => self.delete_quietly(&object).await?,
+                Ok(_) | Err(StoreError::NotFound) => {}
+                Err(error) => return Err(MapError::store("look at", &object)(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes what may be gone already.
+    pub async fn delete_quietly(&self, object: &archipelago_store::ObjectName) -> Result<(), MapError> {
+        match self.maps().delete(object).await {
+            Ok(()) | Err(StoreError::NotFound) => Ok(()),
+            Err(error) => Err(MapError::store("delete", object)(error)),
+        }
+    }
+}
+
+pub fn root_of(head: &Head) -> Root {
+    match head.root {
+        Some(root) => Root {
+            page: Some(root.page),
+            level: root.level,
+        },
+        None => Root {
+            page: None,
+            level: head.shape.level_for(head.size_bytes),
+        },
+    }
+}
+
+/// The head as it lies, for whoever only looks.
+pub fn view_of(loaded: Loaded) -> Rc<View> {
+    Rc::new(View::of(loaded))
+}

@@ -1,0 +1,183 @@
+//! Grants and commits: how a write gets a new place (W2).
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use archipelago_protocol::{Recall, RecallKind};
+
+use super::state::{Displaced, Grant, Target};
+use super::volume::Volume;
+use crate::engine::error::MapError;
+use crate::engine::world::{ComposerId, World};
+use crate::map::journal::Record;
+use crate::map::{BlockMap, Source, Stamp};
+
+/// Stamps that one durable ceiling allows (M2).
+const STAMPS_AHEAD: u64 = 1 << 20;
+
+/// What a composer is given.
+#[derive(Clone, Debug)]
+pub struct Granted {
+    pub number: u64,
+    pub epoch: u64,
+    pub source: Source,
+    /// Nobody has written to this object: it is to be made as long as a block first.
+    pub is_fresh: bool,
+    /// What is granted: what was asked for, or all of the block.
+    pub subs: Range<u16>,
+    /// What the block is made of as yet.
+    pub map: BlockMap,
+}
+
+impl<W: World> Volume<W> {
+    /// The right to write sub-blocks that may not be written where they are.
+    pub async fn grant(
+        &self,
+        composer: ComposerId,
+        block: u64,
+        subs: Range<u16>,
+    ) -> Result<Granted, MapError> {
+        self.check_writable(block, &subs)?;
+        loop {
+            self.check_open()?;
+            let moved = self.moved.notified();
+            if self.state.borrow().must_wait(block, &subs) {
+                moved.await;
+                continue;
+            }
+            self.reserve_stamp().await?;
+            let moves = self.state.borrow().layers.moves;
+            let map = self.block(block).await?;
+            let mut state = self.state.borrow_mut();
+            // Anything may have happened while pages were read.
+            if state.layers.moves != moves || state.must_wait(block, &subs) {
+                continue;
+            }
+            if state.layers.known(block).is_some_and(|known| known != map) {
+                continue;
+            }
+            let target = state.target(block, &map);
+            let subs = match target {
+                Target::NewWhole => 0..self.shape.subs(),
+                _ => subs.clone(),
+            };
+            if state.must_wait(block, &subs) {
+                drop(state);
+                moved.await;
+                continue;
+            }
+            let (source, is_fresh) = match target {
+                Target::Own(source) => (source, false),
+                Target::New | Target::NewWhole => {
+                    let stamp = state.next_stamp;
+                    state.next_stamp = stamp.next().map_err(out_of_stamps)?;
+                    let birth = self.id;
+                    (Source { birth, stamp }, true)
+                }
+            };
+            let displaces: BTreeSet<Source> = map
+                .runs(subs.clone())
+                .filter_map(|(_, from)| from)
+                .filter(|from| *from != source)
+                .collect();
+            let epoch = state.epoch;
+            let number = state.add_grant(Grant {
+                composer,
+                block,
+                subs: subs.clone(),
+                source,
+                displaces,
+                is_committing: false,
+            });
+            return Ok(Granted {
+                number,
+                epoch,
+                source,
+                is_fresh,
+                subs,
+                map,
+            });
+        }
+    }
+
+    fn check_writable(&self, block: u64, subs: &Range<u16>) -> Result<(), MapError> {
+        let state = self.state.borrow();
+        if state.head.flags.snapshot {
+            return Err(MapError::ReadOnly {
+                name: state.head.name.clone(),
+            });
+        }
+        let in_volume = block < self.shape.blocks(state.head.size_bytes);
+        if in_volume && subs.start < subs.end && subs.end <= self.shape.subs() {
+            return Ok(());
+        }
+        Err(MapError::Invalid {
+            what: "the range to write",
+            why: format!("block {block}, sub-blocks {subs:?}"),
+        })
+    }
+
+    /// The next stamp is below a ceiling that is durable when this returns.
+    async fn reserve_stamp(&self) -> Result<(), MapError> {
+        let wanted = {
+            let state = self.state.borrow();
+            if state.next_stamp < state.head.ceiling {
+                return Ok(());
+            }
+            state.next_stamp
+        };
+        let ceiling = wanted.advanced(STAMPS_AHEAD).map_err(out_of_stamps)?;
+        self.append([Record::Ceiling { ceiling }]).await?;
+        self.flush().await
+    }
+
+    /// The write has been done: the map says so when this returns. Gives the epoch of now.
+    pub async fn commit(&self, composer: ComposerId, number: u64) -> Result<u64, MapError> {
+        let grant = self.state.borrow_mut().begin_commit(composer, number)?;
+        let assign = Record::Assign {
+            block: grant.block,
+            from: grant.subs.start,
+            count: grant.subs.end - grant.subs.start,
+            source: Some(grant.source),
+        };
+        let appended = self.append([assign]).await;
+        self.state.borrow_mut().end_commit(number, appended.is_ok());
+        self.moved.notify_all();
+        appended?;
+        if self.state.borrow().composers.len() > 1 {
+            let recall = Recall {
+                epoch: self.epoch(),
+                kind: RecallKind::Forget,
+                first_block: grant.block,
+                blocks: 1,
+            };
+            self.recall(recall, Some(composer)).await?;
+        }
+        Ok(self.epoch())
+    }
+
+    /// The write was not done, or not wholly: nothing of it counts.
+    pub fn give_up(&self, composer: ComposerId, number: u64) {
+        self.state
+            .borrow_mut()
+            .void_grants_where(|other, grant| other == number && grant.composer == composer);
+        self.moved.notify_all();
+    }
+}
+
+fn out_of_stamps(error: crate::map::BadStamp) -> MapError {
+    MapError::Invalid {
+        what: "the next stamp",
+        why: error.to_string(),
+    }
+}
+
+/// The first stamp that a new owner, or the same one once more, gives out.
+pub fn first_stamp(ceiling: Stamp, token: u64) -> Result<Stamp, MapError> {
+    let next = if token > ceiling.token() {
+        Stamp::new(token, 1)
+    } else {
+        ceiling.next()
+    };
+    next.map_err(out_of_stamps)
+}

@@ -1,0 +1,232 @@
+//! What an open volume knows: decisions on it are taken here, without I/O.
+//!
+//! # Invariants
+//! * **GRANT-1** No two grants name the same sub-block; a grant that was voided is never committed.
+//! * **GRANT-2** A granted object is this volume's own and above the floor, or new (M2).
+//! * **GRANT-3** An object of which a part waits to be given back, or is being given back, is not granted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use crate::engine::error::MapError;
+use crate::engine::layers::Layers;
+use crate::engine::load::apply_to_head;
+use crate::engine::world::ComposerId;
+use crate::map::journal::Record;
+use crate::map::{BlockMap, Head, SOURCES_MAX, Source, Stamp};
+
+/// The right to write sub-blocks of a block to an object, until it is committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    pub composer: ComposerId,
+    pub block: u64,
+    pub subs: Range<u16>,
+    pub source: Source,
+    /// What these sub-blocks come from as yet.
+    pub displaces: BTreeSet<Source>,
+    /// Its record is on the way to the journal: it is not voided any more (GRANT-1).
+    pub is_committing: bool,
+}
+
+/// What was displaced, and may be given back once that is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Displaced {
+    pub block: u64,
+    pub source: Source,
+}
+
+#[derive(Debug)]
+pub struct State {
+    /// As it would be published now, but for root and segments.
+    pub head: Head,
+    pub layers: Layers,
+    /// Raised when something that was said may no longer hold.
+    pub epoch: u64,
+    pub next_stamp: Stamp,
+    grants: BTreeMap<u64, Grant>,
+    next_grant: u64,
+    pub composers: BTreeSet<ComposerId>,
+    /// Displaced by records that may not be durable yet.
+    pub displaced: BTreeSet<Displaced>,
+    /// Blocks of which parts are being given back.
+    pub freeing: BTreeSet<u64>,
+    /// No grant is given while the map changes as a whole.
+    pub holds_grants: bool,
+}
+
+/// Where the sub-blocks are to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    Own(Source),
+    New,
+    /// The block has too many parts: all of it is to be written to a new object.
+    NewWhole,
+}
+
+impl State {
+    pub fn new(head: Head, layers: Layers, next_stamp: Stamp) -> Self {
+        Self {
+            head,
+            layers,
+            epoch: 1,
+            next_stamp,
+            grants: BTreeMap::new(),
+            next_grant: 1,
+            composers: BTreeSet::new(),
+            displaced: BTreeSet::new(),
+            freeing: BTreeSet::new(),
+            holds_grants: false,
+        }
+    }
+
+    /// Takes in what the journal has.
+    pub fn apply(&mut self, record: &Record) {
+        self.layers
+            .live
+            .apply(record)
+            .expect("what we write ourselves is checked before");
+        apply_to_head(&mut self.head, record);
+    }
+
+    /// May this be written in place (M2)?
+    pub fn is_writable(&self, source: Source) -> bool {
+        source.birth == self.head.id && source.stamp > self.head.floor
+    }
+
+    /// Must a grant for these sub-blocks wait?
+    pub fn must_wait(&self, block: u64, subs: &Range<u16>) -> bool {
+        self.holds_grants
+            || self.freeing.contains(&block)
+            || self.grants.values().any(|grant| {
+                grant.block == block && grant.subs.start < subs.end && subs.start < grant.subs.end
+            })
+    }
+
+    /// Where sub-blocks of a block that is made like this may be written (GRANT-2, GRANT-3).
+    pub fn target(&self, block: u64, map: &BlockMap) -> Target {
+        let is_free = |source: &Source| {
+            self.is_writable(*source)
+                && !self.displaced.contains(&Displaced {
+                    block,
+                    source: *source,
+                })
+        };
+        let own = map.sources().into_iter().find(is_free);
+        let granted = self
+            .grants
+            .values()
+            .filter(|grant| grant.block == block)
+            .map(|grant| grant.source)
+            .find(|source| is_free(source));
+        match own.or(granted) {
+            Some(source) => Target::Own(source),
+            // Every other grant of this block may add one.
+            None if map.sources().len() + self.grants_of(block).count() + 1 >= SOURCES_MAX => {
+                Target::NewWhole
+            }
+            None => Target::New,
+        }
+    }
+
+    pub fn grants_of(&self, block: u64) -> impl Iterator<Item = &Grant> {
+        self.grants.values().filter(move |grant| grant.block == block)
+    }
+
+    pub fn add_grant(&mut self, grant: Grant) -> u64 {
+        let number = self.next_grant;
+        self.next_grant += 1;
+        self.grants.insert(number, grant);
+        number
+    }
+
+    /// The grant is used now, and cannot be voided until its record counts.
+    pub fn begin_commit(&mut self, composer: ComposerId, number: u64) -> Result<Grant, MapError> {
+        match self.grants.get_mut(&number) {
+            Some(grant) if grant.composer == composer && !grant.is_committing => {
+                grant.is_committing = true;
+                Ok(grant.clone())
+            }
+            _ => Err(MapError::Stale),
+        }
+    }
+
+    /// Its record counts, or never will.
+    pub fn end_commit(&mut self, number: u64, counts: bool) {
+        let Some(grant) = self.grants.remove(&number) else {
+            return;
+        };
+        let block = grant.block;
+        if counts {
+            let displaced = grant.displaces.into_iter();
+            self.displaced
+                .extend(displaced.map(|source| Displaced { block, source }));
+        } else {
+            let source = grant.source;
+            self.displaced.insert(Displaced { block, source });
+        }
+    }
+
+    /// Voids all grants for which `is_void` says so. What they named may be given back.
+    pub fn void_grants(&mut self, is_void: impl Fn(&Grant) -> bool) {
+        self.void_grants_where(|_, grant| is_void(grant));
+    }
+
+    pub fn void_grants_where(&mut self, is_void: impl Fn(u64, &Grant) -> bool) {
+        let displaced = &mut self.displaced;
+        self.grants.retain(|number, grant| {
+            let goes = !grant.is_committing && is_void(*number, grant);
+            if goes {
+                displaced.insert(Displaced {
+                    block: grant.block,
+                    source: grant.source,
+                });
+            }
+            !goes
+        });
+    }
+
+    pub fn composers(&self) -> Vec<ComposerId> {
+        self.composers.iter().copied().collect()
+    }
+}
+
+/// What becomes of an object's part in a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// All that it has is in use.
+    Keep,
+    /// Nobody has any of it.
+    Delete,
+    /// These sub-blocks of it are nobody's.
+    Punch(Vec<Range<u16>>),
+}
+
+/// Decides on a displaced object (M7): what neither this map nor its parent's has, nobody has; what is granted is
+/// about to be in use.
+pub fn fate(
+    source: Source,
+    mine: &BlockMap,
+    parent: Option<&BlockMap>,
+    granted: &[(Source, Range<u16>)],
+    subs: u16,
+) -> Fate {
+    let is_used = |sub: u16| {
+        mine.source_at(sub) == Some(source)
+            || parent.is_some_and(|parent| parent.source_at(sub) == Some(source))
+            || granted
+                .iter()
+                .any(|(of, range)| *of == source && range.contains(&sub))
+    };
+    let mut unused: Vec<Range<u16>> = Vec::new();
+    for sub in (0..subs).filter(|sub| !is_used(*sub)) {
+        match unused.last_mut() {
+            Some(last) if last.end == sub => last.end += 1,
+            _ => unused.push(sub..sub + 1),
+        }
+    }
+    match unused.as_slice() {
+        [] => Fate::Keep,
+        [all] if *all == (0..subs) => Fate::Delete,
+        _ => Fate::Punch(unused),
+    }
+}

@@ -1,0 +1,202 @@
+//! An open volume: its map is ours to change as long as we hold its lock.
+//!
+//! # Invariants
+//! * **VOL-1** Changes of the map as a whole (checkpoint, snapshot, discard, resize, giving space back, close) are made one
+//!   at a time; grants and commits go on meanwhile, unless the change holds them.
+//! * **VOL-2** A look-up says what the map was at one moment between its begin and its end.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use archipelago_protocol::{Recall, RecallKind};
+use archipelago_runtime::local::{Mutex, Notify};
+use archipelago_store::Store;
+
+use super::state::State;
+use crate::engine::error::MapError;
+use crate::engine::load::View;
+use crate::engine::log::Log;
+use crate::engine::names;
+use crate::engine::world::{Base, ComposerId, World};
+use crate::map::journal::Record;
+use crate::map::{BlockMap, Shape, Version, VolumeId};
+
+#[derive(Debug)]
+pub struct Volume<W: World> {
+    pub(super) base: Rc<Base<W>>,
+    pub id: VolumeId,
+    pub shape: Shape,
+    pub(super) state: RefCell<State>,
+    pub(super) log: Log<W::Store>,
+    /// VOL-1
+    pub(super) change: Mutex<()>,
+    /// Told when grants that wait may be given.
+    pub(super) moved: Notify,
+    /// The parent as it lies, read when it is needed.
+    pub(super) parent: RefCell<Option<Rc<View>>>,
+    /// Of the head in force.
+    pub(super) version: Cell<Version>,
+    pub(super) token: u64,
+    pub(super) is_closed: Cell<bool>,
+}
+
+impl<W: World> Volume<W> {
+    pub fn name(&self) -> String {
+        self.state.borrow().head.name.clone()
+    }
+
+    pub fn size_bytes(&self) -> u64 {
+        self.state.borrow().head.size_bytes
+    }
+
+    pub fn epoch(&self) -> u64 {
+        self.state.borrow().epoch
+    }
+
+    /// What may be read now, and under which epoch.
+    pub fn with_state<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.state.borrow())
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.is_closed.get()
+    }
+
+    pub(super) fn check_open(&self) -> Result<(), MapError> {
+        if self.is_closed.get() {
+            return Err(MapError::NotOpen { name: self.name() });
+        }
+        Ok(())
+    }
+
+    /// A composer caches what it is told from now on: it is told when that changes.
+    pub fn add_composer(&self, composer: ComposerId) {
+        self.state.borrow_mut().composers.insert(composer);
+    }
+
+    /// A composer has forgotten the volume. Its grants are void.
+    pub fn remove_composer(&self, composer: ComposerId) {
+        {
+            let mut state = self.state.borrow_mut();
+            state.composers.remove(&composer);
+            state.void_grants(|grant| grant.composer == composer);
+        }
+        self.moved.notify_all();
+    }
+
+    /// What a block is made of (VOL-2).
+    pub async fn block(&self, block: u64) -> Result<BlockMap, MapError> {
+        loop {
+            let lower = {
+                let state = self.state.borrow();
+                if let Some(known) = state.layers.known(block) {
+                    return Ok(known);
+                }
+                state.layers.lower()
+            };
+            let below = lower.block(&self.base.pages, block).await;
+            let state = self.state.borrow();
+            if state.layers.moves == lower.moves {
+                return Ok(state.layers.live.merge(block, below?));
+            }
+        }
+    }
+
+    /// The same of the parent; `None` without one.
+    pub(super) async fn parent_block(&self, block: u64) -> Result<Option<BlockMap>, MapError> {
+        match self.parent_view().await? {
+            None => Ok(None),
+            Some(parent) if block >= self.shape.blocks(parent.head.size_bytes) => Ok(None),
+            Some(parent) => parent.block(&self.base, block).await.map(Some),
+        }
+    }
+
+    pub(super) async fn parent_view(&self) -> Result<Option<Rc<View>>, MapError> {
+        let Some(id) = self.state.borrow().head.parent else {
+            return Ok(None);
+        };
+        if let Some(view) = self.parent.borrow().as_ref()
+            && view.head.id == id
+        {
+            return Ok(Some(view.clone()));
+        }
+        let loaded = self.base.load(id).await?.ok_or_else(|| MapError::Corrupt {
+            object: names::edge(id, self.id),
+            why: format!("the parent {id} has no head"),
+        })?;
+        let view = Rc::new(View::of(loaded));
+        *self.parent.borrow_mut() = Some(view.clone());
+        Ok(Some(view))
+    }
+
+    /// Appends to the journal; the records count when this returns.
+    pub(super) async fn append(&self, records: impl IntoIterator<Item = Record>) -> Result<(), MapError> {
+        let apply = |_, record: &Record| self.state.borrow_mut().apply(record);
+        self.log.append(records, async || self.sync_objects().await, apply).await
+    }
+
+    /// Makes the data that was answered durable.
+    pub(super) async fn sync_objects(&self) -> Result<(), MapError> {
+        let synced = self.base.data().sync(names::scope(self.id)).await;
+        synced.map_err(|source| {
+            // What was lost by the failure nobody knows: nothing is believed from now on (D3, F27).
+            self.log.latch(format!("syncing the data: {source}"));
+            MapError::Store {
+                action: "sync",
+                object: format!("the objects of volume {}", self.id),
+                source,
+            }
+        })
+    }
+
+    /// Everything that was answered is durable when this returns (D2).
+    pub async fn flush(&self) -> Result<(), MapError> {
+        self.log.barrier(async || self.sync_objects().await).await
+    }
+
+    /// Tells all composers but `except`, and waits for them. Who does not answer keeps the change from happening.
+    pub(super) async fn recall(&self, recall: Recall, except: Option<ComposerId>) -> Result<(), MapError> {
+        let composers = self.state.borrow().composers();
+        let others = composers.into_iter().filter(|composer| Some(*composer) != except);
+        let calls = others.map(|composer| self.base.world.recall(composer, self.id, recall));
+        let answers = crate::engine::together::try_all(calls, usize::MAX).await;
+        answers.map(|_| ()).map_err(|silent| MapError::Busy {
+            name: self.name(),
+            by: format!("the composer on port {} does not give up what it holds", silent.0.0),
+        })
+    }
+
+    /// Keeps grants from being given until the guard is dropped, and takes back all that was said: when this returns,
+    /// no composer holds anything of the volume.
+    pub(super) async fn take_back(&self) -> Result<GrantsHeld<'_, W>, MapError> {
+        let epoch = {
+            let mut state = self.state.borrow_mut();
+            state.holds_grants = true;
+            state.epoch += 1;
+            state.epoch
+        };
+        let held = GrantsHeld { volume: self };
+        let recall = Recall {
+            epoch,
+            kind: RecallKind::Forget,
+            first_block: 0,
+            blocks: u64::MAX,
+        };
+        self.recall(recall, None).await?;
+        self.state.borrow_mut().void_grants(|_| true);
+        Ok(held)
+    }
+}
+
+/// No grant is given while it lives.
+#[derive(Debug)]
+pub(super) struct GrantsHeld<'a, W: World> {
+    volume: &'a Volume<W>,
+}
+
+impl<W: World> Drop for GrantsHeld<'_, W> {
+    fn drop(&mut self) {
+        self.volume.state.borrow_mut().holds_grants = false;
+        self.volume.moved.notify_all();
+    }
+}

@@ -1,0 +1,55 @@
+//! What the engine needs of the world around it: stores, composers, a clock, chance.
+
+use std::rc::Rc;
+
+use archipelago_protocol::Recall;
+use archipelago_store::{LockOwner, Store};
+
+use super::pages::Pages;
+use crate::map::{BootId, VolumeId};
+
+/// Who holds delegations: the number of a composer's port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ComposerId(pub u32);
+
+/// A composer did not answer in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoAnswer(pub ComposerId);
+
+/// The world of a mapper.
+#[allow(async_fn_in_trait)]
+pub trait World: 'static {
+    type Store: Store + 'static;
+
+    fn maps(&self) -> &Rc<Self::Store>;
+    fn data(&self) -> &Rc<Self::Store>;
+    fn owner(&self) -> &LockOwner;
+    fn boot(&self) -> BootId;
+    fn now_seconds(&self) -> u64;
+    fn random_id(&self) -> VolumeId;
+
+    /// Tells a composer to give up what it was told, and waits until it has. One that is gone has.
+    async fn recall(&self, composer: ComposerId, volume: VolumeId, recall: Recall) -> Result<(), NoAnswer>;
+}
+
+/// The world, and what is kept of the store for maps.
+#[derive(Debug)]
+pub struct Base<W: World> {
+    pub world: W,
+    pub pages: Pages<W::Store>,
+}
+
+impl<W: World> Base<W> {
+    pub fn new(world: W, pages_max: usize) -> Self {
+        let pages = Pages::new(world.maps().clone(), pages_max);
+        Self { world, pages }
+    }
+
+    pub fn maps(&self) -> &W::Store {
+        self.world.maps()
+    }
+
+    pub fn data(&self) -> &W::Store {
+        self.world.data()
+    }
+}

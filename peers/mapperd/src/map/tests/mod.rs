@@ -1,0 +1,3 @@
+//! What tests of all formats share, and tests of all formats together.
+
+pub(super) mod any;
