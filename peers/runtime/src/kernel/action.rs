@@ -1,0 +1,174 @@
+//! One operation, as io_uring is told it and as a thread does it.
+
+use std::ptr::null_mut;
+
+use io_uring::types::{Fd, FsyncFlags};
+use io_uring::{opcode, squeue};
+use rustix::io::Errno;
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// At an offset of a file.
+    ReadAt {
+        offset: u64,
+    },
+    WriteAt {
+        offset: u64,
+    },
+    /// The data and what is needed to find them, or everything.
+    SyncData,
+    SyncAll,
+    /// The next bytes of a pipe, a socket, or anything else that may have none yet.
+    Read,
+    Write,
+    Recv,
+    Send,
+    /// Two pieces of memory.
+    SendBoth,
+    Accept,
+    /// Until something can be read, or written.
+    Readable,
+    Writable,
+}
+
+/// An operation in the kernel's terms. Copies of it are only as good as the [`super::Operations`] entry that it was
+/// made for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RawCall {
+    pub action: Action,
+    pub fd: i32,
+    pub(super) at: *mut u8,
+    pub(super) len: u32,
+    pub(super) message: *const libc::msghdr,
+}
+
+// SAFETY: the pointers are only followed by the kernel, while the entry in `Operations` keeps what they point at
+// (OPERATION-1); the thread that hands them to the kernel does not matter.
+unsafe impl Send for RawCall {}
+
+/// io_uring's and preadv2's "where the file stands".
+const CURRENT: u64 = u64::MAX;
+
+impl Action {
+    /// May it wait for ever? Then it is cancelled at once, and no thread of the pool does it.
+    pub fn is_stream(self) -> bool {
+        !matches!(
+            self,
+            Self::ReadAt { .. } | Self::WriteAt { .. } | Self::SyncData | Self::SyncAll
+        )
+    }
+}
+
+impl RawCall {
+    /// For the ring.
+    pub(super) fn entry(&self) -> squeue::Entry {
+        let (fd, at, len) = (Fd(self.fd), self.at, self.len);
+        match self.action {
+            Action::ReadAt { offset } => opcode::Read::new(fd, at, len).offset(offset).build(),
+            Action::WriteAt { offset } => opcode::Write::new(fd, at, len).offset(offset).build(),
+            Action::Read => opcode::Read::new(fd, at, len).offset(CURRENT).build(),
+            Action::Write => opcode::Write::new(fd, at, len).offset(CURRENT).build(),
+            Action::SyncData => opcode::Fsync::new(fd).flags(FsyncFlags::DATASYNC).build(),
+            Action::SyncAll => opcode::Fsync::new(fd).build(),
+            Action::Recv => opcode::Recv::new(fd, at, len).build(),
+            Action::Send => opcode::Send::new(fd, at, len)
+                .flags(libc::MSG_NOSIGNAL)
+                .build(),
+            Action::SendBoth => opcode::SendMsg::new(fd, self.message)
+                .flags(libc::MSG_NOSIGNAL as u32)
+                .build(),
+            Action::Accept => opcode::Accept::new(fd, null_mut(), null_mut())
+                .flags(libc::SOCK_CLOEXEC)
+                .build(),
+            Action::Readable => opcode::PollAdd::new(fd, libc::POLLIN as u32).build(),
+            Action::Writable => opcode::PollAdd::new(fd, libc::POLLOUT as u32).build(),
+        }
+    }
+
+    /// Does it, on a thread that may block: what is no stream. A count, or a negative errno.
+    ///
+    /// # Safety
+    /// The entry that it was made for is in [`super::Operations`] until this returns.
+    pub(super) unsafe fn block(&self) -> i32 {
+        let len = self.len as usize;
+        retry(|| match self.action {
+            Action::ReadAt { offset } => {
+                // SAFETY: `at` is good for `len` bytes while the entry lives, which the caller promises.
+                unsafe { libc::pread64(self.fd, self.at.cast(), len, offset as i64) }
+            }
+            Action::WriteAt { offset } => {
+                // SAFETY: as above.
+                unsafe { libc::pwrite64(self.fd, self.at.cast(), len, offset as i64) }
+            }
+            // SAFETY: no memory is involved; a bad descriptor would be an error.
+            Action::SyncData => unsafe { libc::fdatasync(self.fd) as isize },
+            // SAFETY: no memory is involved; a bad descriptor would be an error.
+            Action::SyncAll => unsafe { libc::fsync(self.fd) as isize },
+            _ => unreachable!("streams are not done by the pool"),
+        })
+    }
+
+    /// Tries it on a stream that poll said is ready, without blocking. EAGAIN: it was not.
+    ///
+    /// # Safety
+    /// The entry that it was made for is in [`super::Operations`] until this returns.
+    pub(super) unsafe fn attempt(&self) -> i32 {
+        let (fd, len) = (self.fd, self.len as usize);
+        let send = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        let mut piece = libc::iovec {
+            iov_base: self.at.cast(),
+            iov_len: len,
+        };
+        let piece = &raw mut piece;
+        retry(|| match self.action {
+            // SAFETY: `at` is good for `len` bytes while the entry lives, which the caller promises.
+            Action::Recv => unsafe { libc::recv(fd, self.at.cast(), len, libc::MSG_DONTWAIT) },
+            // SAFETY: as above.
+            Action::Send => unsafe { libc::send(fd, self.at.cast(), len, send) },
+            // SAFETY: the entry keeps the message and both of its pieces.
+            Action::SendBoth => unsafe { libc::sendmsg(fd, self.message, send) },
+            // SAFETY: `piece` is good during the call, and names `at` and `len` as above.
+            Action::Read => unsafe { libc::preadv2(fd, piece, 1, -1, libc::RWF_NOWAIT) },
+            // SAFETY: as above.
+            Action::Write => unsafe { libc::pwritev2(fd, piece, 1, -1, libc::RWF_NOWAIT) },
+            Action::Accept => accept(fd),
+            Action::Readable | Action::Writable => 0,
+            _ => unreachable!("files are not polled"),
+        })
+    }
+
+    pub(super) fn poll_events(&self) -> i16 {
+        match self.action {
+            Action::Write | Action::Send | Action::SendBoth | Action::Writable => libc::POLLOUT,
+            _ => libc::POLLIN,
+        }
+    }
+}
+
+/// Takes a connection if there is one. Somebody else may have been quicker, so the listener must not block.
+fn accept(fd: i32) -> isize {
+    // SAFETY: no memory is involved.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+    if flags >= 0 && flags & libc::O_NONBLOCK == 0 {
+        // SAFETY: no memory is involved. A refusal shows at the accept.
+        unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) };
+    }
+    // SAFETY: no address is asked for.
+    unsafe { libc::accept4(fd, null_mut(), null_mut(), libc::SOCK_CLOEXEC) as isize }
+}
+
+/// Until no signal is in the way. What the kernel returned, with the errno as a negative number.
+fn retry(mut call: impl FnMut() -> isize) -> i32 {
+    loop {
+        let done = call();
+        if done >= 0 {
+            return done as i32; // lengths are below 2^31
+        }
+        let error = std::io::Error::last_os_error();
+        let errno = error.raw_os_error().unwrap_or(libc::EIO);
+        if errno != Errno::INTR.raw_os_error() {
+            return -errno;
+        }
+    }
+}

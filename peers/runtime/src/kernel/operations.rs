@@ -1,0 +1,259 @@
+//! Operations that the kernel, or a thread, works on.
+//!
+//! ```text
+//!              +--- forget: cancelled ---> given up --+
+//! begin -> pending                                    +- complete -> gone
+//!              +--- complete ---> done --- take ------+
+//! ```
+//! # Invariants
+//! * **OPERATION-1** The descriptor and the memory of an operation stay where they are until its completion has come, even
+//!   if nobody waits for it any more; its place is not used again before.
+//! * **OPERATION-2** A connection that was accepted for somebody who has given up is closed.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use io_uring::{opcode, squeue};
+use rustix::io::Errno;
+use xseg::Waiter;
+
+use super::action::{Action, RawCall};
+use super::memory::Memory;
+use super::message::Message;
+use crate::slab::{Key, Slab};
+
+/// The completion of a cancellation says nothing that its operation's does not.
+const CANCEL_TOKEN: u64 = 0;
+/// The kernel does less than 2 GiB at a time.
+const LEN_MAX: usize = 1 << 30;
+
+/// What an operation ended with.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub result: Result<usize, Errno>,
+    /// What [`Action::Accept`] brought.
+    pub accepted: Option<OwnedFd>,
+    pub memory: [Option<Memory>; 2],
+}
+
+/// All operations of a reactor.
+#[derive(Debug, Default)]
+pub(crate) struct Operations {
+    places: Slab<Operation>,
+    /// Messages that no operation uses.
+    spare: Vec<Box<Message>>,
+    /// What the submission queue had no room for.
+    backlog: VecDeque<squeue::Entry>,
+}
+
+#[derive(Debug)]
+struct Operation {
+    call: RawCall,
+    state: State,
+    // Kept until the completion (OPERATION-1).
+    fd: Rc<OwnedFd>,
+    memory: [Option<Memory>; 2],
+    message: Option<Box<Message>>,
+}
+
+#[derive(Debug)]
+enum State {
+    Pending(Option<Waker>),
+    GivenUp,
+    Done(Result<usize, Errno>, Option<OwnedFd>),
+}
+
+/// What a completion leaves to be done while nothing is borrowed: dropping it wakes whoever waits.
+#[derive(Debug, Default)]
+pub(crate) struct Completed {
+    waker: Option<Waker>,
+    _garbage: Option<(Rc<OwnedFd>, [Option<Memory>; 2], Option<OwnedFd>)>,
+}
+
+impl Drop for Completed {
+    fn drop(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Operations {
+    /// A new operation; whoever does it is given the call, and then its completion.
+    pub fn begin(
+        &mut self,
+        action: Action,
+        fd: Rc<OwnedFd>,
+        memory: [Option<Memory>; 2],
+    ) -> (Key, RawCall) {
+        let mut memory = memory;
+        let mut pieces = [(std::ptr::null_mut(), 0); 2];
+        for (piece, memory) in pieces.iter_mut().zip(&mut memory) {
+            if let Some(memory) = memory {
+                *piece = (memory.address(), memory.len().min(LEN_MAX));
+            }
+        }
+        let mut message =
+            (action == Action::SendBoth).then(|| self.spare.pop().unwrap_or_default());
+        let call = RawCall {
+            action,
+            fd: fd.as_raw_fd(),
+            at: pieces[0].0,
+            len: pieces[0].1 as u32,
+            message: message
+                .as_mut()
+                .map_or(std::ptr::null(), |message| message.point_at(pieces)),
+        };
+        let key = self.places.insert(Operation {
+            call,
+            state: State::Pending(None),
+            fd,
+            memory,
+            message,
+        });
+        (key, call)
+    }
+
+    /// Hands the operation to the ring; the kernel hears of it with the next submission.
+    pub fn push(&mut self, waiter: &mut Waiter, key: Key) {
+        if let Some(operation) = self.places.get_mut(key) {
+            let entry = operation.call.entry().user_data(key.to_bits());
+            self.backlog.push_back(entry);
+            self.push_backlog(waiter);
+        }
+    }
+
+    /// Asks the kernel to give the operation up; its completion comes all the same.
+    pub fn push_cancel(&mut self, waiter: &mut Waiter, key: Key) {
+        let entry = opcode::AsyncCancel::new(key.to_bits()).build();
+        self.backlog.push_back(entry.user_data(CANCEL_TOKEN));
+        self.push_backlog(waiter);
+    }
+
+    /// Moves what waits to the submission queue, as far as there is room.
+    pub fn push_backlog(&mut self, waiter: &mut Waiter) {
+        let mut tried = false;
+        while let Some(entry) = self.backlog.front() {
+            let Some(ring) = waiter.ring() else {
+                return;
+            };
+            // SAFETY: the entry is of an operation in `places`, which keeps its descriptor, its memory and its message
+            // until its completion has come (OPERATION-1), or a cancellation, which refers to nothing.
+            let pushed = unsafe { ring.submission().push(entry) };
+            if pushed.is_ok() {
+                self.backlog.pop_front();
+                continue;
+            }
+            // A full queue is emptied by a submission; if that does not help, the next turn will.
+            if std::mem::replace(&mut tried, true) || waiter.submit().is_err() {
+                return;
+            }
+        }
+    }
+
+    /// A completion has come. Only the kernel's, or the thread's that did the call, may be told here.
+    pub fn complete(&mut self, (token, result): (u64, i32)) -> Completed {
+        let key = Key::from_bits(token);
+        let Some(operation) = self.places.get_mut(key) else {
+            return Completed::default(); // of a cancellation
+        };
+        let accepted = (operation.call.action == Action::Accept && result >= 0).then(|| {
+            // SAFETY: the accept has just made this descriptor, and nobody else knows of it.
+            unsafe { OwnedFd::from_raw_fd(result) }
+        });
+        let result = usize::try_from(result).map_err(|_| Errno::from_raw_os_error(-result));
+        match std::mem::replace(&mut operation.state, State::GivenUp) {
+            State::Pending(waker) => {
+                operation.state = State::Done(result, accepted);
+                Completed {
+                    waker,
+                    _garbage: None,
+                }
+            }
+            State::GivenUp | State::Done(..) => {
+                let garbage = self.remove(key);
+                let garbage = garbage.map(|gone| (gone.fd, gone.memory, accepted)); // OPERATION-2
+                Completed {
+                    waker: None,
+                    _garbage: garbage,
+                }
+            }
+        }
+    }
+
+    fn remove(&mut self, key: Key) -> Option<Operation> {
+        let mut operation = self.places.remove(key)?;
+        self.spare.extend(operation.message.take());
+        Some(operation)
+    }
+
+    /// The outcome, if it is there.
+    pub fn poll(&mut self, key: Key, context: &Context<'_>) -> Poll<Outcome> {
+        let operation = self
+            .places
+            .get_mut(key)
+            .expect("an operation stays until its future has seen it end");
+        match &mut operation.state {
+            State::Pending(Some(waker)) => waker.clone_from(context.waker()),
+            State::Pending(waker) => *waker = Some(context.waker().clone()),
+            _ => {
+                let gone = self.remove(key).expect("found just above");
+                let State::Done(result, accepted) = gone.state else {
+                    unreachable!("only a dropped future gives up");
+                };
+                return Poll::Ready(Outcome {
+                    result,
+                    accepted,
+                    memory: gone.memory,
+                });
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Nobody waits for it any more. Tells whether it is still to be cancelled, and what can be dropped.
+    pub fn forget(&mut self, key: Key) -> (bool, Completed) {
+        let Some(operation) = self.places.get_mut(key) else {
+            return (false, Completed::default());
+        };
+        if let State::Pending(_) = operation.state {
+            let State::Pending(_waker) = std::mem::replace(&mut operation.state, State::GivenUp)
+            else {
+                unreachable!("looked at just above");
+            };
+            return (true, Completed::default());
+        }
+        let gone = self.remove(key).expect("found just above");
+        let accepted = match gone.state {
+            State::Done(_, accepted) => accepted,
+            _ => None,
+        };
+        let completed = Completed {
+            waker: None,
+            _garbage: Some((gone.fd, gone.memory, accepted)),
+        };
+        (false, completed)
+    }
+
+    /// How many there are: pending, or done and not taken.
+    pub fn count(&self) -> usize {
+        self.places.count()
+    }
+
+    /// Those that are there now.
+    pub fn keys(&self) -> Vec<Key> {
+        self.places.keys().collect()
+    }
+}
+
+impl Drop for Operations {
+    /// Whoever drops it with operations under way could not reap them: their memory is lost rather than reused.
+    fn drop(&mut self) {
+        let keys = self.keys();
+        for key in keys {
+            std::mem::forget(self.places.remove(key));
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! A port as tasks see it: drafts, buffers, calls.
+//!
+//! # Invariants
+//! * **CALL-1** A call's answer reaches the future that waits for it, or nobody: the cookie is the key of its place, and a
+//!   place that was given up never has that key again.
+//! * **CALL-2** Who waits for a record or a buffer is served in the order of asking, and nobody who comes later is served
+//!   before.
+//! * **CALL-3** What was sent and is not waited for any more is abandoned: its record and buffer are used again only
+//!   after its answer came.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeSet;
+use std::rc::{Rc, Weak};
+use std::task::{Poll, Waker};
+
+use xseg::{
+    BUFFER_BYTES_MIN, Buffer, Data, Draft, Incoming, OpCode, Port, PortId, Reply, RequestError,
+    Segment,
+};
+
+use crate::call::{Call, CallState};
+use crate::core::Core;
+use crate::error::CallError;
+use crate::kernel::Memory;
+use crate::local;
+use crate::service::Attendant;
+use crate::slab::Slab;
+
+/// Pauses between tries when the segment is exhausted and no answer of ours brings anything back.
+const PAUSE_FIRST_NS: u64 = 50_000;
+const PAUSE_LONGEST_NS: u64 = 10_000_000;
+
+/// A port of a reactor.
+#[derive(Debug)]
+pub struct Station {
+    pub(crate) port: Port,
+    pub(crate) core: Weak<Core>,
+    pub(crate) calls: RefCell<Slab<CallState>>,
+    pub(crate) attendant: RefCell<Option<Rc<dyn Attendant>>>,
+    /// Kinds of corruption that were logged.
+    pub(crate) logged: RefCell<BTreeSet<&'static str>>,
+    /// Who waits for records, and for buffers: one at a time tries (CALL-2).
+    draft_queue: local::Semaphore,
+    buffer_queue: local::Semaphore,
+    /// Answers bring records and buffers back.
+    pub(crate) answered: local::Notify,
+    pub(crate) part_waiters: RefCell<Vec<Waker>>,
+    /// Where the segment lies in this process: tells whether data are of this segment.
+    base: OnceCell<usize>,
+}
+
+impl Station {
+    pub(crate) fn new(port: Port, core: &Rc<Core>) -> Self {
+        port.set_held_max(0); // until somebody serves it
+        let station = Self {
+            port,
+            core: Rc::downgrade(core),
+            calls: RefCell::default(),
+            attendant: RefCell::default(),
+            logged: RefCell::default(),
+            draft_queue: local::Semaphore::new(1),
+            buffer_queue: local::Semaphore::new(1),
+            answered: local::Notify::new(),
+            part_waiters: RefCell::default(),
+            base: OnceCell::new(),
+        };
+        if let Ok(buffer) = station.port.buffer(1) {
+            station.learn_base(buffer.data());
+        }
+        station
+    }
+
+    pub(crate) fn port(&self) -> &Port {
+        &self.port
+    }
+
+    /// The port's address.
+    pub fn id(&self) -> PortId {
+        self.port.id()
+    }
+
+    pub fn segment(&self) -> &Segment {
+        self.port.segment()
+    }
+
+    /// Begins a request, at once or not at all.
+    pub fn try_draft(&self, op: OpCode) -> Result<Draft, RequestError> {
+        self.port.draft(op)
+    }
+
+    /// Takes a buffer, at once or not at all.
+    pub fn try_buffer(&self, bytes: u64) -> Result<Buffer, RequestError> {
+        let buffer = self.port.buffer(bytes)?;
+        self.learn_base(buffer.data());
+        Ok(buffer)
+    }
+
+    /// Begins a request; waits while all records are taken. To wait no longer than so long, put it into
+    /// [`crate::Handle::timeout`].
+    pub async fn draft(&self, op: OpCode) -> Result<Draft, CallError> {
+        self.wait_for(&self.draft_queue, || match self.try_draft(op) {
+            Err(RequestError::NoRequests { .. } | RequestError::PortLimit { .. }) => None,
+            other => Some(other),
+        })
+        .await
+    }
+
+    /// Takes a buffer of at least `bytes`; waits while all are taken. A segment that has none of that size at all is
+    /// an error.
+    pub async fn buffer(&self, bytes: u64) -> Result<Buffer, CallError> {
+        self.wait_for(&self.buffer_queue, || match self.try_buffer(bytes) {
+            Err(RequestError::NoBuffers { .. }) => self.existing_buffer(bytes).err().map(Err),
+            other => Some(other),
+        })
+        .await
+    }
+
+    /// Sends a request and waits for its answer. The draft's cookie is used; its deadline, if it has one, ends the wait
+    /// with [`CallError::Expired`]. Requests for a peer that is being restarted wait for it. Dropped, the call is given
+    /// up: its answer is ignored when it comes.
+    pub async fn call(&self, draft: Draft, to: PortId) -> Result<Reply, CallError> {
+        self.begin_call(draft, to)?.await
+    }
+
+    /// The same in two steps: when this returns the request has been sent.
+    pub fn begin_call(&self, draft: Draft, to: PortId) -> Result<Call<'_>, CallError> {
+        if self.is_over() {
+            return Err(CallError::Stopped);
+        }
+        Call::begin(self, draft, to)
+    }
+
+    /// Sends a notice whose answer nobody waits for.
+    pub fn notify(&self, draft: Draft, to: PortId) -> Result<(), CallError> {
+        let ticket = draft.send(to)?;
+        self.port.abandon(ticket);
+        Ok(())
+    }
+
+    /// Asks whoever has the request of a call to give it up; the call goes on waiting for the answer.
+    pub fn cancel(&self, call: &Call<'_>) -> Result<(), CallError> {
+        Ok(self.port.cancel(call.ticket())?)
+    }
+
+    /// Waits until all parts of `whole` (see [`Draft::view`]) are back, those that were given up included: only then can
+    /// it be answered.
+    pub async fn parts_home(&self, whole: &Incoming) {
+        std::future::poll_fn(|context| {
+            if whole.parts_away() == 0 {
+                return Poll::Ready(());
+            }
+            self.part_waiters.borrow_mut().push(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Requests of this port's earlier incarnations that others still work on (S7).
+    pub fn orphans(&self) -> usize {
+        self.port.orphans()
+    }
+
+    /// Bytes of the segment for a file or socket operation. Whoever they belong to (the incoming request, the answer) is
+    /// kept by the caller until the operation has ended; for a buffer of one's own see [`Memory::from`].
+    ///
+    /// # Panics
+    /// If they lie in another segment.
+    pub fn memory(&self, data: Data<'_>) -> Memory {
+        let base = self.base.get().copied();
+        assert_eq!(base, Some(base_of(data)), "the data lie in another segment");
+        Memory::of_segment(self.segment().clone(), data)
+    }
+
+    /// Known from the first buffer or request with data on: before that the port has no data that could be asked about.
+    pub(crate) fn learn_base(&self, data: Data<'_>) {
+        self.base.get_or_init(|| base_of(data));
+    }
+
+    fn is_over(&self) -> bool {
+        self.core.upgrade().is_none_or(|core| core.is_over.get())
+    }
+
+    /// Is there such a buffer at all?
+    fn existing_buffer(&self, bytes: u64) -> Result<(), RequestError> {
+        let counts = self.port.geometry().buffer_counts();
+        let existing = (0..)
+            .map(|class| BUFFER_BYTES_MIN << class)
+            .zip(counts)
+            .filter(|(_, count)| *count > 0);
+        // The port looks at the smallest size that fits, and at the next one.
+        let fitting = bytes.max(BUFFER_BYTES_MIN).next_power_of_two();
+        let mut largest = 0;
+        for (size, _) in existing {
+            if size == fitting || size == fitting * 2 {
+                return Ok(());
+            }
+            largest = size;
+        }
+        Err(RequestError::TooLarge { bytes, largest })
+    }
+
+    async fn wait_for<T>(
+        &self,
+        queue: &local::Semaphore,
+        mut attempt: impl FnMut() -> Option<Result<T, RequestError>>,
+    ) -> Result<T, CallError> {
+        let _turn = queue.acquire(1).await; // CALL-2
+        let mut pause_ns = PAUSE_FIRST_NS;
+        loop {
+            if let Some(done) = attempt() {
+                return Ok(done?);
+            }
+            let core = self.core.upgrade().filter(|core| !core.is_over.get());
+            let core = core.ok_or(CallError::Stopped)?;
+            let until_ns = xseg::monotonic_ns().saturating_add(pause_ns);
+            // Others free what we wait for as well, and nobody tells us.
+            let _ = crate::timer::within(core, until_ns, self.answered.notified()).await;
+            pause_ns = (pause_ns * 2).min(PAUSE_LONGEST_NS);
+        }
+    }
+}
+
+/// Where the segment of these data begins.
+fn base_of(data: Data<'_>) -> usize {
+    data.address().addr() - data.range().at() as usize
+}
