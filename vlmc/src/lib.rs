@@ -1,3 +1,5 @@
 //! The commands `archipelago` and `vlmc`.
 
 #![forbid(unsafe_code)]
+
+pub mod config;

@@ -1,0 +1,62 @@
+//! Numbers of users and groups by their names.
+//!
+//! The files of the machine are read first; what they do not know is asked of `getent`, which knows the directory
+//! services that the machine uses.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// A user or a group with its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    pub name: String,
+    pub id: u32,
+}
+
+/// Which of the two databases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Database {
+    Users,
+    Groups,
+}
+
+impl Database {
+    fn getent_name(self) -> &'static str {
+        match self {
+            Self::Users => "passwd",
+            Self::Groups => "group",
+        }
+    }
+}
+
+/// The account called `name`, if there is one.
+pub fn find(database: Database, file: &Path, name: &str) -> Option<Account> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-$".contains(c);
+    if name.is_empty() || name.starts_with('-') || !name.chars().all(is_plain) {
+        return None;
+    }
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let id = text.lines().find_map(|line| id_in(line, name));
+    let id = id.or_else(|| ask_getent(database, name));
+    id.map(|id| Account {
+        name: name.to_owned(),
+        id,
+    })
+}
+
+/// `name:password:id:...`
+fn id_in(line: &str, name: &str) -> Option<u32> {
+    let mut fields = line.split(':');
+    (fields.next()? == name).then_some(())?;
+    fields.nth(1)?.parse().ok()
+}
+
+fn ask_getent(database: Database, name: &str) -> Option<u32> {
+    let output = Command::new("getent")
+        .args([database.getent_name(), name])
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    text.lines().find_map(|line| id_in(line, name))
+}

@@ -1,0 +1,218 @@
+//! The directories that the configuration names: are they usable, and make those that are missing.
+//!
+//! A directory may be missing if the one above it is there; the usual ones are made with all above them. Checked by
+//! what needs them (`config check`, `start`, `doctor`), not by each command.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, AtFlags, CWD};
+
+use super::model::Config;
+use super::place::Origin;
+use super::problem::Problem;
+use super::role::RoleSettings;
+
+/// A directory, and the setting that names it.
+struct Directory {
+    key: String,
+    path: PathBuf,
+    /// No file names it.
+    is_usual: bool,
+}
+
+/// What is wrong with the directories, for this process and for the user that peers become.
+pub fn check(config: &Config) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for directory in directories(config) {
+        if let Err((what, remedy)) = check_one(config, &directory) {
+            problems.push(problem(config, &directory.key, what, remedy));
+        }
+    }
+    problems
+}
+
+/// Makes the directories that are missing, owned by the user that peers become.
+pub fn prepare(config: &Config) -> Result<(), Problem> {
+    for directory in directories(config) {
+        let made = make(config, &directory).map_err(|error| {
+            let path = directory.path.display();
+            let what = format!("{path} cannot be made: {error}");
+            problem(
+                config,
+                &directory.key,
+                what,
+                "make it, or name another".into(),
+            )
+        });
+        made?;
+    }
+    if let Some(problem) = check(config).into_iter().next() {
+        return Err(problem);
+    }
+    check_run_dir(config)
+}
+
+fn directories(config: &Config) -> Vec<Directory> {
+    let directory = |key: String, path: &Path| Directory {
+        is_usual: matches!(config.origins.get(&key), None | Some(Origin::Default(_))),
+        key,
+        path: path.to_owned(),
+    };
+    let mut directories = vec![
+        directory("run_dir".into(), &config.run_dir),
+        directory("log_dir".into(), &config.log_dir),
+    ];
+    for role in &config.roles {
+        if let RoleSettings::FileBlocker {
+            archip_dir,
+            lock_dir,
+            ..
+        } = &role.settings
+        {
+            let key = |setting: &str| format!("role.{}.{setting}", role.name);
+            directories.push(directory(key("archip_dir"), archip_dir));
+            // Below archip_dir the role makes it by itself.
+            if !lock_dir.starts_with(archip_dir) {
+                directories.push(directory(key("lock_dir"), lock_dir));
+            }
+        }
+    }
+    directories
+}
+
+fn check_one(config: &Config, directory: &Directory) -> Result<(), (String, String)> {
+    let path = directory.path.display();
+    match fs::metadata(&directory.path) {
+        Ok(about) if !about.is_dir() => Err((
+            format!("{path} is not a directory"),
+            "move it away, or name another".into(),
+        )),
+        Ok(about) => check_rights(config, &directory.path, &about),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let parent = directory.path.parent().unwrap_or(Path::new("/"));
+            if directory.is_usual || parent.is_dir() {
+                return Ok(());
+            }
+            Err((
+                format!("{path} is missing, and so is {}", parent.display()),
+                format!("make it: mkdir -p {path}"),
+            ))
+        }
+        Err(error) => Err((
+            format!("{path} cannot be looked at: {error}"),
+            "correct the rights of what is above it, or name another".into(),
+        )),
+    }
+}
+
+/// Root may write anywhere; then the user that it becomes must be able to.
+fn check_rights(
+    config: &Config,
+    path: &Path,
+    about: &fs::Metadata,
+) -> Result<(), (String, String)> {
+    let refused = |who: &str, remedy: String| {
+        Err((
+            format!("{} is not writable for {who}", path.display()),
+            remedy,
+        ))
+    };
+    match &config.user {
+        Some(user) if rustix::process::geteuid().is_root() && user.id != 0 => {
+            let mode = about.permissions().mode();
+            let group = config.group.as_ref();
+            let bits = if about.uid() == user.id {
+                mode >> 6
+            } else if group.is_some_and(|group| group.id == about.gid()) {
+                mode >> 3
+            } else {
+                mode
+            };
+            if bits & 0o3 == 0o3 {
+                return Ok(());
+            }
+            refused(
+                &user.name,
+                format!("chown {} {}", user.name, path.display()),
+            )
+        }
+        _ => {
+            let access = Access::WRITE_OK | Access::EXEC_OK;
+            if rustix::fs::accessat(CWD, path, access, AtFlags::EACCESS).is_ok() {
+                return Ok(());
+            }
+            refused("you", "correct its rights, or name another".into())
+        }
+    }
+}
+
+fn make(config: &Config, directory: &Directory) -> io::Result<()> {
+    if directory.path.is_dir() {
+        return Ok(());
+    }
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(directory.is_usual);
+    // Nobody else reads objects (F97); the group may enter the directory of sockets.
+    let mode = if config.group.is_some() && directory.key == "run_dir" {
+        0o750
+    } else {
+        0o700
+    };
+    builder.mode(mode).create(&directory.path)?;
+    if rustix::process::geteuid().is_root() {
+        let user = config.user.as_ref().map(|user| user.id);
+        let group = config.group.as_ref().map(|group| group.id);
+        std::os::unix::fs::chown(&directory.path, user, group)?;
+    }
+    Ok(())
+}
+
+/// In a place where anybody may make files, the directory must be one that nobody else could have made or can enter.
+fn check_run_dir(config: &Config) -> Result<(), Problem> {
+    let path = &config.run_dir;
+    let wrong = |what: &str, remedy: String| {
+        let what = format!("{} {what}", path.display());
+        Err(problem(config, "run_dir", what, remedy))
+    };
+    let about = match fs::symlink_metadata(path) {
+        Ok(about) => about,
+        Err(error) => return wrong(&format!("cannot be looked at: {error}"), "make it".into()),
+    };
+    let us = rustix::process::geteuid().as_raw();
+    let owners = [Some(us), config.user.as_ref().map(|user| user.id)];
+    if !about.is_dir() {
+        return wrong(
+            "is not a directory",
+            format!("remove it: rm {}", path.display()),
+        );
+    }
+    if !owners.contains(&Some(about.uid())) {
+        return wrong(
+            "belongs to somebody else",
+            "set run_dir to a directory of your own".into(),
+        );
+    }
+    if about.mode() & 0o022 != 0 {
+        return wrong(
+            "can be written by others",
+            format!("chmod go-w {}", path.display()),
+        );
+    }
+    Ok(())
+}
+
+fn problem(config: &Config, key: &str, what: String, remedy: String) -> Problem {
+    let place = match config.origins.get(key) {
+        Some(Origin::File { place, .. }) => Some(place.clone()),
+        _ => None,
+    };
+    Problem {
+        place,
+        key: key.to_owned(),
+        what,
+        remedy,
+    }
+}

@@ -1,0 +1,80 @@
+//! The configuration as the rest of the program uses it: complete, typed, consistent.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::accounts::Account;
+use super::place::Origin;
+use super::port_range::PortRange;
+use super::role::RoleConfig;
+
+/// Made by [`super::load`] only: what is in here has passed all checks but those of the directories.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Whom peers become when root starts them; nobody else for other users.
+    pub user: Option<Account>,
+    pub group: Option<Account>,
+    pub umask: u32,
+    pub run_dir: PathBuf,
+    pub log_dir: PathBuf,
+    pub trash_ttl: Duration,
+    pub timeout: Duration,
+    pub segment: SegmentConfig,
+    /// Ports for attachments of bridges.
+    pub bridges: PortRange,
+    /// Ports that are kept free for tools.
+    pub tools: PortRange,
+    /// In the order in which they start.
+    pub roles: Vec<RoleConfig>,
+    /// One process a role, whatever `hosts` was going to be.
+    pub isolate: bool,
+    /// Each role is on exactly one host. A host starts when its first role would.
+    pub hosts: Vec<HostConfig>,
+    pub nbd: NbdConfig,
+    /// Where each setting comes from, by its dotted name.
+    pub origins: BTreeMap<String, Origin>,
+}
+
+impl Config {
+    pub fn role(&self, name: &str) -> Option<&RoleConfig> {
+        self.roles.iter().find(|role| role.name == name)
+    }
+
+    pub fn host(&self, name: &str) -> Option<&HostConfig> {
+        self.hosts.iter().find(|host| host.name == name)
+    }
+
+    /// The host that runs a role.
+    pub fn host_of(&self, role: &str) -> Option<&HostConfig> {
+        let runs = |host: &&HostConfig| host.roles.iter().any(|name| name == role);
+        self.hosts.iter().find(runs)
+    }
+}
+
+/// The shared-memory segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentConfig {
+    pub name: String,
+    pub ports: u32,
+    /// The first dynamic port; as many static ones are below it.
+    pub dynports: u32,
+    pub size_bytes: u64,
+}
+
+/// A process and its roles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostConfig {
+    pub name: String,
+    pub roles: Vec<String>,
+}
+
+/// The NBD export.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NbdConfig {
+    pub socket: PathBuf,
+    pub listen: Option<SocketAddr>,
+    pub connections_max: u32,
+    pub requests_max: u32,
+}
