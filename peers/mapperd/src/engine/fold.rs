@@ -13,8 +13,8 @@ use super::error::MapError;
 use super::pages::Pages;
 use super::tree::Root;
 use crate::map::{
-    BlockMap, Entry, PAGE_BYTES, PAGE_ENTRIES, PageRef, Source, SplitPage, TreePage, VolumeId,
-    entry_span, page_span,
+    BlockMap, EncodedPage, Entry, PAGE_BYTES, PAGE_ENTRIES, PageRef, SplitPage, TreePage, VolumeId,
+    page_span,
 };
 
 /// Pages of one page object.
@@ -53,11 +53,7 @@ impl NewPages {
         (self.objects, self.number + u64::from(used))
     }
 
-    fn push(
-        &mut self,
-        encode: impl FnOnce(VolumeId, u64, u16) -> Box<[u8; PAGE_BYTES]>,
-        crc_of: impl FnOnce(&[u8; PAGE_BYTES]) -> u32,
-    ) -> PageRef {
+    fn push(&mut self, encode: impl FnOnce(VolumeId, u64, u16) -> EncodedPage) -> PageRef {
         let is_full = self
             .objects
             .last()
@@ -69,27 +65,16 @@ impl NewPages {
         let (number, bytes) = self.objects.last_mut().expect("pushed above if there was none");
         let index = u16::try_from(bytes.len() / PAGE_BYTES).expect("an object has at most 65536 pages");
         let page = encode(self.birth, *number, index);
-        bytes.extend_from_slice(page.as_slice());
-        PageRef {
-            birth: self.birth,
-            number: *number,
-            index,
-            crc: crc_of(&page),
-        }
+        bytes.extend_from_slice(page.bytes.as_slice());
+        page.reference
     }
 
     fn push_tree(&mut self, page: &TreePage) -> PageRef {
-        self.push(
-            |birth, number, index| page.encode(birth, number, index),
-            crate::map::page_crc,
-        )
+        self.push(|birth, number, index| page.encode(birth, number, index))
     }
 
     fn push_split(&mut self, page: &SplitPage) -> PageRef {
-        self.push(
-            |birth, number, index| page.encode(birth, number, index),
-            crate::map::page_crc,
-        )
+        self.push(|birth, number, index| page.encode(birth, number, index))
     }
 }
 
@@ -149,7 +134,7 @@ impl<S: Store> Pages<S> {
     fn raise(&self, root: Root, new: &mut NewPages) -> Root {
         let level = root.level + 1;
         let page = root.page.map(|child| {
-            let mut page = TreePage::empty(level, 0);
+            let mut page = TreePage::new(level, 0);
             page.set(0, Entry::Child(child));
             new.push_tree(&page)
         });
@@ -170,27 +155,26 @@ impl<S: Store> Pages<S> {
         }
         let mut page = match old {
             Some(old) => (*self.tree(&old, level, first).await?).clone(),
-            None => TreePage::empty(level, first),
+            None => TreePage::new(level, first),
         };
         if level == 0 {
             fold_leaf(&mut page, &span, edits, new);
         } else {
             for index in 0..PAGE_ENTRIES {
-                let below = first + index as u64 * entry_span(level);
-                if !edits.touches(&(below..below + entry_span(level))) {
+                let below = page.blocks_of(index);
+                if !edits.touches(&below) {
                     continue;
                 }
-                let old = match page.entry(index) {
+                let old = match page.entries()[index] {
                     Entry::Child(child) => Some(child),
                     _ => None,
                 };
                 // As deep as the tree: at most seven (TREE-1).
-                let child = Box::pin(self.fold_page(old, level - 1, below, edits, new)).await?;
+                let child = Box::pin(self.fold_page(old, level - 1, below.start, edits, new)).await?;
                 page.set(index, child.map_or(Entry::Zero, Entry::Child));
             }
         }
-        let is_empty = page.entries().iter().all(|entry| *entry == Entry::Zero);
-        Ok((!is_empty).then(|| new.push_tree(&page)))
+        Ok((!page.is_zero()).then(|| new.push_tree(&page)))
     }
 }
 
@@ -201,14 +185,14 @@ fn fold_leaf(page: &mut TreePage, span: &Range<u64>, edits: &Edits, new: &mut Ne
         }
     }
     for (block, map) in edits.blocks_in(span) {
-        let entry = match SplitPage::of(*block, map) {
-            Some(split) => Entry::Split(new.push_split(&split)),
-            None => only_source(map).map_or(Entry::Zero, Entry::Object),
+        let entry = match map {
+            BlockMap::Zero => Entry::Zero,
+            BlockMap::Object(source) => Entry::Object(*source),
+            BlockMap::Split(split) => Entry::Split(new.push_split(&SplitPage {
+                block: *block,
+                split: split.clone(),
+            })),
         };
         page.set((block - span.start) as usize, entry);
     }
-}
-
-fn only_source(map: &BlockMap) -> Option<Source> {
-    map.source_at(0)
 }

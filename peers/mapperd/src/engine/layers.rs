@@ -42,7 +42,7 @@ impl Layers {
 
     /// The live layer becomes the frozen one.
     pub fn freeze(&mut self) -> Rc<Overlay> {
-        let live = std::mem::replace(&mut self.live, Overlay::new(self.shape.subs()));
+        let live = std::mem::replace(&mut self.live, Overlay::new(self.shape));
         let frozen = Rc::new(live);
         self.frozen = Some(frozen.clone());
         self.moves += 1;
@@ -56,7 +56,7 @@ impl Layers {
         self.moves += 1;
     }
 
-    /// A checkpoint failed: the frozen layer lies below the live one again, as one.
+    /// What is under the live layer.
     pub fn lower(&self) -> Lower {
         Lower {
             shape: self.shape,
@@ -86,6 +86,16 @@ impl Lower {
             return Ok(map.clone());
         }
         let base = pages.block(self.root, block, self.shape).await?;
-        Ok(frozen.merge(block, base))
+        merge(frozen, block, base)
     }
+}
+
+/// What a block becomes by what the overlay says.
+pub fn merge(overlay: &Overlay, block: u64, below: BlockMap) -> Result<BlockMap, MapError> {
+    overlay
+        .merge(block, below)
+        .map_err(|error| MapError::Invalid {
+            what: "the map of a block",
+            why: format!("block {block}: {error}"),
+        })
 }

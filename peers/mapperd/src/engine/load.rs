@@ -7,7 +7,7 @@
 use archipelago_store::{Store, StoreError};
 
 use super::error::MapError;
-use super::layers::{Layers, Lower};
+use super::layers::{Layers, Lower, merge};
 use super::log::SEGMENT_BYTES;
 use super::names;
 use super::tree::Root;
@@ -77,7 +77,7 @@ impl View {
         }
         let lower: Lower = self.layers.lower();
         let below = lower.block(&base.pages, block).await?;
-        Ok(self.layers.live.merge(block, below))
+        merge(&self.layers.live, block, below)
     }
 }
 
@@ -152,7 +152,7 @@ impl<W: World> Base<W> {
             return Err(corrupt(format!("it says that it is head {:?} of {}", head.version, head.id)));
         }
         let mut loaded = Loaded {
-            overlay: Overlay::new(head.shape.subs()),
+            overlay: Overlay::new(head.shape),
             older: Vec::new(),
             end: None,
             records: Vec::new(),

@@ -274,11 +274,17 @@ impl<S: Store> Log<S> {
         Ok(())
     }
 
-    /// Ends the segment; records go to the next one. Gives the sequence number with which that begins.
-    pub async fn roll(&self, sync_objects: impl AsyncFn() -> Result<(), MapError>) -> Result<u64, MapError> {
+    /// Ends the segment; records go to the next one. `ended` is told the sequence number with which that begins, when all
+    /// records before it count, and none after it.
+    pub async fn roll(
+        &self,
+        sync_objects: impl AsyncFn() -> Result<(), MapError>,
+        ended: impl FnOnce(u64),
+    ) -> Result<(), MapError> {
         let _turn = self.turn.lock().await;
         self.roll_in_turn(&sync_objects).await?;
-        Ok(self.last().from.sequence)
+        ended(self.last().from.sequence);
+        Ok(())
     }
 
     async fn roll_in_turn(&self, sync_objects: &impl AsyncFn() -> Result<(), MapError>) -> Result<(), MapError> {

@@ -79,7 +79,7 @@ fn hex(text: &str) -> Option<u64> {
 /// For whom a volume's objects are written: its number among the dirty ones (D2).
 pub fn scope(id: VolumeId) -> Scope {
     let mut word = [0; 8];
-    word.copy_from_slice(&id.0[..8]);
+    word.copy_from_slice(&id.as_bytes()[..8]);
     Scope(u64::from_le_bytes(word))
 }
 
@@ -89,11 +89,11 @@ mod tests {
 
     #[test]
     fn numbers_and_ids_are_found_again_in_names() {
-        let id = VolumeId([7; 16]);
+        let id = VolumeId::new([7; 16]).unwrap();
         assert_eq!(numbers(&head(id, 3, u64::MAX)), Some((3, u64::MAX)));
         assert_eq!(numbers(&log(id, 0, 9)), Some((0, 9)));
         assert_eq!(number(&pages(id, 77)), Some(77));
-        assert_eq!(last_id(&edge(id, VolumeId([9; 16]))), Some(VolumeId([9; 16])));
+        assert_eq!(last_id(&edge(id, VolumeId::new([9; 16]).unwrap())), Some(VolumeId::new([9; 16]).unwrap()));
         assert_eq!(head(id, 1, 2).group(), head_group(id));
         assert_eq!(log(id, 1, 2).group(), log_group(id));
         assert_eq!(pages(id, 1).group(), page_group(id));

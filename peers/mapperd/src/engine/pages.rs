@@ -13,7 +13,7 @@ use archipelago_store::{Store, StoreError};
 
 use super::error::MapError;
 use super::names;
-use crate::map::{PAGE_BYTES, PageRef, SplitPage, TreePage};
+use crate::map::{Access, PAGE_BYTES, PageRef, Shape, SplitPage, TreePage};
 
 #[derive(Clone, Debug)]
 enum Cached {
@@ -55,23 +55,23 @@ impl<S: Store> Pages<S> {
             return Ok(found);
         }
         let bytes = self.read(page).await?;
-        let tree = TreePage::decode(&bytes, page, level, first)
-            .map_err(|error| self.corrupt(page, &error))?;
+        let tree = TreePage::decode(&bytes, page, level, first, Access::ReadWrite)
+            .map_err(|error| corrupt(page, &error))?;
         let tree = Rc::new(tree);
         self.keep(*page, Cached::Tree(tree.clone()));
         Ok(tree)
     }
 
     /// The page of the split block `block`.
-    pub async fn split(&self, page: &PageRef, block: u64, subs: u16) -> Result<Rc<SplitPage>, MapError> {
+    pub async fn split(&self, page: &PageRef, block: u64, shape: Shape) -> Result<Rc<SplitPage>, MapError> {
         if let Some(Cached::Split(found)) = self.cached(page)
-            && found.block() == block
+            && found.block == block
         {
             return Ok(found);
         }
         let bytes = self.read(page).await?;
-        let split = SplitPage::decode(&bytes, page, block, subs)
-            .map_err(|error| self.corrupt(page, &error))?;
+        let split = SplitPage::decode(&bytes, page, block, shape, Access::ReadWrite)
+            .map_err(|error| corrupt(page, &error))?;
         let split = Rc::new(split);
         self.keep(*page, Cached::Split(split.clone()));
         Ok(split)
@@ -131,11 +131,11 @@ impl<S: Store> Pages<S> {
             Err(error) => Err(MapError::store("read", &object)(error)),
         }
     }
+}
 
-    fn corrupt(&self, page: &PageRef, why: &impl std::fmt::Display) -> MapError {
-        MapError::Corrupt {
-            object: names::pages(page.birth, page.number),
-            why: format!("page {}: {why}", page.index),
-        }
+fn corrupt(page: &PageRef, why: &impl std::fmt::Display) -> MapError {
+    MapError::Corrupt {
+        object: names::pages(page.birth, page.number),
+        why: why.to_string(),
     }
 }

@@ -61,7 +61,7 @@ impl<S: Store> Pages<S> {
     async fn child(&self, placed: Placed, block: u64) -> Result<Option<Placed>, MapError> {
         let page = self.tree(&placed.page, placed.level, placed.first).await?;
         let index = entry_index(placed.level, placed.first, block);
-        Ok(match page.entry(index) {
+        Ok(match page.entries()[index] {
             Entry::Child(child) => Some(Placed {
                 page: child,
                 level: placed.level - 1,
@@ -80,7 +80,7 @@ impl<S: Store> Pages<S> {
         while let Some(placed) = at {
             if placed.level == 0 {
                 let page = self.tree(&placed.page, 0, placed.first).await?;
-                return Ok(page.entry(entry_index(0, placed.first, block)));
+                return Ok(page.entries()[entry_index(0, placed.first, block)]);
             }
             at = self.child(placed, block).await?;
         }
@@ -90,13 +90,12 @@ impl<S: Store> Pages<S> {
     /// What a block is made of.
     pub async fn block(&self, root: Root, block: u64, shape: Shape) -> Result<BlockMap, MapError> {
         Ok(match self.entry(root, block).await? {
-            Entry::Object(source) => BlockMap::object(source, shape.subs()),
-            Entry::Split(page) => self
-                .split(&page, block, shape.subs())
-                .await?
-                .block_map()
-                .clone(),
-            Entry::Zero | Entry::Child(_) => BlockMap::zero(shape.subs()),
+            Entry::Object(source) => BlockMap::Object(source),
+            Entry::Split(page) => {
+                let page = self.split(&page, block, shape).await?;
+                BlockMap::Split(page.split.clone())
+            }
+            Entry::Zero | Entry::Child(_) => BlockMap::Zero,
         })
     }
 

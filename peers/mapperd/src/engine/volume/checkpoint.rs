@@ -13,7 +13,8 @@ use archipelago_store::{Store, StoreError};
 use super::volume::Volume;
 use crate::engine::error::MapError;
 use crate::engine::fold::{Edits, NewPages};
-use crate::engine::load::{Loaded, View};
+use crate::engine::layers::merge;
+use crate::engine::load::View;
 use crate::engine::names;
 use crate::engine::tree::Root;
 use crate::engine::world::{Base, World};
@@ -30,16 +31,12 @@ impl<W: World> Volume<W> {
         if self.log.bytes() < bytes {
             return Ok(());
         }
-        self.checkpoint_in_change().await
+        self.checkpoint_in_change(After::GoesOn).await
     }
 
-    pub(super) async fn checkpoint_in_change(&self) -> Result<(), MapError> {
+    pub(super) async fn checkpoint_in_change(&self, after: After) -> Result<(), MapError> {
         // The records that are folded are durable, with their objects, before anything names them elsewhere.
-        let sequence = self.freeze().await?;
-        let frozen = {
-            let state = self.state.borrow();
-            state.layers.frozen.clone().expect("frozen just now")
-        };
+        let frozen = self.freeze().await?;
         self.reclaim_in_change().await?;
         let old = self.state.borrow().layers.root;
         let level = self.shape.level_for(self.size_bytes());
@@ -50,74 +47,66 @@ impl<W: World> Volume<W> {
         let (objects, next_number) = pages.finish();
         self.base.write_pages(self.id, &objects).await?;
         self.state.borrow_mut().head.next_page_number = next_number;
-        let segments = self.segments_from(sequence);
-        let before = self.publish(root, segments).await?;
-        self.state.borrow_mut().layers.thaw(root);
-        self.log.forget_before(sequence);
-        let after = self.published_head(root);
-        let parent = self.parent_view().await?;
-        self.base.clean_up(&before, &after, parent.as_deref()).await
-    }
-
-    /// Ends the journal's segment; what it said lies still. Gives the sequence number that comes next.
-    async fn freeze(&self) -> Result<u64, MapError> {
-        {
-            let state = self.state.borrow();
-            if state.layers.frozen.is_some() {
-                // An earlier checkpoint failed after this: its frozen layer must be folded first, alone.
-                return Ok(self.frozen_at.get());
-            }
-        }
-        let frozen_at = &self.frozen_at;
-        let sequence = self
-            .log
-            .roll(
-                async || self.sync_objects().await,
-                |sequence| {
-                    frozen_at.set(sequence);
-                    self.state.borrow_mut().layers.freeze();
-                },
-            )
-            .await?;
-        Ok(sequence)
-    }
-
-    fn segments_from(&self, sequence: u64) -> Vec<SegmentRef> {
+        let sequence = self.frozen_at.get();
         let mut segments = self.log.segments();
-        segments.retain(|segment| segment.from.sequence >= sequence);
-        segments
+        segments.retain(|segment| after == After::GoesOn && segment.from.sequence >= sequence);
+        let mut before = self.publish(root, segments).await?;
+        before.segments = match after {
+            After::GoesOn => self.log.forget_before(sequence),
+            After::Ends => self.log.segments(),
+        };
+        self.state.borrow_mut().layers.thaw(root);
+        let parent = self.parent_view().await?;
+        let now = self.in_force.borrow().clone();
+        self.base.clean_up(&before, &now, parent.as_deref()).await
     }
 
-    fn published_head(&self, root: Root) -> Head {
-        let mut head = self.state.borrow().head.clone();
-        head.root = root.page.map(|page| HeadRoot {
-            page,
-            level: root.level,
-        });
-        head.version = self.version.get();
-        head.segments = self.log.segments();
-        head
+    /// Ends the journal's segment; what it said lies still from now on. If an earlier checkpoint failed after this, its
+    /// frozen layer is folded first, alone.
+    async fn freeze(&self) -> Result<Rc<Overlay>, MapError> {
+        let left = self.state.borrow().layers.frozen.clone();
+        if let Some(left) = left {
+            self.flush().await?;
+            return Ok(left);
+        }
+        let freeze = |sequence| {
+            self.frozen_at.set(sequence);
+            self.state.borrow_mut().layers.freeze();
+        };
+        self.log.roll(async || self.sync_objects().await, freeze).await?;
+        let state = self.state.borrow();
+        Ok(state.layers.frozen.clone().expect("frozen just now"))
     }
 
     /// Publishes a head with this tree and journal. Gives the one that was in force.
     pub(super) async fn publish(&self, root: Root, segments: Vec<SegmentRef>) -> Result<Head, MapError> {
         let before = self.in_force.borrow().clone();
-        let version = Version {
+        let mut head = self.state.borrow().head.clone();
+        head.version = Version {
             token: self.token,
             number: before.version.number + 1,
         };
-        let mut head = self.state.borrow().head.clone();
-        head.version = version;
         head.root = root.page.map(|page| HeadRoot {
             page,
             level: root.level,
         });
         head.segments = segments;
-        self.base.create_head(&head).await?;
-        self.version.set(version);
+        if let Err(error) = self.base.create_head(&head).await {
+            // Whether it is there nobody knows: only a new look tells which head is in force.
+            self.log.latch(error.to_string());
+            return Err(error);
+        }
         *self.in_force.borrow_mut() = head;
         Ok(before)
     }
+}
+
+/// What becomes of the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    GoesOn,
+    /// Nothing is appended any more: the head needs none.
+    Ends,
 }
 
 /// What the overlay says, ready to be folded over the tree that it lies on.
@@ -128,12 +117,13 @@ async fn edits<W: World>(
     shape: crate::map::Shape,
 ) -> Result<Edits, MapError> {
     let mut edits = Edits::default();
-    for item in overlay.items() {
+    for item in overlay.items(0..u64::MAX) {
         match item {
             OverlayItem::Zero(range) => edits.zeros.push(range),
-            OverlayItem::Block(block) => {
+            OverlayItem::Block(block, map) => edits.blocks.push((block, map.clone())),
+            OverlayItem::Patches(block, _) => {
                 let below = base.pages.block(root, block, shape).await?;
-                edits.blocks.push((block, overlay.merge(block, below)));
+                edits.blocks.push((block, merge(overlay, block, below)?));
             }
         }
     }
@@ -240,9 +230,4 @@ pub fn root_of(head: &Head) -> Root {
             level: head.shape.level_for(head.size_bytes),
         },
     }
-}
-
-/// The head as it lies, for whoever only looks.
-pub fn view_of(loaded: Loaded) -> Rc<View> {
-    Rc::new(View::of(loaded))
 }

@@ -131,6 +131,18 @@ impl<W: World> Volume<W> {
         self.flush().await
     }
 
+    /// A new object of our own, for the mapper's own use.
+    pub(super) async fn own_stamp(&self) -> Result<Source, MapError> {
+        self.reserve_stamp().await?;
+        let mut state = self.state.borrow_mut();
+        let stamp = state.next_stamp;
+        state.next_stamp = stamp.next().map_err(out_of_stamps)?;
+        Ok(Source {
+            birth: self.id,
+            stamp,
+        })
+    }
+
     /// The write has been done: the map says so when this returns. Gives the epoch of now.
     pub async fn commit(&self, composer: ComposerId, number: u64) -> Result<u64, MapError> {
         let grant = self.state.borrow_mut().begin_commit(composer, number)?;

@@ -51,7 +51,7 @@ pub struct State {
     /// Blocks of which parts are being given back.
     pub freeing: BTreeSet<u64>,
     /// No grant is given while the map changes as a whole.
-    pub holds_grants: bool,
+    pub holds_grants: u32,
 }
 
 /// Where the sub-blocks are to be written.
@@ -75,7 +75,7 @@ impl State {
             composers: BTreeSet::new(),
             displaced: BTreeSet::new(),
             freeing: BTreeSet::new(),
-            holds_grants: false,
+            holds_grants: 0,
         }
     }
 
@@ -95,7 +95,7 @@ impl State {
 
     /// Must a grant for these sub-blocks wait?
     pub fn must_wait(&self, block: u64, subs: &Range<u16>) -> bool {
-        self.holds_grants
+        self.holds_grants > 0
             || self.freeing.contains(&block)
             || self.grants.values().any(|grant| {
                 grant.block == block && grant.subs.start < subs.end && subs.start < grant.subs.end
@@ -111,7 +111,7 @@ impl State {
                     source: *source,
                 })
         };
-        let own = map.sources().into_iter().find(is_free);
+        let own = map.sources().iter().copied().find(is_free);
         let granted = self
             .grants
             .values()
@@ -183,6 +183,25 @@ impl State {
             }
             !goes
         });
+    }
+
+    pub fn is_committing(&self) -> bool {
+        self.grants.values().any(|grant| grant.is_committing)
+    }
+
+    /// The floor as composers are told it: while grants are held nothing may be written in place either, for the change
+    /// may raise the floor.
+    pub fn told_floor(&self) -> Stamp {
+        if self.holds_grants > 0 {
+            self.last_stamp()
+        } else {
+            self.head.floor
+        }
+    }
+
+    /// No stamp above it was given out.
+    pub fn last_stamp(&self) -> Stamp {
+        Stamp::from_bits(self.next_stamp.bits() - 1)
     }
 
     pub fn composers(&self) -> Vec<ComposerId> {

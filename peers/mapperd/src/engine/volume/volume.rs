@@ -14,12 +14,13 @@ use archipelago_store::Store;
 
 use super::state::State;
 use crate::engine::error::MapError;
+use crate::engine::layers::merge;
 use crate::engine::load::View;
 use crate::engine::log::Log;
 use crate::engine::names;
 use crate::engine::world::{Base, ComposerId, World};
 use crate::map::journal::Record;
-use crate::map::{BlockMap, Shape, Version, VolumeId};
+use crate::map::{BlockMap, Head, Shape, VolumeId};
 
 #[derive(Debug)]
 pub struct Volume<W: World> {
@@ -34,8 +35,10 @@ pub struct Volume<W: World> {
     pub(super) moved: Notify,
     /// The parent as it lies, read when it is needed.
     pub(super) parent: RefCell<Option<Rc<View>>>,
-    /// Of the head in force.
-    pub(super) version: Cell<Version>,
+    /// The head in force, as it was published.
+    pub(super) in_force: RefCell<Head>,
+    /// The sequence number behind the frozen layer.
+    pub(super) frozen_at: Cell<u64>,
     pub(super) token: u64,
     pub(super) is_closed: Cell<bool>,
 }
@@ -97,7 +100,7 @@ impl<W: World> Volume<W> {
             let below = lower.block(&self.base.pages, block).await;
             let state = self.state.borrow();
             if state.layers.moves == lower.moves {
-                return Ok(state.layers.live.merge(block, below?));
+                return merge(&state.layers.live, block, below?);
             }
         }
     }
@@ -169,15 +172,9 @@ impl<W: World> Volume<W> {
     /// Keeps grants from being given until the guard is dropped, and takes back all that was said: when this returns,
     /// no composer holds anything of the volume.
     pub(super) async fn take_back(&self) -> Result<GrantsHeld<'_, W>, MapError> {
-        let epoch = {
-            let mut state = self.state.borrow_mut();
-            state.holds_grants = true;
-            state.epoch += 1;
-            state.epoch
-        };
-        let held = GrantsHeld { volume: self };
+        let held = self.hold();
         let recall = Recall {
-            epoch,
+            epoch: self.epoch(),
             kind: RecallKind::Forget,
             first_block: 0,
             blocks: u64::MAX,
@@ -185,6 +182,16 @@ impl<W: World> Volume<W> {
         self.recall(recall, None).await?;
         self.state.borrow_mut().void_grants(|_| true);
         Ok(held)
+    }
+}
+
+impl<W: World> Volume<W> {
+    /// Holds grants, under a new epoch.
+    pub(super) fn hold(&self) -> GrantsHeld<'_, W> {
+        let mut state = self.state.borrow_mut();
+        state.holds_grants += 1;
+        state.epoch += 1;
+        GrantsHeld { volume: self }
     }
 }
 
@@ -196,7 +203,7 @@ pub(super) struct GrantsHeld<'a, W: World> {
 
 impl<W: World> Drop for GrantsHeld<'_, W> {
     fn drop(&mut self) {
-        self.volume.state.borrow_mut().holds_grants = false;
+        self.volume.state.borrow_mut().holds_grants -= 1;
         self.volume.moved.notify_all();
     }
 }

@@ -1,5 +1,6 @@
 //! The map of a block whose sub-blocks have different sources.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::{BlockMap, Run, SOURCES_MAX, TooManySources};
@@ -32,7 +33,8 @@ impl Split {
     /// The split with these parts, if they are in their one form (BLOCK-1).
     pub(in crate::map) fn from_parts(indices: &[u8], table: Vec<Source>) -> Option<Self> {
         let in_table = |index: &u8| usize::from(*index) <= table.len();
-        if table.len() > SOURCES_MAX || !indices.iter().all(in_table) {
+        let different: BTreeSet<&Source> = table.iter().collect();
+        if different.len() != table.len() || !indices.iter().all(in_table) {
             return None;
         }
         let split = Self {

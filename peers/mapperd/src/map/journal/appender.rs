@@ -2,7 +2,7 @@
 
 use zerocopy::IntoBytes;
 
-use super::record::{MAGIC, Record};
+use super::record::{MAGIC, Record, kind};
 use super::{Position, body};
 use crate::map::disk::RawRecordHeader;
 use crate::map::error::FormatError;
@@ -16,14 +16,12 @@ pub struct Appender {
 }
 
 impl Appender {
-    /// Goes on behind what replay took, or at the beginning of a new segment, with a barrier. To be called when the
-    /// objects that the records so far name are synced; before anything else is appended, the barrier that is in `out`
-    /// then is to be written at `end.offset` and synced (LOG-1: no later record can lie on disk without it).
+    /// Goes on behind what replay took, or at the beginning of a new segment, with an opening: a barrier. To be called
+    /// when the objects that the records so far name are synced. Before anything else is appended, the bytes that are
+    /// in `out` then are to be written at `end.offset` and synced: no later record may lie on disk without them (LOG-1).
     pub fn begin(end: Position, boot: BootId, out: &mut Vec<u8>) -> Self {
         let mut appender = Self { end, boot };
-        appender
-            .append(&Record::Barrier, out)
-            .expect("a barrier has no value that could be bad");
+        appender.push(kind::OPENING, vec![0; size_of::<RawRecordHeader>()], out);
         appender
     }
 
@@ -32,6 +30,12 @@ impl Appender {
     pub fn append(&mut self, record: &Record, out: &mut Vec<u8>) -> Result<(), FormatError> {
         let mut bytes = vec![0; size_of::<RawRecordHeader>()];
         let kind = body::encode(record, &mut bytes)?;
+        self.push(kind, bytes, out);
+        Ok(())
+    }
+
+    /// Finishes a record of which the body stands behind room for the header.
+    fn push(&mut self, kind: u16, mut bytes: Vec<u8>, out: &mut Vec<u8>) {
         bytes.resize(bytes.len().next_multiple_of(8), 0);
         let length = u32::try_from(bytes.len()).expect("bodies are below 2 KiB");
         let header = RawRecordHeader {
@@ -51,7 +55,6 @@ impl Appender {
             link: check::seal_after(self.end.link, &mut bytes, crc_at),
         };
         out.extend_from_slice(&bytes);
-        Ok(())
     }
 
     /// Where the next record goes.

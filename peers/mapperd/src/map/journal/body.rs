@@ -143,13 +143,13 @@ pub(super) fn decode(kind: u16, body: &[u8]) -> Result<Record, FormatError> {
                 answer,
             }
         }
-        kind::BARRIER if body.is_empty() => Record::Barrier,
-        kind::BARRIER => return Err(check::length(RECORD, body, 0)),
+        kind::BARRIER | kind::OPENING if body.is_empty() => Record::Barrier,
+        kind::BARRIER | kind::OPENING => return Err(check::length(RECORD, body, 0)),
         unknown => {
             return Err(bad(
                 "kind",
                 unknown.into(),
-                "1 to 11 are known to this build",
+                "1 to 12 are known to this build",
             ));
         }
     };

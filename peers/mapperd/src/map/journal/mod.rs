@@ -9,10 +9,15 @@
 //! 1. Each checksum is continued from the checksum of the record before it (the first of a segment: from the segment's
 //!    name). A record is *whole* only behind the very record that it was written behind, in the segment that it was
 //!    written in. Sequence numbers say the same for people and for tools.
-//! 2. Whoever opens a journal for writing syncs the objects that the records taken name, then writes a barrier, waits for
-//!    it and syncs it, and only then appends ([`Appender::begin`] makes that barrier). So between the records of two boots there is a barrier
-//!    on both sides: the last that counts of the older boot, the first of the newer.
-//! 3. A record of another boot than the one before it counts only if both are barriers. Anything else ends the walk.
+//! 2. Whoever opens a journal for writing syncs the objects that the records taken name, then writes an *opening* (a barrier
+//!    of its own kind, which [`Appender::begin`] makes), waits for it and syncs it, and only then appends. So between the
+//!    records of two boots there is a barrier on both sides: the last that counts of the older boot, and the opening of
+//!    the newer. Within one boot an opening differs from whatever the dead process wrote there: an ordinary barrier
+//!    in its place might be the same bytes as one of the dead, and would make what lies behind that one whole. (Another
+//!    opening at the same place may be the same bytes; but had it been written, it would count, and had it not been,
+//!    nothing was written behind it.)
+//! 3. A record of another boot than the one before it counts only if it is an opening, and the one before it a barrier.
+//!    Anything else ends the walk.
 //! 4. If the last whole record is of the boot that runs now, all count: what one process wrote is in the page cache for
 //!    the next one. If it is of another boot, those up to and including the last barrier count. What is behind
 //!    it was never promised: data objects that it names may be missing.
@@ -27,7 +32,7 @@
 //!   sync was answered counts in any.
 //! * **LOG-3** A whole record that this build does not understand is an error, never the end: the end would be
 //!   written over. So is anything missing from the part of a segment that a head says is complete.
-//! * **LOG-4** A record has one encoding, and what `append` accepts is read back the same.
+//! * **LOG-4** A record has one encoding (a barrier one more, as an opening), and what `append` accepts is read back the same.
 
 mod appender;
 mod body;

@@ -53,4 +53,6 @@ pub(in crate::map) mod kind {
     pub const FLAGS: u16 = 9;
     pub const OPERATION: u16 = 10;
     pub const BARRIER: u16 = 11;
+    /// The barrier with which an opening begins. Other bytes than those of any other barrier (see the module above).
+    pub const OPENING: u16 = 12;
 }

@@ -2,7 +2,7 @@
 
 use zerocopy::FromBytes;
 
-use super::record::{MAGIC, Record};
+use super::record::{MAGIC, Record, kind};
 use super::{Position, body};
 use crate::map::disk::RawRecordHeader;
 use crate::map::error::{BadField, FormatError};
@@ -37,7 +37,7 @@ pub enum End {
     Sequence(u64),
     #[error("the record's checksum is wrong: it is torn, or was written behind another record")]
     Checksum,
-    #[error("the record is of another boot, and not behind a barrier and a barrier itself")]
+    #[error("the record is of another boot, and not an opening behind a barrier")]
     Boot,
 }
 
@@ -121,9 +121,9 @@ fn walk(bytes: &[u8], from: Position) -> Result<(Vec<Whole>, End), JournalError>
         let boot = BootId(header.boot);
         let record =
             decode(&header, body).map_err(|problem| error(at, JournalProblem::Unknown(problem)))?;
-        let is_barrier = record == Record::Barrier;
+        let is_opening = header.kind.get() == kind::OPENING;
         let joins = found.last().is_none_or(|before| {
-            before.boot == boot || (is_barrier && before.record == Record::Barrier)
+            before.boot == boot || (is_opening && before.record == Record::Barrier)
         });
         if !joins {
             return Ok((found, End::Boot));

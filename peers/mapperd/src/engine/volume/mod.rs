@@ -1,0 +1,19 @@
+//! An open volume.
+
+mod changed;
+mod checkpoint;
+mod close;
+mod discard;
+mod granting;
+mod open;
+mod resize;
+mod snapshot;
+mod space;
+mod state;
+#[expect(clippy::module_inception, reason = "it holds the type of this name")]
+mod volume;
+
+pub use changed::changed_blocks;
+pub use checkpoint::root_of;
+pub use granting::Granted;
+pub use volume::Volume;

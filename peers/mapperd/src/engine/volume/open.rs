@@ -1,0 +1,265 @@
+//! Opening a volume: the lock, the head, the journal, and what an interrupted owner left.
+//!
+//! # Invariants
+//! * **OPEN-1** Nothing is read before the lock is held, and nothing is written to a file that an older token could
+//!   write (L3): a new token begins a new segment, under a new head.
+//! * **OPEN-2** No stamp up to the ceiling is given out again (M2).
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use archipelago_runtime::local::{Mutex, Notify};
+use archipelago_store::{Store, StoreError};
+
+use super::granting::first_stamp;
+use super::state::{Displaced, State};
+use super::volume::Volume;
+use crate::engine::error::MapError;
+use crate::engine::layers::Layers;
+use crate::engine::load::{Loaded, View};
+use crate::engine::log::Log;
+use crate::engine::names;
+use crate::engine::world::{Base, World};
+use crate::map::journal::{Position, Record};
+use crate::map::{Head, SegmentRef, Stamp, Version, VolumeId};
+
+/// Numbers of segments of one head: those of the next begin after them.
+const SEGMENTS_A_HEAD_BITS: u32 = 20;
+
+impl<W: World> Volume<W> {
+    /// Opens the volume. Its lock is held from then on, until it is closed.
+    pub async fn open(base: Rc<Base<W>>, id: VolumeId, wait: bool) -> Result<Rc<Self>, MapError> {
+        let token = base.lock(id, wait).await?;
+        match Self::open_locked(base.clone(), id, token).await {
+            Ok(volume) => Ok(volume),
+            Err(error) => {
+                // It was not ours before, or it will be found to be ours when it is opened the next time.
+                if let Err(error) = base.unlock(id, false).await {
+                    tracing::warn!(volume = %id, %error, "the lock is kept");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn open_locked(base: Rc<Base<W>>, id: VolumeId, token: u64) -> Result<Rc<Self>, MapError> {
+        let loaded = base.load(id).await?.ok_or_else(|| MapError::NotFound {
+            name: id.to_string(),
+        })?;
+        if loaded.head.flags.snapshot {
+            return Err(MapError::ReadOnly {
+                name: loaded.head.name,
+            });
+        }
+        let root = loaded.root();
+        let older = loaded.older.clone();
+        let touched = base.touched(&loaded).await?;
+        let mut head = loaded.head;
+        head.next_page_number = head.next_page_number.max(first_page_number(token));
+        let next_stamp = first_stamp(head.ceiling, token)?;
+        let layers = Layers::new(head.shape, root, loaded.overlay);
+        let end = base.begin_journal(&mut head, loaded.end, token).await?;
+        if !loaded.records.is_empty() {
+            let synced = base.data().sync(names::scope(id)).await;
+            synced.map_err(|source| MapError::Store {
+                action: "sync",
+                object: format!("the objects of volume {id}"),
+                source,
+            })?;
+        }
+        let (maps, boot) = (base.world.maps().clone(), base.world.boot());
+        let log = Log::begin(maps, id, boot, head.segments.clone(), end).await?;
+        let mut state = State::new(head.clone(), layers, next_stamp);
+        state.displaced = touched;
+        let volume = Rc::new(Self {
+            id,
+            shape: head.shape,
+            state: RefCell::new(state),
+            log,
+            change: Mutex::new(()),
+            moved: Notify::new(),
+            parent: RefCell::new(None),
+            in_force: RefCell::new(head),
+            frozen_at: Cell::new(0),
+            token,
+            is_closed: Cell::new(false),
+            base,
+        });
+        volume.clean_up_after(&older).await?;
+        Ok(volume)
+    }
+
+    /// Gives back what older heads had, and what was begun and never named (CHECK-2).
+    async fn clean_up_after(&self, older: &[Version]) -> Result<(), MapError> {
+        let parent = self.parent_view().await?;
+        let now = self.in_force.borrow().clone();
+        for version in older {
+            let object = names::head(self.id, version.token, version.number);
+            let before = match self.base.read_whole(&object, "read").await {
+                Err(MapError::Store { source: StoreError::NotFound, .. }) => continue,
+                read => read?,
+            };
+            match Head::decode(&before) {
+                Ok(before) => self.base.clean_up(&before.value, &now, parent.as_deref()).await?,
+                Err(error) => {
+                    tracing::warn!(volume = %self.id, %object, %error, "an old head is damaged; it is deleted");
+                    self.base.delete_quietly(&object).await?;
+                }
+            }
+        }
+        self.base.delete_unnamed(&now, self.log.spare(), parent.as_deref()).await
+    }
+}
+
+/// Page objects of a token have it in their numbers, so that no two owners write one.
+fn first_page_number(token: u64) -> u64 {
+    token << Stamp::COUNTER_BITS
+}
+
+impl<W: World> Base<W> {
+    /// Takes a volume's lock, and gives its token.
+    pub async fn lock(&self, id: VolumeId, wait: bool) -> Result<u64, MapError> {
+        let object = names::lock(id);
+        match self.maps().lock(&object, self.world.owner(), wait).await {
+            Ok(record) => Ok(record.token),
+            Err(StoreError::Locked { owner }) => Err(MapError::Busy {
+                name: self.name_of(id).await,
+                by: format!("its lock is held by {owner}"),
+            }),
+            Err(error) => Err(MapError::store("lock", &object)(error)),
+        }
+    }
+
+    pub async fn unlock(&self, id: VolumeId, force: bool) -> Result<(), MapError> {
+        let object = names::lock(id);
+        let unlocked = self.maps().unlock(&object, self.world.owner(), force).await;
+        unlocked.map_err(MapError::store("unlock", &object))
+    }
+
+    /// The volume's name for messages; its id if that cannot be told.
+    pub async fn name_of(&self, id: VolumeId) -> String {
+        match self.load(id).await {
+            Ok(Some(loaded)) if !loaded.head.name.is_empty() => loaded.head.name,
+            _ => id.to_string(),
+        }
+    }
+
+    /// The place where the journal goes on: in the open segment, or in a new one that a new head names.
+    async fn begin_journal(
+        &self,
+        head: &mut Head,
+        end: Option<Position>,
+        token: u64,
+    ) -> Result<Position, MapError> {
+        let last = head.segments.last().copied();
+        if let (Some(end), Some(last)) = (end, last)
+            && last.token == token
+            && last.birth == head.id
+        {
+            return Ok(end);
+        }
+        let before = head.version;
+        head.version = Version {
+            token,
+            number: before.number + 1,
+        };
+        if let (Some(end), Some(open)) = (end, head.segments.last_mut()) {
+            open.to_offset = Some(end.offset);
+        }
+        let number = head.version.number << SEGMENTS_A_HEAD_BITS;
+        let sequence = end.map_or(1, |end| end.sequence);
+        let start = Position::start_of(head.id, token, number, sequence);
+        head.segments.push(SegmentRef {
+            birth: head.id,
+            token,
+            number,
+            from: start,
+            to_offset: None,
+        });
+        Log::make_segment(self.maps(), head.id, token, number).await?;
+        // The segments that are closed now, and the new one, are durable before a head relies on them.
+        let synced = self.maps().sync(names::scope(head.id)).await;
+        synced.map_err(|source| MapError::Store {
+            action: "sync",
+            object: format!("the journal of volume {}", head.id),
+            source,
+        })?;
+        self.create_head(head).await?;
+        self.delete_quietly(&names::head(head.id, before.token, before.number)).await?;
+        Ok(start)
+    }
+
+    /// What the journal may have displaced: whatever was in the blocks that it speaks of (SPACE-3).
+    async fn touched(&self, loaded: &Loaded) -> Result<BTreeSet<Displaced>, MapError> {
+        let mut touched = BTreeSet::new();
+        for record in &loaded.records {
+            match record {
+                Record::Assign { block, source, .. } => {
+                    let below = self.pages.block(loaded.root(), *block, loaded.head.shape).await?;
+                    let sources = below.sources().iter().chain(source.as_ref());
+                    touched.extend(sources.map(|source| Displaced {
+                        block: *block,
+                        source: *source,
+                    }));
+                }
+                Record::Zero { first_block, count } => {
+                    let range = *first_block..first_block + count;
+                    self.touch_range(loaded, range, &mut touched).await?;
+                }
+                Record::Size { bytes } => {
+                    let range = loaded.head.shape.blocks(*bytes)..u64::MAX;
+                    self.touch_range(loaded, range, &mut touched).await?;
+                }
+                _ => {}
+            }
+        }
+        Ok(touched)
+    }
+
+    async fn touch_range(
+        &self,
+        loaded: &Loaded,
+        range: std::ops::Range<u64>,
+        touched: &mut BTreeSet<Displaced>,
+    ) -> Result<(), MapError> {
+        let root = loaded.root();
+        for block in self.pages.mapped(root, range, async |_| Ok(false)).await? {
+            let below = self.pages.block(root, block, loaded.head.shape).await?;
+            touched.extend(below.sources().iter().map(|source| Displaced {
+                block,
+                source: *source,
+            }));
+        }
+        Ok(())
+    }
+
+    /// Deletes segments and pages of the volume that no head names: begun by an owner that died.
+    async fn delete_unnamed(
+        &self,
+        now: &Head,
+        spare: Option<(u64, u64)>,
+        parent: Option<&View>,
+    ) -> Result<(), MapError> {
+        let id = now.id;
+        let mut named: BTreeSet<(u64, u64)> = spare.into_iter().collect();
+        let heads = std::iter::once(now).chain(parent.map(|parent| &parent.head));
+        let segments = heads.flat_map(|head| &head.segments);
+        named.extend(
+            segments
+                .filter(|segment| segment.birth == id)
+                .map(|segment| (segment.token, segment.number)),
+        );
+        for object in self.list_all(&names::log_group(id), "list the journal").await? {
+            if names::numbers(&object).is_some_and(|numbers| !named.contains(&numbers)) {
+                self.delete_quietly(&object).await?;
+            }
+        }
+        for object in self.list_all(&names::page_group(id), "list the pages").await? {
+            if names::number(&object).is_some_and(|number| number >= now.next_page_number) {
+                self.delete_quietly(&object).await?;
+            }
+        }
+        Ok(())
+    }
+}
