@@ -5,7 +5,7 @@
 //! are invisible or turn the direction of text (two names must not look the same by them).
 //!
 //! # Invariants
-//! * **NAME-1** A [`VolumeName`] holds only what the rules above allow; printed in a line it stays one line.
+//! * **VOLNAME-1** A [`VolumeName`] holds only what the rules above allow; printed in a line it stays one line.
 
 use std::fmt;
 use std::str::FromStr;
@@ -180,7 +180,7 @@ mod tests {
         );
     }
 
-    /// NAME-1, F95
+    /// VOLNAME-1, F95
     #[test]
     fn what_could_deceive_or_escape_is_refused_and_shown_escaped() {
         let refused = [
@@ -220,7 +220,7 @@ mod tests {
     }
 
     proptest! {
-        /// NAME-1
+        /// VOLNAME-1
         #[test]
         fn a_name_is_one_printable_line(text in any::<String>()) {
             if let Ok(name) = VolumeName::new(&text) {
