@@ -9,15 +9,21 @@ mod export;
 mod handshake;
 mod limits;
 mod name;
+mod server;
 mod transmission;
+mod uri;
 pub mod wire;
 
-pub use export::{ExportFacts, Extent, Features};
+pub use export::{
+    Export, ExportFacts, Exports, Extent, Features, MemExport, MemExports, Payload, ZeroOptions,
+};
 pub use handshake::{
     Agreed, Decision, Handshake, HandshakeError, HandshakeOptions, Listed, MetaContext,
     OpenRefusal, Purpose,
 };
 pub use name::{EXPORT_NAME_BYTES_MAX, ExportName, NotAName};
+pub use server::{BindError, OptionsError, Server, ServerOptions, bind_tcp, bind_unix};
 pub use transmission::{
     Admission, Command, Refusal, Request, RequestReader, Step, TransmissionError,
 };
+pub use uri::{Place, TCP_PORT, Uri, UriError};

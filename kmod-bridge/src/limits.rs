@@ -22,3 +22,13 @@ pub const BLOCK_BYTES_PREFERRED: u32 = 4 << 10;
 
 /// Extents in one answer: 64 KiB of it, or 128 KiB with extended headers. Clients ask again for the rest.
 pub const EXTENTS_MAX: usize = 8 << 10;
+
+/// What is received at once where requests are expected: many headers, or the beginning of a write. More of a payload than
+/// this is never copied (W1).
+pub const RECEIVE_BYTES: usize = 16 << 10;
+
+/// The longest payload of an answer that is copied, to leave in one system call with others (W1).
+pub const COPIED_BYTES_MAX: usize = 16 << 10;
+
+/// How many bytes of answers are gathered before they are sent.
+pub const BATCH_BYTES: usize = 128 << 10;

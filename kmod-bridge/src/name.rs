@@ -2,10 +2,10 @@
 //!
 //! # Invariants
 //! * **EXPORT-1** What is no export name is an unknown export, and is never handed on: no `/`, no control character, no
-//!   bytes that are not UTF-8, no more than 255 bytes, neither `.` nor `..` (F79).
+//!   bytes that are not UTF-8, no more than 511 bytes, neither `.` nor `..` (F79).
 
-/// The longest name that an export can have: that of a volume (M1).
-pub const EXPORT_NAME_BYTES_MAX: usize = 255;
+/// The longest name that an export can have: `VOLUME@SNAPSHOT`, each of 255 bytes (M1).
+pub const EXPORT_NAME_BYTES_MAX: usize = 255 + 1 + 255;
 
 /// The name of an export. The empty one means the default export.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -100,6 +100,7 @@ impl Admission {
         Ok(match header.command {
             CommandCode::READ => Command::Read {
                 length: self.payload_within(header)?,
+                whole: has(command_flags::DF),
             },
             CommandCode::WRITE => Command::Write {
                 length: self.payload_within(header)?,

@@ -5,6 +5,8 @@
 pub enum Command {
     Read {
         length: u32,
+        /// In one chunk.
+        whole: bool,
     },
     /// So many bytes follow on the connection.
     Write {

@@ -12,5 +12,5 @@ pub use constants::{
 };
 pub use error::NbdError;
 pub use fields::{Field, Fields, TooShort};
-pub use reply::{ReplyHead, ReplyMode};
+pub use reply::{Position, ReplyHead, ReplyMode};
 pub use request::{HEADER_BYTES_MAX, RequestHeader, WrongMagic};

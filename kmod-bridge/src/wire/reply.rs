@@ -5,7 +5,7 @@
 //! structured  magic u32 | flags u16 | type u16 | cookie u64 | length u32                            20 bytes
 //! extended    magic u32 | flags u16 | type u16 | cookie u64 | offset u64 | length u64               32 bytes
 //! ```
-//! A structured or extended answer is a chunk; ours are always whole in one chunk, so each bears the flag "done".
+//! A structured or extended answer is one chunk or several, the last of which bears the flag "done".
 
 use super::constants::magic;
 use super::error::NbdError;
@@ -20,8 +20,8 @@ const CHUNK_BLOCK_STATUS: u16 = 5;
 const CHUNK_BLOCK_STATUS_EXT: u16 = 6;
 const CHUNK_ERROR: u16 = (1 << 15) | 1;
 
-/// The longest head: an extended one, and the offset of the data that follow.
-const HEAD_BYTES_MAX: usize = 40;
+/// The longest head: an extended one, and the offset and length of a hole.
+const HEAD_BYTES_MAX: usize = 44;
 
 /// The longest text that goes with an error.
 const MESSAGE_BYTES_MAX: usize = 4096;
@@ -41,9 +41,17 @@ pub struct ReplyHead {
     len: usize,
 }
 
+/// Whether a chunk ends its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Position {
+    Last,
+    More,
+}
+
 /// What an answer answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Chunk {
+    position: Position,
     kind: u16,
     cookie: u64,
     /// The request's offset, which only extended heads repeat.
@@ -85,16 +93,39 @@ impl ReplyMode {
         }
     }
 
-    /// What was read is all zeroes, and not sent. Simple answers have no word for that.
-    pub fn hole(self, cookie: u64, offset: u64, len_bytes: u32) -> Option<Vec<u8>> {
-        if self == Self::Simple {
-            return None;
-        }
-        let head = self.chunk_or(cookie, offset, CHUNK_OFFSET_HOLE, 12, 0);
-        let mut bytes = head.as_bytes().to_vec();
-        bytes.extend(offset.to_be_bytes());
-        bytes.extend(len_bytes.to_be_bytes());
-        Some(bytes)
+    /// A part of the data that were read follows: `len_bytes` from `at` on, of a request at `offset`. For connections with
+    /// chunks.
+    pub fn part(self, cookie: u64, offset: u64, at: u64, len_bytes: u64) -> ReplyHead {
+        let chunk = Chunk {
+            position: Position::More,
+            kind: CHUNK_OFFSET_DATA,
+            cookie,
+            offset,
+            length: len_bytes + 8,
+        };
+        self.begin(&chunk, 0).put(&at.to_be_bytes())
+    }
+
+    /// Instead of data: `len_bytes` from `at` on are all zeroes. Simple answers have no word for that.
+    pub fn hole(
+        self,
+        cookie: u64,
+        offset: u64,
+        (at, len_bytes): (u64, u32),
+        position: Position,
+    ) -> Option<ReplyHead> {
+        let chunk = Chunk {
+            position,
+            kind: CHUNK_OFFSET_HOLE,
+            cookie,
+            offset,
+            length: 12,
+        };
+        (self != Self::Simple).then(|| {
+            self.begin(&chunk, 0)
+                .put(&at.to_be_bytes())
+                .put(&len_bytes.to_be_bytes())
+        })
     }
 
     /// It was not done. `message` is for people; simple answers have no room for it.
@@ -147,16 +178,21 @@ impl ReplyMode {
 
     fn chunk_or(self, cookie: u64, offset: u64, kind: u16, length: u64, error: u32) -> ReplyHead {
         let chunk = Chunk {
+            position: Position::Last,
             kind,
             cookie,
             offset,
             length,
         };
+        self.begin(&chunk, error)
+    }
+
+    fn begin(self, chunk: &Chunk, error: u32) -> ReplyHead {
         match self {
             Self::Simple => ReplyHead::new()
                 .put(&magic::REPLY_SIMPLE.to_be_bytes())
                 .put(&error.to_be_bytes())
-                .put(&cookie.to_be_bytes()),
+                .put(&chunk.cookie.to_be_bytes()),
             Self::Structured => chunk
                 .begin(magic::REPLY_STRUCTURED)
                 .put(&(chunk.length as u32).to_be_bytes()),
@@ -170,9 +206,13 @@ impl ReplyMode {
 
 impl Chunk {
     fn begin(&self, magic: u32) -> ReplyHead {
+        let flags = match self.position {
+            Position::Last => FLAG_DONE,
+            Position::More => 0,
+        };
         ReplyHead::new()
             .put(&magic.to_be_bytes())
-            .put(&FLAG_DONE.to_be_bytes())
+            .put(&flags.to_be_bytes())
             .put(&self.kind.to_be_bytes())
             .put(&self.cookie.to_be_bytes())
     }

@@ -22,7 +22,11 @@ fn a_simple_answer_is_sixteen_bytes_and_the_data() {
     );
     let error = ReplyMode::Simple.error(COOKIE, 512, NbdError::NoSpace, "unsaid");
     assert_eq!(error, bytes("67446698 0000001c 0102030405060708"));
-    assert_eq!(ReplyMode::Simple.hole(COOKIE, 512, 4096), None);
+    assert!(
+        ReplyMode::Simple
+            .hole(COOKIE, 512, (512, 4096), Position::Last)
+            .is_none()
+    );
 }
 
 #[test]
@@ -37,10 +41,14 @@ fn a_structured_answer_is_one_chunk_that_says_it_is_the_last() {
         bytes("668e33ef 0001 0001 0102030405060708 00001008 0000000000000200")
     );
     assert_eq!(
-        mode.hole(COOKIE, 512, 4096),
-        Some(bytes(
-            "668e33ef 0001 0002 0102030405060708 0000000c 0000000000000200 00001000"
-        ))
+        mode.hole(COOKIE, 512, (1024, 4096), Position::More)
+            .unwrap()
+            .as_bytes(),
+        bytes("668e33ef 0000 0002 0102030405060708 0000000c 0000000000000400 00001000")
+    );
+    assert_eq!(
+        mode.part(COOKIE, 512, 1024, 4096).as_bytes(),
+        bytes("668e33ef 0000 0001 0102030405060708 00001008 0000000000000400")
     );
     assert_eq!(
         mode.error(COOKIE, 512, NbdError::Io, "no"),
@@ -72,6 +80,15 @@ fn an_extended_answer_repeats_the_offset_and_has_wide_extents() {
         mode.error(COOKIE, 512, NbdError::Shutdown, ""),
         bytes(
             "6e8a278c 0001 8001 0102030405060708 0000000000000200 0000000000000006 0000006c 0000"
+        )
+    );
+    assert_eq!(
+        mode.hole(COOKIE, 512, (1024, 4096), Position::Last)
+            .unwrap()
+            .as_bytes(),
+        bytes(
+            "6e8a278c 0001 0002 0102030405060708 0000000000000200 000000000000000c \
+             0000000000000400 00001000"
         )
     );
     let extents = [Extent::hole(1 << 40)];

@@ -1,0 +1,84 @@
+//! What the server asks of those who keep the bytes.
+//!
+//! Futures stay on the reactor's thread. The server never drops one before it is done: a client that goes away does not
+//! take its requests with it (F78). Ranges were checked against [`Export::facts`], lengths are at most a piece
+//! ([`crate::ServerOptions::piece_bytes_max`]) where a payload is involved.
+
+use std::future::Future;
+
+use xseg::Errno;
+
+use super::extent::Extent;
+use super::facts::ExportFacts;
+use super::payload::Payload;
+use crate::handshake::{Listed, OpenRefusal};
+use crate::name::ExportName;
+
+/// What there is to be served.
+pub trait Exports: 'static {
+    type Export: Export;
+
+    /// All of them, for clients that ask which there are.
+    fn list(&self) -> impl Future<Output = Result<Vec<Listed>, Errno>>;
+
+    /// Opens the one that a client chose. It is closed by being dropped, after the last request.
+    fn open(&self, name: &ExportName) -> impl Future<Output = Result<Self::Export, OpenRefusal>>;
+}
+
+/// How zeroes are to be written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ZeroOptions {
+    /// Durable before the answer.
+    pub fua: bool,
+    /// The range stays allocated.
+    pub no_hole: bool,
+    /// Rather not at all (`OPNOTSUPP`) than no faster than by writing.
+    pub fast: bool,
+}
+
+/// An open export.
+pub trait Export: 'static {
+    /// As they were when it was opened: a client that stays sees no others (F83).
+    fn facts(&self) -> ExportFacts;
+
+    /// A place for the payload of a write; the socket receives straight into it (W1).
+    fn room(&self, len_bytes: u32) -> impl Future<Output = Result<Payload, Errno>>;
+
+    /// Exactly `len_bytes` of data; the socket sends straight from it (W1).
+    fn read(&self, offset: u64, len_bytes: u32) -> impl Future<Output = Result<Payload, Errno>>;
+
+    /// `payload` came from [`Export::room`] and is full. `fua`: durable before the answer.
+    fn write(
+        &self,
+        offset: u64,
+        payload: Payload,
+        fua: bool,
+    ) -> impl Future<Output = Result<(), Errno>>;
+
+    /// All writes that were answered before, through whatever connection, are durable afterwards (D2).
+    fn flush(&self) -> impl Future<Output = Result<(), Errno>>;
+
+    fn trim(
+        &self,
+        offset: u64,
+        len_bytes: u64,
+        fua: bool,
+    ) -> impl Future<Output = Result<(), Errno>>;
+
+    fn write_zeroes(
+        &self,
+        offset: u64,
+        len_bytes: u64,
+        options: ZeroOptions,
+    ) -> impl Future<Output = Result<(), Errno>>;
+
+    /// What lies there, from `offset` on, at least one extent; not necessarily all of the range.
+    fn block_status(
+        &self,
+        offset: u64,
+        len_bytes: u64,
+    ) -> impl Future<Output = Result<Vec<Extent>, Errno>>;
+
+    /// The range will be read soon.
+    fn cache(&self, offset: u64, len_bytes: u64) -> impl Future<Output = Result<(), Errno>>;
+}

@@ -1,0 +1,40 @@
+//! Taking connections.
+//!
+//! # Invariants
+//! * **ACCEPT-1** A listener that cannot take connections, for want of descriptors or because there are enough of them, waits; it
+//!   neither spins nor gives up, and those who are connected notice nothing (F77).
+
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use xseg::Errno;
+
+use super::server::Shared;
+use crate::export::Exports;
+
+/// Pauses after an accept that failed.
+const PAUSE_FIRST: Duration = Duration::from_millis(10);
+const PAUSE_LONGEST: Duration = Duration::from_secs(1);
+
+/// Takes connections for ever.
+pub(super) async fn accept<X: Exports>(shared: Rc<Shared<X>>, listener: OwnedFd) {
+    let listener = Rc::new(listener);
+    let mut pause = PAUSE_FIRST;
+    loop {
+        shared.room_for_one().await;
+        match shared.handle.accept(&listener).await {
+            Ok(socket) => {
+                pause = PAUSE_FIRST;
+                shared.begin(socket);
+            }
+            // It was gone before we came.
+            Err(Errno::CONNABORTED) => {}
+            Err(errno) => {
+                tracing::warn!(%errno, ?pause, "no connection can be taken");
+                shared.handle.sleep(pause).await;
+                pause = (pause * 2).min(PAUSE_LONGEST);
+            }
+        }
+    }
+}

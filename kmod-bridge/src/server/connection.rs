@@ -1,0 +1,94 @@
+//! One connection, from the choice of an export to its end.
+//!
+//! # Invariants
+//! * **CONNECTION-1** A client that goes away takes no request with it: what it began is finished, and its buffers are freed
+//!   after that (F78, S7).
+//! * **CONNECTION-2** After the client took its leave, everything that it asked before is answered.
+
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use archipelago_runtime::Handle;
+
+use super::flow::Flow;
+use super::input::{Ended, Input};
+use super::outbox::Outbox;
+use super::requests;
+use super::server::Shared;
+use crate::export::Exports;
+use crate::handshake::Agreed;
+use crate::transmission::TransmissionError;
+
+/// What the requests of a connection share.
+#[derive(Debug)]
+pub(super) struct Connection<E> {
+    pub handle: Handle,
+    pub export: E,
+    pub agreed: Agreed,
+    pub flow: Rc<Flow>,
+    pub outbox: Outbox,
+    pub piece_bytes_max: u32,
+    /// For log lines.
+    pub number: u64,
+}
+
+/// How the stream of requests ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum End {
+    #[error("the client took its leave")]
+    Leave,
+    #[error(transparent)]
+    Transmission(#[from] TransmissionError),
+    #[error("the connection ended: {0}")]
+    Ended(#[from] Ended),
+}
+
+/// What the server keeps of a connection to end it.
+#[derive(Clone, Debug)]
+pub(super) struct Live {
+    pub socket: Rc<OwnedFd>,
+    /// `None` during the handshake.
+    pub flow: Option<Rc<Flow>>,
+}
+
+impl Live {
+    /// Nothing more comes or goes.
+    pub fn shut(&self) {
+        // If the other side was quicker there is nothing left to shut.
+        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+    }
+}
+
+/// Serves an export to a client until one of them has had enough.
+pub(super) async fn serve<X: Exports>(
+    shared: &Rc<Shared<X>>,
+    socket: &Rc<OwnedFd>,
+    flow: Rc<Flow>,
+    number: u64,
+    (agreed, export): (Agreed, X::Export),
+) -> End {
+    let handle = shared.handle.clone();
+    let connection = Rc::new(Connection {
+        outbox: Outbox::new(handle.clone(), socket.clone()),
+        piece_bytes_max: shared.options.piece_bytes_max,
+        number,
+        handle: handle.clone(),
+        export,
+        agreed,
+        flow,
+    });
+    let input = Input::new(handle, socket.clone(), shared.options.stall_timeout);
+    let end = requests::take(shared, &connection, input).await;
+    let orphans = shared.orphans.enter(&connection.agreed.name);
+    if end == End::Leave {
+        let answered = connection.flow.empty(); // CONNECTION-2
+        let within = shared.options.stall_timeout;
+        if connection.handle.timeout(within, answered).await.is_err() {
+            tracing::warn!(number, "a client took its leave, but not its answers");
+        }
+    }
+    connection.outbox.close();
+    connection.flow.empty().await; // CONNECTION-1
+    drop(orphans);
+    end
+}

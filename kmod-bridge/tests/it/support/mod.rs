@@ -1,0 +1,11 @@
+//! A server in a thread, a client that says what it is told, and the programs that people use.
+
+mod programs;
+mod raw;
+mod server;
+mod slow;
+
+pub use programs::{run, run_in, shell};
+pub use raw::{RawClient, connect};
+pub use server::{Served, serve, serve_with};
+pub use slow::{SlowExports, Tap};

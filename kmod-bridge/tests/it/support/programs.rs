@@ -1,0 +1,49 @@
+//! Programs that people use. One that is not installed fails the test: a green run means that they all were there.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+const PACKAGES: &[(&str, &str)] = &[
+    ("nbdinfo", "libnbd-bin"),
+    ("nbdcopy", "libnbd-bin"),
+    ("nbdsh", "python3-libnbd and libnbd-bin"),
+    ("qemu-img", "qemu-utils"),
+    ("qemu-io", "qemu-utils"),
+    ("qemu-nbd", "qemu-utils"),
+    ("fio", "fio"),
+];
+
+fn output(directory: &Path, program: &str, arguments: &[&str]) -> Output {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(directory);
+    match command.output() {
+        Ok(output) => output,
+        Err(error) => {
+            let known = PACKAGES.iter().find(|(name, _)| *name == program);
+            let package = known.map_or("?", |(_, package)| package);
+            panic!("{program}: {error}: install the Debian package {package}");
+        }
+    }
+}
+
+/// Runs a program that must succeed, and returns what it says.
+pub fn run(program: &str, arguments: &[&str]) -> String {
+    run_in(Path::new("/"), program, arguments)
+}
+
+pub fn run_in(directory: &Path, program: &str, arguments: &[&str]) -> String {
+    let output = output(directory, program, arguments);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?}: {}\n{said}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    said
+}
+
+/// Runs lines of Python that know the handle `h` of libnbd, not yet connected.
+pub fn shell(script: &str) -> String {
+    run("nbdsh", &["-c", script])
+}
