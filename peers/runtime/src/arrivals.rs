@@ -108,11 +108,10 @@ impl Station {
         }
     }
 
-    /// The reactor has ended.
+    /// The reactor ends: requests stay in the inbox, notices are not ours any more.
     pub(crate) fn close(&self) {
+        self.port.set_held_max(0);
         let attendant = self.attendant.take();
         drop(attendant);
-        let answers = self.calls.take();
-        drop(answers);
     }
 }

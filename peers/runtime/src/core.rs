@@ -9,6 +9,7 @@ use xseg::{Completion, Port, WaitError, Waiter, monotonic_ns};
 
 use crate::error::RuntimeError;
 use crate::kernel::Operations;
+use crate::local;
 use crate::options::ReactorOptions;
 use crate::poller::Poller;
 use crate::pool::Pool;
@@ -31,6 +32,8 @@ pub(crate) struct Core {
     pub poller: Poller,
     pub remote: Arc<Remote>,
     pub is_over: Cell<bool>,
+    /// Told that the segment was destroyed.
+    pub destroyed: local::Notify,
     completions: RefCell<Vec<Completion>>,
     finished: RefCell<Vec<Finished>>,
 }
@@ -52,6 +55,7 @@ impl Core {
             poller: Poller::new(remote.clone()),
             remote,
             is_over: Cell::new(false),
+            destroyed: local::Notify::new(),
             completions: RefCell::default(),
             finished: RefCell::default(),
         });
@@ -122,6 +126,19 @@ impl Core {
         self.completions.replace(completions);
         self.take_finished();
         waited.map_or(Ok(()), |waited| waited.map(drop))
+    }
+
+    pub fn is_destroyed(&self) -> bool {
+        let stations = self.stations.borrow();
+        stations
+            .first()
+            .is_some_and(|one| one.segment().is_destroyed())
+    }
+
+    pub fn look_whether_destroyed(&self) {
+        if self.is_destroyed() {
+            self.destroyed.notify_all();
+        }
     }
 
     /// What threads have finished.

@@ -105,6 +105,13 @@ impl Handle {
         self.core.add_port(port)
     }
 
+    /// Waits until somebody destroys the segment: peers end then, for nobody new will come.
+    pub async fn destroyed(&self) {
+        while !self.core.is_destroyed() {
+            self.core.destroyed.notified().await;
+        }
+    }
+
     /// Has `peer` handle the requests that come to `station`, at most `nr_ops` at a time (P1; 0 counts as 1).
     ///
     /// # Panics

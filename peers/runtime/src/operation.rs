@@ -6,6 +6,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use rustix::io::Errno;
+
 use crate::core::Core;
 use crate::kernel::{Action, Memory, Outcome};
 use crate::slab::Key;
@@ -28,8 +30,11 @@ impl Operation {
         let mut operations = core.operations.borrow_mut();
         let (key, call) = operations.begin(action, fd.clone(), memory);
         match core.waiter.borrow_mut().as_mut() {
+            _ if core.is_over.get() => {
+                let refused = -Errno::SHUTDOWN.raw_os_error();
+                drop(operations.complete((key.to_bits(), refused))); // nobody waits for it yet
+            }
             Some(waiter) if core.has_ring => operations.push(waiter, key),
-            // After the end the pool refuses and the poller is gone: nothing ends, and nobody is there to see it.
             _ if action.is_stream() => core.poller.add(key.to_bits(), call),
             _ => core.pool.add(key.to_bits(), call),
         }

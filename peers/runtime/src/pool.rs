@@ -174,12 +174,6 @@ impl Pool {
             .wait_while(state, |state| state.threads > 0);
         drop(ended.unwrap_or_else(PoisonError::into_inner));
     }
-
-    /// How many threads there are.
-    #[cfg(test)]
-    pub fn threads(&self) -> usize {
-        lock(&self.shared.state).threads
-    }
 }
 
 impl Shared {

@@ -89,6 +89,7 @@ impl Reactor {
             for station in stations {
                 station.look_whether_drained();
             }
+            self.core.look_whether_destroyed();
             if done || self.core.stations.borrow().len() != stations.len() {
                 return Ok(());
             }
@@ -142,13 +143,13 @@ impl Drop for Reactor {
     fn drop(&mut self) {
         self.core.is_over.set(true);
         let stations = self.core.stations.borrow().clone();
+        for station in &stations {
+            station.close(); // what comes now is for the next incarnation
+        }
         self.core.tasks.close();
         {
             let ports: Vec<&Port> = stations.iter().map(|one| one.port()).collect();
             self.reap(&stations, &ports);
-        }
-        for station in &stations {
-            station.close();
         }
         drop(stations);
         let waiter = self.core.waiter.take();

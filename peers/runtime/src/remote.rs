@@ -5,6 +5,7 @@
 //!   here after it has heeded the rings (BELL-4) and before it sleeps.
 //! * **REMOTE-2** Of many wake-ups that the reactor has not looked at yet only the first one rings.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -25,7 +26,7 @@ pub(crate) struct Remote {
 pub(crate) type Finished = (u64, i32);
 
 thread_local! {
-    static HERE: u8 = const { 0 };
+    static HERE: Cell<u8> = const { Cell::new(0) };
 }
 
 /// A number that tells the present thread from all other living ones.

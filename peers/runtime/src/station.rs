@@ -52,7 +52,7 @@ pub struct Station {
 impl Station {
     pub(crate) fn new(port: Port, core: &Rc<Core>) -> Self {
         port.set_held_max(0); // until somebody serves it
-        let station = Self {
+        Self {
             port,
             core: Rc::downgrade(core),
             calls: RefCell::default(),
@@ -63,11 +63,7 @@ impl Station {
             answered: local::Notify::new(),
             part_waiters: RefCell::default(),
             base: OnceCell::new(),
-        };
-        if let Ok(buffer) = station.port.buffer(1) {
-            station.learn_base(buffer.data());
         }
-        station
     }
 
     pub(crate) fn port(&self) -> &Port {

@@ -163,3 +163,28 @@ pub(crate) fn fire(timers: &RefCell<Timers>, now_ns: u64) -> bool {
         any = true;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timers_that_were_given_up_do_not_pile_up() {
+        // TIMER-2
+        let mut timers = Timers::default();
+        let kept: Vec<_> = (0..10)
+            .map(|at_ns| timers.begin(1_000_000 - at_ns, Waker::noop().clone()))
+            .collect();
+        for at_ns in 0..10_000 {
+            let key = timers.begin(2_000_000 + at_ns, Waker::noop().clone());
+            timers.end(key);
+            assert!(timers.heap.len() <= HEAP_WORTH_CLEANING + 1);
+        }
+        assert_eq!(timers.next_ns(), Some(1_000_000 - 9));
+        for key in kept {
+            assert!(timers.waiting.contains(key));
+            timers.end(key);
+        }
+        assert_eq!(timers.next_ns(), None);
+    }
+}

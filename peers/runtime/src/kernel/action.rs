@@ -121,6 +121,9 @@ impl RawCall {
             iov_len: len,
         };
         let piece = &raw mut piece;
+        // Files are always ready, and what is no pipe and no socket may not know the flag.
+        let knows_nowait = matches!(self.action, Action::Read | Action::Write) && is_pipe(fd);
+        let flags = if knows_nowait { libc::RWF_NOWAIT } else { 0 };
         retry(|| match self.action {
             // SAFETY: `at` is good for `len` bytes while the entry lives, which the caller promises.
             Action::Recv => unsafe { libc::recv(fd, self.at.cast(), len, libc::MSG_DONTWAIT) },
@@ -129,9 +132,9 @@ impl RawCall {
             // SAFETY: the entry keeps the message and both of its pieces.
             Action::SendBoth => unsafe { libc::sendmsg(fd, self.message, send) },
             // SAFETY: `piece` is good during the call, and names `at` and `len` as above.
-            Action::Read => unsafe { libc::preadv2(fd, piece, 1, -1, libc::RWF_NOWAIT) },
+            Action::Read => unsafe { libc::preadv2(fd, piece, 1, -1, flags) },
             // SAFETY: as above.
-            Action::Write => unsafe { libc::pwritev2(fd, piece, 1, -1, libc::RWF_NOWAIT) },
+            Action::Write => unsafe { libc::pwritev2(fd, piece, 1, -1, flags) },
             Action::Accept => accept(fd),
             Action::Readable | Action::Writable => 0,
             _ => unreachable!("files are not polled"),
@@ -144,6 +147,18 @@ impl RawCall {
             _ => libc::POLLIN,
         }
     }
+}
+
+/// A pipe or a socket.
+fn is_pipe(fd: i32) -> bool {
+    let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: the call writes the record that it is given, or fails.
+    if unsafe { libc::fstat(fd, stat.as_mut_ptr()) } != 0 {
+        return false;
+    }
+    // SAFETY: written just above.
+    let mode = unsafe { stat.assume_init() }.st_mode;
+    matches!(mode & libc::S_IFMT, libc::S_IFIFO | libc::S_IFSOCK)
 }
 
 /// Takes a connection if there is one. Somebody else may have been quicker, so the listener must not block.
