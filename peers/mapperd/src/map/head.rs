@@ -13,7 +13,7 @@ use std::num::NonZeroU64;
 use super::journal::Position;
 use super::{PageRef, Shape, Stamp, VolumeId};
 
-mod codec;
+pub(super) mod codec;
 pub(super) use codec::{flag_bits, flags_of};
 #[cfg(test)]
 mod tests;

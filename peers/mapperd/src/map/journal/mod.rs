@@ -37,7 +37,7 @@
 mod appender;
 mod body;
 mod position;
-mod record;
+pub(in crate::map) mod record;
 mod replay;
 #[cfg(test)]
 mod tests;
