@@ -4,6 +4,8 @@
 //! * **LOAD-1** The highest head wins; one that cannot be read is an error, never a reason to take an older one (M6).
 //! * **LOAD-2** While somebody else may publish, a head that vanished while it was read makes us look again (L2).
 
+use std::collections::BTreeSet;
+
 use archipelago_store::{Store, StoreError};
 
 use super::error::MapError;
@@ -11,6 +13,7 @@ use super::layers::{Layers, Lower, merge};
 use super::log::SEGMENT_BYTES;
 use super::names;
 use super::tree::Root;
+use super::volume::changed_blocks;
 use super::world::{Base, World};
 use crate::map::journal::{Position, Record, Replayed};
 use crate::map::{BlockMap, Head, Overlay, SegmentRef, Version, VolumeId};
@@ -81,7 +84,25 @@ impl View {
     }
 }
 
+impl View {
+    /// The blocks that may not be zero.
+    pub async fn mapped_blocks<W: World>(&self, base: &Base<W>) -> Result<BTreeSet<u64>, MapError> {
+        let mut blocks = BTreeSet::new();
+        changed_blocks(self.overlay(), 0..u64::MAX, &mut blocks);
+        blocks.extend(base.pages.mapped(self.root(), 0..u64::MAX, async |_| Ok(false)).await?);
+        Ok(blocks)
+    }
+}
+
 impl<W: World> Base<W> {
+    /// What lies in the store under this id.
+    pub async fn view(&self, id: VolumeId) -> Result<View, MapError> {
+        let loaded = self.load(id).await?.ok_or_else(|| MapError::NotFound {
+            name: id.to_string(),
+        })?;
+        Ok(View::of(loaded))
+    }
+
     /// The versions of a volume's heads, the highest last.
     pub async fn versions(&self, id: VolumeId) -> Result<Vec<Version>, MapError> {
         let group = names::head_group(id);

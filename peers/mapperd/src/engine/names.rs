@@ -48,6 +48,13 @@ pub fn log(id: VolumeId, token: u64, number: u64) -> ObjectName {
     object(&format!("log/{id}/{token:016x}.{number:016x}"))
 }
 
+/// What waits to be given back, or to lose its last child.
+pub const TRASH_GROUP: &[u8] = b"trash";
+
+pub fn trash(id: VolumeId) -> ObjectName {
+    object(&format!("trash/{id}"))
+}
+
 pub fn lock(id: VolumeId) -> ObjectName {
     object(&format!("lock/{id}"))
 }

@@ -18,8 +18,8 @@ pub struct NoAnswer(pub ComposerId);
 
 /// The world of a mapper.
 #[allow(async_fn_in_trait)]
-pub trait World: 'static {
-    type Store: Store + 'static;
+pub trait World: std::fmt::Debug + 'static {
+    type Store: Store + std::fmt::Debug + 'static;
 
     fn maps(&self) -> &Rc<Self::Store>;
     fn data(&self) -> &Rc<Self::Store>;

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use archipelago_protocol::{Recall, RecallKind};
 
-use super::state::{Displaced, Grant, Target};
+use super::state::{Grant, Target};
 use super::volume::Volume;
 use crate::engine::error::MapError;
 use crate::engine::world::{ComposerId, World};
@@ -29,6 +29,15 @@ pub struct Granted {
     pub map: BlockMap,
 }
 
+/// What became of a try.
+enum Try {
+    Granted(Box<Granted>),
+    /// Something happened meanwhile.
+    Again,
+    /// Another grant is in the way.
+    Wait,
+}
+
 impl<W: World> Volume<W> {
     /// The right to write sub-blocks that may not be written where they are.
     pub async fn grant(
@@ -48,56 +57,70 @@ impl<W: World> Volume<W> {
             self.reserve_stamp().await?;
             let moves = self.state.borrow().layers.moves;
             let map = self.block(block).await?;
-            let mut state = self.state.borrow_mut();
-            // Anything may have happened while pages were read.
-            if state.layers.moves != moves || state.must_wait(block, &subs) {
-                continue;
+            match self.try_grant(composer, block, &subs, map, moves)? {
+                Try::Granted(granted) => return Ok(*granted),
+                Try::Again => {}
+                Try::Wait => moved.await,
             }
-            if state.layers.known(block).is_some_and(|known| known != map) {
-                continue;
-            }
-            let target = state.target(block, &map);
-            let subs = match target {
-                Target::NewWhole => 0..self.shape.subs(),
-                _ => subs.clone(),
-            };
-            if state.must_wait(block, &subs) {
-                drop(state);
-                moved.await;
-                continue;
-            }
-            let (source, is_fresh) = match target {
-                Target::Own(source) => (source, false),
-                Target::New | Target::NewWhole => {
-                    let stamp = state.next_stamp;
-                    state.next_stamp = stamp.next().map_err(out_of_stamps)?;
-                    let birth = self.id;
-                    (Source { birth, stamp }, true)
-                }
-            };
-            let displaces: BTreeSet<Source> = map
-                .runs(subs.clone())
-                .filter_map(|(_, from)| from)
-                .filter(|from| *from != source)
-                .collect();
-            let epoch = state.epoch;
-            let number = state.add_grant(Grant {
-                composer,
-                block,
-                subs: subs.clone(),
-                source,
-                displaces,
-                is_committing: false,
-            });
-            return Ok(Granted {
-                number,
-                epoch,
-                source,
-                is_fresh,
-                subs,
-                map,
-            });
         }
+    }
+
+    /// Grants, if nothing happened since the map was read.
+    fn try_grant(
+        &self,
+        composer: ComposerId,
+        block: u64,
+        wanted: &Range<u16>,
+        map: BlockMap,
+        moves: u64,
+    ) -> Result<Try, MapError> {
+        let mut state = self.state.borrow_mut();
+        let is_old = state.layers.moves != moves
+            || state.layers.known(block).is_some_and(|known| known != map)
+            || state.next_stamp >= state.head.ceiling
+            || state.must_wait(block, wanted);
+        if is_old {
+            return Ok(Try::Again);
+        }
+        let target = state.target(block, &map);
+        let subs = match target {
+            Target::NewWhole => 0..self.shape.subs(),
+            _ => wanted.clone(),
+        };
+        if state.must_wait(block, &subs) {
+            return Ok(Try::Wait);
+        }
+        let (source, is_fresh) = match target {
+            Target::Own(source) => (source, false),
+            Target::New | Target::NewWhole => {
+                let stamp = state.next_stamp;
+                state.next_stamp = stamp.next().map_err(out_of_stamps)?;
+                let birth = self.id;
+                (Source { birth, stamp }, true)
+            }
+        };
+        let displaces: BTreeSet<Source> = map
+            .runs(subs.clone())
+            .filter_map(|(_, from)| from)
+            .filter(|from| *from != source)
+            .collect();
+        let epoch = state.epoch;
+        let number = state.add_grant(Grant {
+            composer,
+            block,
+            subs: subs.clone(),
+            source,
+            displaces,
+            is_committing: false,
+        });
+        Ok(Try::Granted(Box::new(Granted {
+            number,
+            epoch,
+            source,
+            is_fresh,
+            subs,
+            map,
+        })))
     }
 
     fn check_writable(&self, block: u64, subs: &Range<u16>) -> Result<(), MapError> {

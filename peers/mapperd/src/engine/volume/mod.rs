@@ -14,6 +14,6 @@ mod state;
 mod volume;
 
 pub use changed::changed_blocks;
-pub use checkpoint::root_of;
 pub use granting::Granted;
+pub use state::{Fate, fate};
 pub use volume::Volume;

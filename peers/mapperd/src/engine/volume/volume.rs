@@ -61,6 +61,15 @@ impl<W: World> Volume<W> {
         look(&self.state.borrow())
     }
 
+    /// Nothing changes the map as a whole until the guard is dropped (VOL-1).
+    pub async fn begin_change(&self) -> archipelago_runtime::local::MutexGuard<'_, ()> {
+        self.change.lock().await
+    }
+
+    pub fn journal_segments(&self) -> Vec<crate::map::SegmentRef> {
+        self.log.segments()
+    }
+
     pub fn is_closed(&self) -> bool {
         self.is_closed.get()
     }

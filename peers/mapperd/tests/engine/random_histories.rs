@@ -1,0 +1,406 @@
+//! Random histories: after each, every volume and snapshot says what the model says, and the stores hold what the
+//! maps name and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use archipelago_mapperd::engine::{CreateOptions, MapError, Mapper, Origin, World};
+use archipelago_mapperd::map::{object_name, VolumeId};
+use archipelago_store::sim::{SimRandom, block_on};
+use archipelago_store::{ObjectName, Store};
+
+use crate::client::{GRAIN_BYTES, SECTORS, Sub, read_from, read_sub, shape, write_sub};
+use crate::world::{COMPOSER, SimWorld, crashed, killed, mapper_of, objects_of};
+
+/// What a volume or a snapshot has to say.
+#[derive(Clone, Debug, Default)]
+struct Model {
+    is_snapshot: bool,
+    bytes: u64,
+    subs: BTreeMap<u64, Sub>,
+    /// What sub-blocks said since the last flush: after power loss they may say it again.
+    before: BTreeMap<u64, Vec<Sub>>,
+}
+
+impl Model {
+    fn sub(&self, sub: u64) -> Sub {
+        self.subs.get(&sub).copied().unwrap_or([0; SECTORS])
+    }
+
+    fn set(&mut self, sub: u64, value: Sub) {
+        let old = self.sub(sub);
+        self.before.entry(sub).or_default().push(old);
+        if value == [0; SECTORS] {
+            self.subs.remove(&sub);
+        } else {
+            self.subs.insert(sub, value);
+        }
+    }
+
+    fn count(&self) -> u64 {
+        self.bytes.div_ceil(GRAIN_BYTES as u64)
+    }
+
+    /// After power loss each sector says what it said last, or something since the last flush.
+    fn check_after_crash(&mut self, sub: u64, found: Sub) {
+        let mut may = self.before.get(&sub).cloned().unwrap_or_default();
+        may.push(self.sub(sub));
+        for (sector, number) in found.iter().enumerate() {
+            let allowed = may.iter().any(|value| value[sector] == *number);
+            assert!(allowed, "sub-block {sub}, sector {sector}: {number}, one of {may:?} expected");
+        }
+        if found == [0; SECTORS] {
+            self.subs.remove(&sub);
+        } else {
+            self.subs.insert(sub, found);
+        }
+    }
+}
+
+struct History {
+    random: SimRandom,
+    mapper: Option<Mapper<SimWorld>>,
+    models: BTreeMap<String, Model>,
+    next_name: u64,
+    next_value: u64,
+}
+
+impl History {
+    fn new(seed: u64) -> Self {
+        Self {
+            random: SimRandom::new(seed),
+            mapper: Some(mapper_of(SimWorld::new(seed))),
+            models: BTreeMap::new(),
+            next_name: 0,
+            next_value: 1,
+        }
+    }
+
+    fn mapper(&self) -> &Mapper<SimWorld> {
+        self.mapper.as_ref().unwrap()
+    }
+
+    fn id(&self) -> VolumeId {
+        self.mapper().base().world.random_id()
+    }
+
+    fn name(&mut self) -> String {
+        self.next_name += 1;
+        format!("volume {}", self.next_name)
+    }
+
+    fn one(&mut self, is_snapshot: bool) -> Option<String> {
+        let names: Vec<&String> = self
+            .models
+            .iter()
+            .filter(|(_, model)| model.is_snapshot == is_snapshot)
+            .map(|(name, _)| name)
+            .collect();
+        if names.is_empty() {
+            return None;
+        }
+        let index = self.random.below(names.len() as u64) as usize;
+        Some(names[index].clone())
+    }
+
+    /// A size of a few blocks, of a tree with several levels, or of a petabyte.
+    fn size(&mut self) -> u64 {
+        let blocks = match self.random.below(4) {
+            0 => 1 << 34,
+            1 => 1000,
+            _ => 1 + self.random.below(6),
+        };
+        blocks * shape().object_bytes() - self.random.below(3) * GRAIN_BYTES as u64
+    }
+
+    /// A sub-block, near to where others are.
+    fn place(&mut self, name: &str) -> u64 {
+        let count = self.models[name].count();
+        let near = [0, 30, count / 2, count.saturating_sub(20)][self.random.below(4) as usize];
+        (near + self.random.below(40)) % count
+    }
+
+    async fn step(&mut self) -> Result<(), MapError> {
+        match self.random.below(100) {
+            0..4 => self.create().await?,
+            4..40 => self.write().await?,
+            40..50 => self.discard().await?,
+            50..56 => self.snapshot().await?,
+            56..62 => self.clone_one().await?,
+            62..67 => self.remove().await?,
+            67..70 => self.rename().await?,
+            70..74 => self.resize().await?,
+            74..80 => self.flush().await?,
+            80..86 => self.mapper().tidy(0).await,
+            86..89 => self.mapper().empty_trash(0).await?,
+            89..92 => self.close().await?,
+            92..95 => self.mapper = self.mapper.take().map(killed),
+            95..98 => self.crash().await?,
+            _ => {
+                self.mapper().close_all().await?;
+                self.mapper = self.mapper.take().map(killed);
+            }
+        }
+        Ok(())
+    }
+
+    async fn create(&mut self) -> Result<(), MapError> {
+        let (name, bytes, id) = (self.name(), self.size(), self.id());
+        let options = CreateOptions {
+            size: Some(bytes),
+            origin: None,
+            shape: shape(),
+        };
+        self.mapper().create(&name, id, &options).await?;
+        let model = Model {
+            bytes,
+            ..Model::default()
+        };
+        self.models.insert(name, model);
+        Ok(())
+    }
+
+    async fn write(&mut self) -> Result<(), MapError> {
+        let Some(name) = self.one(false) else {
+            return self.create().await;
+        };
+        let volume = self.mapper().open(&name, false).await?;
+        let first = self.place(&name);
+        for sub in first..first + 1 + self.random.below(20) {
+            if sub >= self.models[&name].count() {
+                break;
+            }
+            let value = [self.next_value; SECTORS];
+            self.next_value += 1;
+            write_sub(self.mapper(), &volume, sub, &value).await?;
+            self.models.get_mut(&name).unwrap().set(sub, value);
+        }
+        Ok(())
+    }
+
+    async fn discard(&mut self) -> Result<(), MapError> {
+        let Some(name) = self.one(false) else {
+            return Ok(());
+        };
+        let volume = self.mapper().open(&name, false).await?;
+        let first = self.place(&name);
+        let count = self.models[&name].count();
+        let last = match self.random.below(4) {
+            0 => count,
+            _ => (first + self.random.below(60)).min(count),
+        };
+        let grain = GRAIN_BYTES as u64;
+        volume.discard(Some(COMPOSER), first * grain, (last - first) * grain).await?;
+        let model = self.models.get_mut(&name).unwrap();
+        let gone: Vec<u64> = model.subs.range(first..last).map(|(sub, _)| *sub).collect();
+        gone.into_iter().for_each(|sub| model.set(sub, [0; SECTORS]));
+        Ok(())
+    }
+
+    async fn snapshot(&mut self) -> Result<(), MapError> {
+        let Some(name) = self.one(false) else {
+            return Ok(());
+        };
+        let (snapshot, id) = (self.name(), self.id());
+        self.mapper().snapshot(&name, &snapshot, id).await?;
+        let model = self.models.get_mut(&name).unwrap();
+        model.before.clear();
+        let copy = Model {
+            is_snapshot: true,
+            ..model.clone()
+        };
+        self.models.insert(snapshot, copy);
+        Ok(())
+    }
+
+    async fn clone_one(&mut self) -> Result<(), MapError> {
+        let is_snapshot = !self.random.one_in(4);
+        let Some(from) = self.one(is_snapshot) else {
+            return Ok(());
+        };
+        let (name, id) = (self.name(), self.id());
+        let mut copy = self.models[&from].clone();
+        copy.is_snapshot = false;
+        copy.before.clear();
+        let grows = self.random.one_in(3);
+        copy.bytes += if grows { 300 << 16 } else { 0 };
+        let options = CreateOptions {
+            size: grows.then_some(copy.bytes),
+            origin: Some(Origin::Any(from.clone())),
+            shape: shape(),
+        };
+        self.mapper().create(&name, id, &options).await?;
+        // A volume is flushed before it is cloned.
+        self.models.get_mut(&from).unwrap().before.clear();
+        self.models.insert(name, copy);
+        Ok(())
+    }
+
+    async fn remove(&mut self) -> Result<(), MapError> {
+        let is_snapshot = self.random.one_in(2);
+        let Some(name) = self.one(is_snapshot) else {
+            return Ok(());
+        };
+        self.mapper().remove(&name).await?;
+        self.models.remove(&name);
+        Ok(())
+    }
+
+    async fn rename(&mut self) -> Result<(), MapError> {
+        let is_snapshot = self.random.one_in(3);
+        let Some(name) = self.one(is_snapshot) else {
+            return Ok(());
+        };
+        let to = self.name();
+        self.mapper().rename(&name, &to).await?;
+        let model = self.models.remove(&name).unwrap();
+        self.models.insert(to, model);
+        Ok(())
+    }
+
+    async fn resize(&mut self) -> Result<(), MapError> {
+        let Some(name) = self.one(false) else {
+            return Ok(());
+        };
+        let bytes = self.size();
+        self.mapper().resize(&name, bytes, true).await?;
+        let model = self.models.get_mut(&name).unwrap();
+        model.bytes = bytes;
+        let end = model.count();
+        model.subs.retain(|sub, _| *sub < end);
+        // A resize is durable, and all before it.
+        model.before.clear();
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), MapError> {
+        let Some(name) = self.one(false) else {
+            return Ok(());
+        };
+        self.mapper().open(&name, false).await?.flush().await?;
+        self.models.get_mut(&name).unwrap().before.clear();
+        Ok(())
+    }
+
+    async fn close(&mut self) -> Result<(), MapError> {
+        let Some(name) = self.one(false) else {
+            return Ok(());
+        };
+        match self.mapper().close(&name).await {
+            Err(MapError::NotOpen { .. }) => Ok(()),
+            closed => {
+                closed?;
+                self.models.get_mut(&name).unwrap().before.clear();
+                Ok(())
+            }
+        }
+    }
+
+    async fn crash(&mut self) -> Result<(), MapError> {
+        let seed = self.random.number();
+        self.mapper = self.mapper.take().map(|mapper| crashed(mapper, seed));
+        let names: Vec<String> = self.models.keys().cloned().collect();
+        for name in names {
+            if self.models[&name].is_snapshot {
+                continue;
+            }
+            let volume = self.mapper().open(&name, false).await?;
+            let model = &self.models[&name];
+            let subs: BTreeSet<u64> = model.subs.keys().chain(model.before.keys()).copied().collect();
+            for sub in subs {
+                let found = read_sub(self.mapper(), &volume, sub).await?;
+                self.models.get_mut(&name).unwrap().check_after_crash(sub, found);
+            }
+            self.models.get_mut(&name).unwrap().before.clear();
+        }
+        Ok(())
+    }
+
+    /// Every volume and snapshot says what the model says.
+    async fn check_contents(&self) -> Result<(), MapError> {
+        let names = self.mapper().base().entries().await?;
+        let names: Vec<String> = names.into_iter().map(|record| record.name).collect();
+        for (name, model) in &self.models {
+            assert!(names.contains(name), "{name} is not listed");
+            let loaded = self.mapper().find(name).await?;
+            assert_eq!(loaded.head.flags.snapshot, model.is_snapshot);
+            assert_eq!(loaded.head.size_bytes, model.bytes, "{name}");
+            let near = model.subs.keys().flat_map(|sub| [sub.saturating_sub(1), *sub, sub + 1]);
+            let subs: BTreeSet<u64> = near.filter(|sub| *sub < model.count()).collect();
+            let a_block = u64::from(shape().subs());
+            for sub in subs {
+                let (block, in_block) = (sub / a_block, (sub % a_block) as u16);
+                let map = self.mapper().base().view(loaded.head.id).await?.block(self.mapper().base(), block).await?;
+                let found = read_from(self.mapper(), map.source_at(in_block), block, in_block).await?;
+                assert_eq!(found, model.sub(sub), "{name}, sub-block {sub}");
+            }
+        }
+        Ok(())
+    }
+
+    /// The stores hold what the maps name, and nothing else (M7).
+    async fn check_space(&self) -> Result<(), MapError> {
+        let base = self.mapper().base();
+        let mut used: BTreeMap<ObjectName, BTreeSet<u16>> = BTreeMap::new();
+        let mut heads = BTreeSet::new();
+        for name in objects_of(base.world.maps()).await {
+            if let Some(rest) = name.to_string().strip_prefix("head/") {
+                heads.insert(rest[..32].parse::<VolumeId>().unwrap());
+            }
+        }
+        for id in heads {
+            let view = base.view(id).await?;
+            for block in view.mapped_blocks(base).await? {
+                let map = view.block(base, block).await?;
+                for (subs, source) in map.runs(0..shape().subs()) {
+                    let Some(source) = source else { continue };
+                    used.entry(object_name(source, block)).or_default().extend(subs);
+                }
+            }
+        }
+        let data = base.world.data();
+        let found: BTreeSet<ObjectName> = objects_of(data).await.into_iter().collect();
+        let named: BTreeSet<ObjectName> = used.keys().cloned().collect();
+        assert_eq!(found, named, "objects found and objects named");
+        for (object, subs) in used {
+            let stat = data.stat(&object).await.unwrap();
+            assert_eq!(stat.allocated, subs.len() as u64 * GRAIN_BYTES as u64, "{object}");
+        }
+        Ok(())
+    }
+}
+
+fn run(seed: u64, steps: u64) {
+    block_on(async {
+        let mut history = History::new(seed);
+        let mut had_crash = false;
+        for _ in 0..steps {
+            let boot = history.mapper().base().world.boot_number();
+            history.step().await.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+            had_crash |= history.mapper().base().world.boot_number() != boot;
+        }
+        history.mapper().close_all().await.unwrap();
+        history.check_contents().await.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        history.mapper().empty_trash(0).await.unwrap();
+        history.mapper().close_all().await.unwrap();
+        history.check_contents().await.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        if !had_crash {
+            history.check_space().await.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        }
+    });
+}
+
+/// VOL-1, VOL-2, SNAP-1, SPACE-1, SPACE-2, FOLD-1, DIR-1, MAPPER-2
+#[test]
+fn after_random_histories_all_volumes_say_what_they_should_and_no_space_is_lost() {
+    let seeds = match std::env::var("SIM_SEED") {
+        Ok(seed) => {
+            let seed: u64 = seed.parse().expect("SIM_SEED is a number");
+            seed..seed + 1
+        }
+        Err(_) => 0..150,
+    };
+    for seed in seeds {
+        println!("SIM_SEED={seed}");
+        run(seed, 80);
+    }
+}
