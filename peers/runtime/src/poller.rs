@@ -125,7 +125,7 @@ impl Shared {
                 return;
             }
             wait_for_streams(&self.bell, &calls, |place, result| {
-                ended.push((place, result))
+                ended.push((place, result));
             });
             // From the back, so that the places before stay what they are.
             for (place, result) in ended.drain(..).rev() {

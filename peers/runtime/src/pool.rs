@@ -112,7 +112,7 @@ impl Pool {
         let mut state = lock(&self.shared.state);
         if state.stops {
             drop(state);
-            self.shared.refuse(job);
+            self.shared.refuse(&job);
             return;
         }
         state.queue.push_back(job);
@@ -149,7 +149,7 @@ impl Pool {
         let job = place.and_then(|place| state.queue.remove(place));
         drop(state);
         if let Some(job) = job {
-            self.shared.refuse(job);
+            self.shared.refuse(&job);
         }
     }
 
@@ -161,7 +161,7 @@ impl Pool {
         drop(state);
         self.shared.work.notify_all();
         for job in jobs {
-            self.shared.refuse(job);
+            self.shared.refuse(&job);
         }
     }
 
@@ -213,10 +213,10 @@ impl Shared {
         }
     }
 
-    fn refuse(&self, job: Job) {
+    fn refuse(&self, job: &Job) {
         if let Job::Call(token, _) = job {
             let canceled = -Errno::CANCELED.raw_os_error();
-            self.remote.push_finished((token, canceled)); // POOL-3
+            self.remote.push_finished((*token, canceled)); // POOL-3
         }
     }
 }

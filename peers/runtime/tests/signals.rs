@@ -12,11 +12,7 @@ use xseg::{BindOptions, CreateOptions, Geometry, WaitMethod};
 
 fn main() {
     block_signals(&[Signal::USR1, Signal::TERM]).unwrap();
-    for way in [
-        WaitMethod::RingFutex,
-        WaitMethod::RingHelper,
-        WaitMethod::Futex,
-    ] {
+    for way in [WaitMethod::Auto, WaitMethod::Futex] {
         signals_are_awaited_and_wake_a_sleeping_reactor(way);
     }
 }

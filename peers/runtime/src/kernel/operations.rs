@@ -43,6 +43,7 @@ pub(crate) struct Outcome {
 pub(crate) struct Operations {
     places: Slab<Operation>,
     /// Messages that no operation uses.
+    #[allow(clippy::vec_box, reason = "boxes are what is spared")]
     spare: Vec<Box<Message>>,
     /// What the submission queue had no room for.
     backlog: VecDeque<squeue::Entry>,
@@ -65,11 +66,14 @@ enum State {
     Done(Result<usize, Errno>, Option<OwnedFd>),
 }
 
+/// What nobody wants any more: the descriptor, the memory, a connection.
+type Garbage = (Rc<OwnedFd>, [Option<Memory>; 2], Option<OwnedFd>);
+
 /// What a completion leaves to be done while nothing is borrowed: dropping it wakes whoever waits.
 #[derive(Debug, Default)]
 pub(crate) struct Completed {
     waker: Option<Waker>,
-    _garbage: Option<(Rc<OwnedFd>, [Option<Memory>; 2], Option<OwnedFd>)>,
+    _garbage: Option<Garbage>,
 }
 
 impl Drop for Completed {

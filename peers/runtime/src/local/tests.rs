@@ -90,83 +90,111 @@ impl<'a> Waiting<'a> {
     }
 }
 
-/// Checks after each step that the semaphore and the model agree on who has what, and who was woken.
-fn follow(permits: usize, steps: &[Step]) {
-    let semaphore = Semaphore::new(permits);
-    let mut model = Model {
-        available: permits,
-        ..Model::default()
-    };
-    let mut made = permits;
-    let mut waiting: Vec<Waiting<'_>> = Vec::new();
-    let mut held: Vec<(usize, Permit<'_>)> = Vec::new();
-    for (who, step) in (0..).zip(steps) {
-        match *step {
-            Step::Acquire(asks) => {
-                let mut one = Waiting {
-                    who,
-                    wakes: Arc::default(),
-                    acquire: Box::pin(semaphore.acquire(asks)),
-                };
-                let at_once = model.waiting.is_empty() && model.available >= asks;
-                match one.poll() {
-                    Poll::Ready(permit) => {
-                        assert!(at_once, "overtook somebody (PERMIT-1)");
-                        model.available -= asks;
-                        held.push((asks, permit));
-                    }
-                    Poll::Pending => {
-                        assert!(!at_once, "waits for nothing (PERMIT-3)");
-                        model.waiting.push_back((who, asks));
-                        waiting.push(one);
-                    }
-                }
-            }
+/// A semaphore, its model, and who has what of it.
+struct Run<'a> {
+    semaphore: &'a Semaphore,
+    model: Model,
+    made: usize,
+    waiting: Vec<Waiting<'a>>,
+    held: Vec<(usize, Permit<'a>)>,
+}
+
+impl<'a> Run<'a> {
+    fn new(semaphore: &'a Semaphore) -> Self {
+        let made = semaphore.available();
+        Self {
+            semaphore,
+            model: Model {
+                available: made,
+                ..Model::default()
+            },
+            made,
+            waiting: Vec::new(),
+            held: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, who: u32, step: Step) {
+        match step {
+            Step::Acquire(asks) => self.acquire(who, asks),
             Step::TryAcquire(asks) => {
-                let at_once = model.waiting.is_empty() && model.available >= asks;
-                let permit = semaphore.try_acquire(asks);
+                let at_once = self.is_free(asks);
+                let permit = self.semaphore.try_acquire(asks);
                 assert_eq!(permit.is_some(), at_once);
                 if let Some(permit) = permit {
-                    model.available -= asks;
-                    held.push((asks, permit));
+                    self.model.available -= asks;
+                    self.held.push((asks, permit));
                 }
             }
-            Step::Poll(index) if !waiting.is_empty() => {
-                let index = index % waiting.len();
-                let who = waiting[index].who;
-                let chosen = model.chosen.iter().position(|(other, _)| *other == who);
-                match (waiting[index].poll(), chosen) {
-                    (Poll::Ready(permit), Some(chosen)) => {
-                        held.push((model.chosen.swap_remove(chosen).1, permit));
-                        drop(waiting.swap_remove(index));
-                    }
-                    (Poll::Pending, None) => {}
-                    _ => panic!("the model disagrees about {who}"),
-                }
+            Step::Poll(index) if !self.waiting.is_empty() => self.poll(index % self.waiting.len()),
+            Step::DropWaiting(index) if !self.waiting.is_empty() => {
+                let one = self.waiting.swap_remove(index % self.waiting.len());
+                self.model.give_up(one.who);
             }
-            Step::DropWaiting(index) if !waiting.is_empty() => {
-                let one = waiting.swap_remove(index % waiting.len());
-                model.give_up(one.who);
-            }
-            Step::DropPermit(index) if !held.is_empty() => {
-                let (permits, permit) = held.swap_remove(index % held.len());
+            Step::DropPermit(index) if !self.held.is_empty() => {
+                let (permits, permit) = self.held.swap_remove(index % self.held.len());
                 drop(permit);
-                model.available += permits;
-                model.serve();
+                self.model.available += permits;
+                self.model.serve();
             }
             Step::Add(permits) => {
-                semaphore.add(permits);
-                made += permits;
-                model.available += permits;
-                model.serve();
+                self.semaphore.add(permits);
+                self.made += permits;
+                self.model.available += permits;
+                self.model.serve();
             }
             _ => {}
         }
-        let out: usize = held.iter().map(|(permits, _)| permits).sum();
+    }
+
+    fn is_free(&self, asks: usize) -> bool {
+        self.model.waiting.is_empty() && self.model.available >= asks
+    }
+
+    fn acquire(&mut self, who: u32, asks: usize) {
+        let mut one = Waiting {
+            who,
+            wakes: Arc::default(),
+            acquire: Box::pin(self.semaphore.acquire(asks)),
+        };
+        let at_once = self.is_free(asks);
+        match one.poll() {
+            Poll::Ready(permit) => {
+                assert!(at_once, "overtook somebody (PERMIT-1)");
+                self.model.available -= asks;
+                self.held.push((asks, permit));
+            }
+            Poll::Pending => {
+                assert!(!at_once, "waits for nothing (PERMIT-3)");
+                self.model.waiting.push_back((who, asks));
+                self.waiting.push(one);
+            }
+        }
+    }
+
+    fn poll(&mut self, index: usize) {
+        let chosen = &mut self.model.chosen;
+        let who = self.waiting[index].who;
+        let place = chosen.iter().position(|(other, _)| *other == who);
+        match (self.waiting[index].poll(), place) {
+            (Poll::Ready(permit), Some(place)) => {
+                self.held.push((chosen.swap_remove(place).1, permit));
+                drop(self.waiting.swap_remove(index));
+            }
+            (Poll::Pending, None) => {}
+            _ => panic!("the model disagrees about {who}"),
+        }
+    }
+
+    /// Who has what, and who was woken.
+    fn check(&self) {
+        let model = &self.model;
+        let out: usize = self.held.iter().map(|(permits, _)| permits).sum();
         let chosen: usize = model.chosen.iter().map(|(_, permits)| permits).sum();
-        assert_eq!(semaphore.available(), model.available);
-        assert_eq!(semaphore.available() + out + chosen, made, "PERMIT-2");
-        for one in &waiting {
+        let available = self.semaphore.available();
+        assert_eq!(available, model.available);
+        assert_eq!(available + out + chosen, self.made, "PERMIT-2");
+        for one in &self.waiting {
             let is_chosen = model.chosen.iter().any(|(who, _)| *who == one.who);
             assert_eq!(one.wakes.0.load(Ordering::Relaxed) > 0, is_chosen);
         }
@@ -182,7 +210,12 @@ proptest! {
         steps in proptest::collection::vec(step(), 1..60),
     ) {
         // PERMIT-1, PERMIT-2, PERMIT-3
-        follow(permits, &steps);
+        let semaphore = Semaphore::new(permits);
+        let mut run = Run::new(&semaphore);
+        for (who, step) in (0..).zip(steps) {
+            run.take(who, step);
+            run.check();
+        }
     }
 
     #[test]

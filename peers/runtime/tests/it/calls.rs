@@ -9,14 +9,14 @@ use archipelago_runtime::{CallError, Reactor, ReactorOptions};
 use xseg::{Counter, Errno, OpCode, PortId, RequestError, WaitMethod};
 
 use crate::support::{
-    AT_ONCE, Echo, HELD, WAYS, ask, client, each_way, reactor, run, segment, segment_with,
+    AT_ONCE, Echo, HELD, ask, client, each_way, reactor, run, segment, segment_with, ways,
 };
 
 const SERVER: PortId = PortId::new(1).unwrap();
 
 #[test]
 fn two_reactors_in_two_threads_call_each_other() {
-    for way in WAYS {
+    for way in ways() {
         let segment = segment();
         let theirs = segment.clone();
         let (ready, is_ready) = mpsc::channel();

@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use archipelago_runtime::{Handle, Memory, ReactorOptions};
 use xseg::{BindOptions, WaitMethod};
 
-use crate::support::{WAYS, client, reactor, reactor_with, run, segment};
+use crate::support::{client, reactor, reactor_with, run, segment, ways};
 
 #[test]
 fn at_the_end_tasks_are_dropped_and_ports_can_be_bound_again() {
-    for way in WAYS {
+    for way in ways() {
         let segment = segment();
         let dropped = Rc::new(Cell::new(0));
         struct Counts(Rc<Cell<u32>>);
@@ -48,7 +48,7 @@ fn at_the_end_tasks_are_dropped_and_ports_can_be_bound_again() {
 #[test]
 fn at_the_end_what_waits_for_ever_is_cancelled_before_its_memory_goes() {
     // TURN-3
-    for way in WAYS {
+    for way in ways() {
         let segment = segment();
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let ours: Rc<OwnedFd> = Rc::new(ours.into());
@@ -74,7 +74,7 @@ fn at_the_end_what_waits_for_ever_is_cancelled_before_its_memory_goes() {
 #[test]
 fn the_end_waits_for_blocking_work_that_was_begun_and_drops_what_was_not() {
     // POOL-2
-    for way in WAYS {
+    for way in ways() {
         let options = ReactorOptions::default().wait_method(way).threads_max(1);
         let (begun, done) = (
             Arc::new(AtomicBool::new(false)),
@@ -136,7 +136,7 @@ fn a_handle_that_outlives_its_reactor_does_nothing_and_harms_nobody() {
 #[test]
 fn peers_hear_that_their_segment_was_destroyed() {
     let directory = tempfile::tempdir_in("/dev/shm").unwrap();
-    for way in WAYS {
+    for way in ways() {
         let place = xseg::Place::within(directory.path(), "s").unwrap();
         let geometry = xseg::Geometry::new(4, 2, 16).unwrap();
         let segment = xseg::CreateOptions::new(geometry).create(&place).unwrap();

@@ -107,7 +107,7 @@ fn data_of_another_segment_are_no_memory_of_this_one() {
 #[test]
 fn more_operations_at_a_time_than_the_queue_has_entries_all_end() {
     // OPERATION-1: no place is used twice.
-    for way in crate::support::WAYS {
+    for way in crate::support::ways() {
         let segment = crate::support::segment();
         let options = archipelago_runtime::ReactorOptions::default()
             .wait_method(way)

@@ -7,17 +7,27 @@ use std::time::Duration;
 
 use archipelago_runtime::local::Notify;
 use archipelago_runtime::{Handle, Peer, Reactor, ReactorOptions, Station};
-use xseg::{BindOptions, CreateOptions, Geometry, Incoming, OpCode, Segment, WaitMethod};
+use xseg::{
+    BindOptions, CreateOptions, Geometry, Incoming, OpCode, Segment, WaitMethod, Waiter,
+    WaiterOptions,
+};
 
 /// No test takes longer than this.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
-/// All ways in which a reactor can sleep.
-pub const WAYS: [WaitMethod; 3] = [
-    WaitMethod::RingFutex,
-    WaitMethod::RingHelper,
-    WaitMethod::Futex,
-];
+/// All ways in which a reactor can sleep on this host: it may forbid io_uring, as with no locked memory on some kernels.
+pub fn ways() -> Vec<WaitMethod> {
+    let all = [
+        WaitMethod::RingFutex,
+        WaitMethod::RingHelper,
+        WaitMethod::Futex,
+    ];
+    let segment = segment();
+    let port = segment.bind_dynamic(&BindOptions::default()).unwrap();
+    let is_allowed =
+        |way: &WaitMethod| Waiter::new(&port, &WaiterOptions::default().method(*way)).is_ok();
+    all.into_iter().filter(is_allowed).collect()
+}
 
 pub fn segment() -> Segment {
     segment_with(256, 64)
@@ -50,7 +60,7 @@ pub fn run<T, F: Future<Output = T>>(reactor: Reactor, test: impl FnOnce(Handle)
 
 /// Runs a test on a reactor of its own, in each way.
 pub fn each_way<F: Future<Output = ()>>(test: impl Fn(Handle) -> F) {
-    for way in WAYS {
+    for way in ways() {
         run(reactor(&segment(), 0, way), &test);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use archipelago_runtime::ReactorOptions;
 
-use crate::support::{WAYS, each_way, reactor_with, run, segment};
+use crate::support::{each_way, reactor_with, run, segment, ways};
 
 #[test]
 fn blocking_calls_run_beside_the_reactor_and_return_their_results() {
@@ -29,7 +29,7 @@ fn blocking_calls_run_beside_the_reactor_and_return_their_results() {
 #[test]
 fn no_more_threads_work_at_a_time_than_may() {
     // POOL-1
-    for way in WAYS {
+    for way in ways() {
         let options = ReactorOptions::default().wait_method(way).threads_max(3);
         run(reactor_with(&segment(), 0, &options), |handle| async move {
             let (running, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
