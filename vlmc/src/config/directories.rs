@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD};
 
+use super::environment::Environment;
 use super::model::Config;
 use super::place::Origin;
 use super::problem::Problem;
@@ -19,14 +20,14 @@ use super::role::RoleSettings;
 struct Directory {
     key: String,
     path: PathBuf,
-    /// No file names it.
+    /// It is, or is below, one that is ours by default.
     is_usual: bool,
 }
 
 /// What is wrong with the directories, for this process and for the user that peers become.
-pub fn check(config: &Config) -> Vec<Problem> {
+pub fn check(config: &Config, environment: &Environment) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for directory in directories(config) {
+    for directory in directories(config, environment) {
         if let Err((what, remedy)) = check_one(config, &directory) {
             problems.push(problem(config, &directory.key, what, remedy));
         }
@@ -35,8 +36,8 @@ pub fn check(config: &Config) -> Vec<Problem> {
 }
 
 /// Makes the directories that are missing, owned by the user that peers become.
-pub fn prepare(config: &Config) -> Result<(), Problem> {
-    for directory in directories(config) {
+pub fn prepare(config: &Config, environment: &Environment) -> Result<(), Problem> {
+    for directory in directories(config, environment) {
         let made = make(config, &directory).map_err(|error| {
             let path = directory.path.display();
             let what = format!("{path} cannot be made: {error}");
@@ -49,15 +50,20 @@ pub fn prepare(config: &Config) -> Result<(), Problem> {
         });
         made?;
     }
-    if let Some(problem) = check(config).into_iter().next() {
+    if let Some(problem) = check(config, environment).into_iter().next() {
         return Err(problem);
     }
     check_run_dir(config)
 }
 
-fn directories(config: &Config) -> Vec<Directory> {
+fn directories(config: &Config, environment: &Environment) -> Vec<Directory> {
+    let usual = [
+        environment.state_dir(),
+        environment.run_dir(),
+        environment.log_dir(),
+    ];
     let directory = |key: String, path: &Path| Directory {
-        is_usual: matches!(config.origins.get(&key), None | Some(Origin::Default(_))),
+        is_usual: usual.iter().any(|usual| path.starts_with(usual)),
         key,
         path: path.to_owned(),
     };

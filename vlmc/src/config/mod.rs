@@ -61,6 +61,7 @@ mod tests;
 pub use accounts::Account;
 pub use environment::Environment;
 pub use load::{load, load_text};
+pub use locate::read_file;
 pub use model::{Config, HostConfig, NbdConfig, SegmentConfig};
 pub use place::{Origin, Place};
 pub use port_range::PortRange;

@@ -57,8 +57,8 @@ fn no_file_at_all_is_a_whole_configuration() {
         mapper_port: 1001,
     };
     assert_eq!(vlmcd.settings, expected);
-    assert!(directories::check(&config).is_empty());
-    directories::prepare(&config).expect("made");
+    assert!(directories::check(&config, &environment).is_empty());
+    directories::prepare(&config, &environment).expect("made");
     assert!(dir.path().join("state/archipelago/maps").is_dir());
 
     environment.uid = 0;
@@ -438,7 +438,7 @@ fn unusable_directories_are_named_with_the_way_out() {
         at("missing/deep"),
     );
     let config = load_text("a.toml", &text, &environment).unwrap_or_else(|error| panic!("{error}"));
-    let problems: Vec<String> = directories::check(&config)
+    let problems: Vec<String> = directories::check(&config, &environment)
         .iter()
         .map(Problem::to_string)
         .collect();
@@ -448,7 +448,7 @@ fn unusable_directories_are_named_with_the_way_out() {
     );
     assert!(problems[1].starts_with("a.toml:4: role.blockerb.archip_dir: "));
     assert!(problems[1].contains("mkdir -p"), "{problems:?}");
-    let refused = directories::prepare(&config)
+    let refused = directories::prepare(&config, &environment)
         .expect_err("unusable")
         .to_string();
     assert!(refused.contains("run_dir"), "{refused}");
@@ -459,12 +459,13 @@ fn unusable_directories_are_named_with_the_way_out() {
 fn a_run_directory_that_others_may_write_to_is_refused() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().expect("a directory");
+    let environment = environment(dir.path());
     let run = dir.path().join("open");
     fs::create_dir(&run).expect("made");
     fs::set_permissions(&run, fs::Permissions::from_mode(0o777)).expect("opened");
     let text = format!("run_dir = \"{}\"", run.display());
-    let config = load_text("a.toml", &text, &environment(dir.path())).expect("fine as such");
-    let refused = directories::prepare(&config)
+    let config = load_text("a.toml", &text, &environment).expect("fine as such");
+    let refused = directories::prepare(&config, &environment)
         .expect_err("open to all")
         .to_string();
     assert!(refused.contains("can be written by others"), "{refused}");
@@ -473,8 +474,8 @@ fn a_run_directory_that_others_may_write_to_is_refused() {
     fs::set_permissions(&run, fs::Permissions::from_mode(0o700)).expect("closed");
     std::os::unix::fs::symlink(&run, &link).expect("linked");
     let text = format!("run_dir = \"{}\"", link.display());
-    let config = load_text("a.toml", &text, &environment(dir.path())).expect("fine as such");
-    assert!(directories::prepare(&config).is_err());
+    let config = load_text("a.toml", &text, &environment).expect("fine as such");
+    assert!(directories::prepare(&config, &environment).is_err());
 }
 
 /// CFG-4

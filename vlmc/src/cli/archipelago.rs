@@ -1,0 +1,209 @@
+//! `archipelago`: a parsed command, done by a [`Node`], as an [`Answer`].
+
+use std::path::Path;
+
+use archipelago_protocol::ErrorCode;
+use serde_json::json;
+
+use super::answer::Answer;
+use super::archipelago_args::{ArchipelagoArgs, ArchipelagoCommand};
+use super::clock::span;
+use super::complete;
+use super::config_command;
+use super::error_report::ErrorReport;
+use super::man;
+use super::node::{Grade, Node, NodeStatus, RoleState, RoleStatus, Scope};
+use super::table::Table;
+use crate::config::{self, Config, Environment};
+
+/// Does what the command line says.
+pub fn run(
+    args: ArchipelagoArgs,
+    environment: &Environment,
+    node: &mut dyn Node,
+) -> Result<Answer, ErrorReport> {
+    use ArchipelagoCommand as Command;
+    let file = args.config.as_deref();
+    let is_user_only = args.user;
+    let scope = |role: Option<String>, is_forced: bool| Scope {
+        role,
+        is_forced,
+        is_user_only,
+    };
+    match args.command {
+        Command::Config(command) => config_command::run(&command, file, environment),
+        Command::Completions { shell } => completions(shell),
+        Command::Man { directory } => pages(&directory),
+        Command::Start { role } => {
+            let config = load_for(file, environment, role.as_deref())?;
+            let roles = node.start(&config, &scope(role, false))?;
+            Ok(changed(&roles, RoleState::Running))
+        }
+        Command::Stop { force, role } => {
+            let config = load_for(file, environment, role.as_deref())?;
+            let roles = node.stop(&config, &scope(role, force))?;
+            Ok(changed(&roles, RoleState::Stopped))
+        }
+        Command::Restart { role } => {
+            let config = load_for(file, environment, role.as_deref())?;
+            // Attached volumes wait, as they always did.
+            let roles = node.restart(&config, &scope(role, true))?;
+            Ok(changed(&roles, RoleState::Running))
+        }
+        Command::Status => status(&node.status(&load(file, environment)?)?),
+        Command::Quickstart => {
+            let lines = node.quickstart(&load(file, environment)?)?;
+            let json = json!({ "lines": lines });
+            Ok(Answer::new(json, lines.join("\n")))
+        }
+        Command::Doctor => doctor(node, &load(file, environment)?),
+        Command::LogLevel { role, level } => {
+            let config = load_for(file, environment, Some(&role))?;
+            node.log_level(&config, &role, level)?;
+            Ok(Answer::new(
+                json!({ "done": "log-level", "role": role, "level": level }),
+                "",
+            ))
+        }
+        Command::Host { name } => {
+            node.host(&load(file, environment)?, &name)?;
+            Ok(Answer::new(json!({ "done": "host", "host": name }), ""))
+        }
+        Command::Supervise => {
+            node.supervise(&load(file, environment)?, file)?;
+            Ok(Answer::new(json!({ "done": "supervise" }), ""))
+        }
+    }
+}
+
+fn load(file: Option<&Path>, environment: &Environment) -> Result<Config, ErrorReport> {
+    config::load(file, environment).map_err(|error| config_command::report(&error))
+}
+
+/// The same, and the role that the command names must be one.
+fn load_for(
+    file: Option<&Path>,
+    environment: &Environment,
+    role: Option<&str>,
+) -> Result<Config, ErrorReport> {
+    let config = load(file, environment)?;
+    match role {
+        Some(role) if config.role(role).is_none() => {
+            let names: Vec<&str> = config.roles.iter().map(|role| role.name.as_str()).collect();
+            let remedy = format!("name one of {}", names.join(", "));
+            let message = format!("there is no role \"{}\"", role.escape_debug());
+            Err(ErrorReport::new(ErrorCode::NotFound, message, remedy))
+        }
+        _ => Ok(config),
+    }
+}
+
+fn completions(shell: super::archipelago_args::Shell) -> Result<Answer, ErrorReport> {
+    let script = complete::script(shell)
+        .map_err(|error| ErrorReport::new(ErrorCode::Failed, error.to_string(), ""))?;
+    let json = json!({ "shell": shell.name(), "script": script });
+    Ok(Answer::new(json, script))
+}
+
+fn pages(directory: &Path) -> Result<Answer, ErrorReport> {
+    let pages = man::write_pages(directory).map_err(|error| {
+        let code = config_command::code_of(&error);
+        let message = format!("cannot write to {}: {error}", directory.display());
+        ErrorReport::new(code, message, "name a directory of your own")
+    })?;
+    let lines: Vec<String> = pages
+        .iter()
+        .map(|page| page.display().to_string())
+        .collect();
+    Ok(Answer::new(json!({ "pages": lines }), lines.join("\n")))
+}
+
+/// A line a role, and an exit code that says whether all of them are as they were to be.
+fn changed(roles: &[RoleStatus], wanted: RoleState) -> Answer {
+    let mut text = String::new();
+    for role in roles {
+        text.push_str(&format!("{:<23}{}", role.role, role.state.name()));
+        if let Some(message) = &role.message {
+            text.push_str(&format!(" ({message})"));
+        }
+        text.push('\n');
+    }
+    let mut answer = Answer::new(json!({ "roles": roles }), text);
+    if roles.iter().any(|role| role.state != wanted) {
+        answer.exit_code = ErrorCode::Unavailable.exit_code();
+    }
+    answer
+}
+
+fn status(status: &NodeStatus) -> Result<Answer, ErrorReport> {
+    let mut table = Table::new(&[
+        "ROLE",
+        "TYPE",
+        "HOST",
+        "STATE",
+        ">PID",
+        "UPTIME",
+        ">RESTARTS",
+        ">INFLIGHT",
+    ]);
+    let number = |value: Option<u64>| value.map(|value| value.to_string()).unwrap_or_default();
+    for role in &status.roles {
+        table.row([
+            role.role.clone(),
+            role.kind.clone(),
+            role.host.clone(),
+            role.state.name().to_owned(),
+            number(role.pid.map(u64::from)),
+            role.uptime_seconds.map(span).unwrap_or_default(),
+            role.restarts.to_string(),
+            number(role.inflight),
+        ]);
+    }
+    let mut text = table.render();
+    for role in &status.roles {
+        if let Some(message) = &role.message {
+            text.push_str(&format!("{}: {message}\n", role.role));
+        }
+    }
+    let supervisor = match status.supervisor_pid {
+        Some(pid) => format!("supervisor: pid {pid}\n"),
+        None => "supervisor: not running\n".into(),
+    };
+    text.push_str(&supervisor);
+    text.push_str(&format!("segment: {}\n", status.segment));
+    let attached = if status.attached.is_empty() {
+        "none".into()
+    } else {
+        status.attached.join(", ")
+    };
+    text.push_str(&format!("attached: {attached}\n"));
+    let all_run = status
+        .roles
+        .iter()
+        .all(|role| role.state == RoleState::Running);
+    let mut answer = Answer::new(json!(status), text);
+    if !all_run {
+        answer.exit_code = ErrorCode::Unavailable.exit_code();
+    }
+    Ok(answer)
+}
+
+fn doctor(node: &mut dyn Node, config: &Config) -> Result<Answer, ErrorReport> {
+    let findings = node.doctor(config)?;
+    let mut text = String::new();
+    for finding in &findings {
+        text.push_str(&format!(
+            "{:<5} {}: {}\n",
+            finding.grade.name(),
+            finding.check,
+            finding.message
+        ));
+        if !finding.remedy.is_empty() {
+            text.push_str(&format!("      try: {}\n", finding.remedy));
+        }
+    }
+    let is_bad = findings.iter().any(|finding| finding.grade == Grade::Bad);
+    let mut answer = Answer::new(json!({ "findings": findings }), text);
+    answer.exit_code = u8::from(is_bad);
+    Ok(answer)
+}

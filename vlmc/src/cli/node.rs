@@ -1,0 +1,118 @@
+//! What `archipelago` needs done, without saying how.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::error_report::ErrorReport;
+use crate::config::Config;
+
+/// Who does it: the machine, or a fake in tests.
+pub trait Node {
+    /// All hosts, or the one of a role. Answers when they are ready.
+    fn start(&mut self, config: &Config, scope: &Scope) -> Result<Vec<RoleStatus>, ErrorReport>;
+    fn stop(&mut self, config: &Config, scope: &Scope) -> Result<Vec<RoleStatus>, ErrorReport>;
+    fn restart(&mut self, config: &Config, scope: &Scope) -> Result<Vec<RoleStatus>, ErrorReport>;
+    fn status(&mut self, config: &Config) -> Result<NodeStatus, ErrorReport>;
+    /// What was done and what to do next, line by line.
+    fn quickstart(&mut self, config: &Config) -> Result<Vec<String>, ErrorReport>;
+    fn doctor(&mut self, config: &Config) -> Result<Vec<Finding>, ErrorReport>;
+    fn log_level(&mut self, config: &Config, role: &str, level: u8) -> Result<(), ErrorReport>;
+    /// Runs a host until it is told to stop.
+    fn host(&mut self, config: &Config, name: &str) -> Result<(), ErrorReport>;
+    /// Runs the supervisor until it is told to stop; hosts are told about `config_file`.
+    fn supervise(&mut self, config: &Config, config_file: Option<&Path>)
+    -> Result<(), ErrorReport>;
+}
+
+/// What `start`, `stop` and `restart` are about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Everything if there is none.
+    pub role: Option<String>,
+    /// Attached volumes may wait.
+    pub is_forced: bool,
+    /// Devices of the kernel are left alone.
+    pub is_user_only: bool,
+}
+
+/// How a role is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RoleState {
+    Running,
+    Starting,
+    Stopped,
+    /// It died again and again, and is left alone.
+    Failed,
+}
+
+impl RoleState {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Starting => "starting",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A role, the process that runs it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RoleStatus {
+    pub role: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub host: String,
+    pub state: RoleState,
+    pub pid: Option<u32>,
+    pub uptime_seconds: Option<u64>,
+    /// How often its host was started again since `start`.
+    pub restarts: u32,
+    /// Requests in flight, if that is known.
+    pub inflight: Option<u64>,
+    /// Why it does not run, if it should.
+    pub message: Option<String>,
+}
+
+/// The node as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NodeStatus {
+    /// Of the supervisor.
+    pub supervisor_pid: Option<u32>,
+    pub segment: String,
+    pub roles: Vec<RoleStatus>,
+    /// Volumes that are attached.
+    pub attached: Vec<String>,
+}
+
+/// Something that `doctor` looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    pub check: String,
+    pub grade: Grade,
+    pub message: String,
+    /// Empty if all is well.
+    pub remedy: String,
+}
+
+/// How good it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grade {
+    Good,
+    /// Works, but could work better.
+    Note,
+    Bad,
+}
+
+impl Grade {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Note => "note",
+            Self::Bad => "bad",
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! `vlmc`: a parsed command, done by a [`Volumes`], as an [`Answer`].
+
+use archipelago_protocol::{VolumeInfo, format_bytes};
+use serde_json::{Value, json};
+
+use super::answer::Answer;
+use super::clock::rfc3339;
+use super::error_report::ErrorReport;
+use super::print_form::print_form;
+use super::progress::Progress;
+use super::table::Table;
+use super::vlmc_args::{CreateArgs, MapArgs, VlmcCommand};
+use super::volumes::{
+    Attachment, Breaking, CloneRequest, CreateRequest, CreateSource, MapRequest, ResizeRequest,
+    Volumes,
+};
+
+/// Does what the command line says.
+pub fn run(command: VlmcCommand, volumes: &mut dyn Volumes) -> Result<Answer, ErrorReport> {
+    use VlmcCommand as Command;
+    match command {
+        Command::Map(args) => map(args, volumes),
+        Command::Unmap { device } => {
+            volumes.unmap(&device)?;
+            Ok(done("unmap", &device, ""))
+        }
+        Command::Showmapped => attachments(&volumes.attachments()?),
+        Command::Create(args) => {
+            let info = volumes.create(&create_request(args))?;
+            Ok(Answer::new(json!({ "volume": info }), ""))
+        }
+        Command::Snapshot { volume, snapshot } => {
+            volumes.snapshot(&volume, &snapshot)?;
+            let json = json!({ "done": "snapshot", "volume": volume.as_str(), "snapshot": snapshot.as_str() });
+            Ok(Answer::new(json, format!("Snapshot name: {snapshot}")))
+        }
+        Command::Remove { volume } => {
+            volumes.remove(&volume)?;
+            Ok(done("remove", &volume.to_string(), ""))
+        }
+        Command::List { quiet } => list(volumes.list()?, quiet),
+        Command::Info { volume } => Ok(info(&volumes.info(&volume)?)),
+        Command::Hash { snapshot } => {
+            let mut progress = Progress::on_stderr("hash");
+            let hash = volumes.hash(&snapshot, &mut progress)?;
+            let json = json!({ "volume": snapshot.to_string(), "hash": hash });
+            Ok(Answer::new(json, format!("Hash name: {hash}")))
+        }
+        Command::Clone {
+            source,
+            volume,
+            size,
+        } => {
+            let info = volumes.clone_volume(&CloneRequest {
+                source,
+                volume,
+                size,
+            })?;
+            Ok(Answer::new(json!({ "volume": info }), ""))
+        }
+        Command::Locks => locks(volumes),
+        Command::Children { volume } => list(volumes.children(&volume)?, false),
+        other => change(other, volumes),
+    }
+}
+
+/// What changes a volume that is there, and answers with a word.
+fn change(command: VlmcCommand, volumes: &mut dyn Volumes) -> Result<Answer, ErrorReport> {
+    use VlmcCommand as Command;
+    match command {
+        Command::Open(one) => {
+            volumes.open(&one.volume)?;
+            Ok(done("open", one.volume.as_str(), "Volume opened"))
+        }
+        Command::Close(one) => {
+            volumes.close(&one.volume)?;
+            Ok(done("close", one.volume.as_str(), "Volume closed"))
+        }
+        Command::Lock(one) => {
+            volumes.lock(&one.volume)?;
+            Ok(done("lock", one.volume.as_str(), "Volume locked"))
+        }
+        Command::Unlock { force, volume } => {
+            let breaking = if force {
+                Breaking::Anybodys
+            } else {
+                Breaking::OwnOnly
+            };
+            volumes.unlock(&volume, breaking)?;
+            Ok(done("unlock", volume.as_str(), "Volume unlocked"))
+        }
+        Command::Rename { volume, new_name } => {
+            volumes.rename(&volume, &new_name)?;
+            let json = json!({ "done": "rename", "volume": volume.as_str(), "new_name": new_name.as_str() });
+            Ok(Answer::new(json, format!("Renamed {volume} to {new_name}")))
+        }
+        Command::Resize {
+            volume,
+            size,
+            allow_shrink,
+        } => {
+            let request = ResizeRequest {
+                volume,
+                size,
+                allow_shrink,
+            };
+            volumes.resize(&request)?;
+            let json = json!({ "done": "resize", "volume": request.volume.as_str(), "size": size.bytes() });
+            Ok(Answer::new(json, ""))
+        }
+        _ => unreachable!("the commands that answer with more are done in `run`"),
+    }
+}
+
+fn done(command: &str, volume: &str, text: &str) -> Answer {
+    let subject = if command == "unmap" {
+        "device"
+    } else {
+        "volume"
+    };
+    let mut json = json!({ "done": command });
+    json[subject] = Value::from(volume);
+    Answer::new(json, text)
+}
+
+fn create_request(args: CreateArgs) -> CreateRequest {
+    let source = match (args.snap, args.from_hash) {
+        (Some(snapshot), _) => CreateSource::Snapshot(snapshot),
+        (None, Some(hash)) => CreateSource::Hash(hash),
+        (None, None) => CreateSource::Blank,
+    };
+    CreateRequest {
+        volume: args.volume,
+        source,
+        size: args.size,
+        object_bytes: args.object_size,
+    }
+}
+
+fn map(args: MapArgs, volumes: &mut dyn Volumes) -> Result<Answer, ErrorReport> {
+    let attachment = volumes.map(&MapRequest {
+        volume: args.volume,
+        is_read_only: args.read_only,
+        kind: args.kind,
+    })?;
+    let mut json = json!({ "attachment": attachment });
+    let text = match args.print {
+        Some(form) => {
+            let printed = print_form(form, &attachment)?;
+            json["printed"] = Value::from(printed.as_str());
+            printed
+        }
+        None => attachment.address().to_owned(),
+    };
+    Ok(Answer::new(json, text))
+}
+
+fn attachments(attachments: &[Attachment]) -> Result<Answer, ErrorReport> {
+    let json = json!({ "attachments": attachments });
+    if attachments.is_empty() {
+        return Ok(Answer::new(json, "No volumes mapped"));
+    }
+    let mut table = Table::new(&["VOLUME", "TYPE", "ACCESS", ">CLIENTS", "DEVICE"]);
+    for attachment in attachments {
+        table.row([
+            attachment.volume.clone(),
+            attachment.kind.clone(),
+            if attachment.is_read_only { "ro" } else { "rw" }.to_owned(),
+            attachment.clients.to_string(),
+            attachment.address().to_owned(),
+        ]);
+    }
+    Ok(Answer::new(json, table.render()))
+}
+
+fn list(mut volumes: Vec<VolumeInfo>, quiet: bool) -> Result<Answer, ErrorReport> {
+    volumes.sort_by(|left, right| left.name.cmp(&right.name));
+    let json = json!({ "volumes": volumes });
+    if quiet {
+        let names: Vec<String> = volumes.into_iter().map(|volume| volume.name).collect();
+        return Ok(Answer::new(json, names.join("\n")));
+    }
+    let mut table = Table::new(&["NAME", "KIND", ">SIZE", "PARENT", "OPEN", "LOCKED BY"]);
+    for volume in &volumes {
+        table.row([
+            volume.name.clone(),
+            kind(volume).to_owned(),
+            format_bytes(volume.size),
+            volume.parent.clone().unwrap_or_default(),
+            if volume.is_open { "yes" } else { "no" }.to_owned(),
+            volume
+                .lock
+                .as_ref()
+                .map(|lock| lock.node.clone())
+                .unwrap_or_default(),
+        ]);
+    }
+    Ok(Answer::new(json, table.render()))
+}
+
+fn kind(volume: &VolumeInfo) -> &'static str {
+    if volume.is_snapshot {
+        "snapshot"
+    } else {
+        "volume"
+    }
+}
+
+/// The first line is the historic one.
+fn info(volume: &VolumeInfo) -> Answer {
+    let mut text = format!("Volume {}: size: {}\n", volume.name, volume.size);
+    let lock = volume.lock.as_ref().map_or("none".into(), |lock| {
+        let since = rfc3339(lock.since);
+        format!(
+            "{} (deployment {}) since {since}",
+            lock.node, lock.deployment
+        )
+    });
+    let rows = [
+        ("kind", kind(volume).to_owned()),
+        ("size", format_bytes(volume.size)),
+        ("id", volume.id.clone()),
+        (
+            "parent",
+            volume.parent.clone().unwrap_or_else(|| "none".into()),
+        ),
+        ("created", rfc3339(volume.created)),
+        ("object size", format_bytes(volume.object_bytes)),
+        ("grain", format_bytes(volume.grain_bytes)),
+        (
+            "open here",
+            if volume.is_open { "yes" } else { "no" }.to_owned(),
+        ),
+        ("lock", lock),
+    ];
+    for (name, value) in rows {
+        text.push_str(&format!("  {name:<12} {value}\n"));
+    }
+    Answer::new(json!({ "volume": volume }), text)
+}
+
+fn locks(volumes: &mut dyn Volumes) -> Result<Answer, ErrorReport> {
+    let mut locks = volumes.locks()?;
+    locks.sort_by(|left, right| left.volume.cmp(&right.volume));
+    let json = json!({ "locks": locks });
+    let mut table = Table::new(&["VOLUME", "NODE", "DEPLOYMENT", "OURS", ">TOKEN", "SINCE"]);
+    for lock in locks {
+        table.row([
+            lock.volume,
+            lock.node,
+            lock.deployment,
+            if lock.is_ours { "yes" } else { "no" }.to_owned(),
+            lock.token.to_string(),
+            rfc3339(lock.since),
+        ]);
+    }
+    Ok(Answer::new(json, table.render()))
+}

@@ -1,0 +1,111 @@
+//! What `vlmc` needs done, without saying how: one method a command.
+
+use archipelago_protocol::{LockInfo, VolumeInfo, VolumeName, VolumeRef, VolumeSize};
+use serde::Serialize;
+
+use super::error_report::ErrorReport;
+use super::progress::Progress;
+use super::vlmc_args::AttachKind;
+
+/// Who does it: the running node, or a fake in tests. Every method ends within the command's time-out.
+pub trait Volumes {
+    fn map(&mut self, request: &MapRequest) -> Result<Attachment, ErrorReport>;
+    /// By device, or by the address of an export.
+    fn unmap(&mut self, device: &str) -> Result<(), ErrorReport>;
+    fn attachments(&mut self) -> Result<Vec<Attachment>, ErrorReport>;
+    fn create(&mut self, request: &CreateRequest) -> Result<VolumeInfo, ErrorReport>;
+    fn snapshot(&mut self, volume: &VolumeName, snapshot: &VolumeName) -> Result<(), ErrorReport>;
+    fn remove(&mut self, volume: &VolumeRef) -> Result<(), ErrorReport>;
+    /// All of them; the front sorts.
+    fn list(&mut self) -> Result<Vec<VolumeInfo>, ErrorReport>;
+    fn info(&mut self, volume: &VolumeRef) -> Result<VolumeInfo, ErrorReport>;
+    fn open(&mut self, volume: &VolumeName) -> Result<(), ErrorReport>;
+    fn close(&mut self, volume: &VolumeName) -> Result<(), ErrorReport>;
+    fn lock(&mut self, volume: &VolumeName) -> Result<(), ErrorReport>;
+    fn unlock(&mut self, volume: &VolumeName, breaking: Breaking) -> Result<(), ErrorReport>;
+    fn rename(&mut self, volume: &VolumeName, new_name: &VolumeName) -> Result<(), ErrorReport>;
+    fn resize(&mut self, request: &ResizeRequest) -> Result<(), ErrorReport>;
+    /// 64 hexadecimal digits.
+    fn hash(
+        &mut self,
+        snapshot: &VolumeRef,
+        progress: &mut Progress,
+    ) -> Result<String, ErrorReport>;
+    fn clone_volume(&mut self, request: &CloneRequest) -> Result<VolumeInfo, ErrorReport>;
+    fn locks(&mut self) -> Result<Vec<LockInfo>, ErrorReport>;
+    fn children(&mut self, volume: &VolumeRef) -> Result<Vec<VolumeInfo>, ErrorReport>;
+}
+
+/// May a lock of somebody else be broken?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Breaking {
+    OwnOnly,
+    Anybodys,
+}
+
+/// For `map`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MapRequest {
+    pub volume: VolumeRef,
+    pub is_read_only: bool,
+    pub kind: AttachKind,
+}
+
+/// For `create`: the size is the source's if it is not given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreateRequest {
+    pub volume: VolumeName,
+    pub source: CreateSource,
+    pub size: Option<VolumeSize>,
+    pub object_bytes: Option<u64>,
+}
+
+/// What a new volume begins with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CreateSource {
+    Blank,
+    Snapshot(VolumeRef),
+    /// 64 hexadecimal digits in small letters.
+    Hash(String),
+}
+
+/// For `resize`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResizeRequest {
+    pub volume: VolumeName,
+    pub size: VolumeSize,
+    /// Data beyond a smaller size may go.
+    pub allow_shrink: bool,
+}
+
+/// For `clone`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CloneRequest {
+    pub source: VolumeRef,
+    pub volume: VolumeName,
+    pub size: Option<VolumeSize>,
+}
+
+/// A volume that is attached, or reachable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Attachment {
+    pub volume: String,
+    /// `nbd` or `ublk`.
+    pub kind: String,
+    /// A block device, where there is one.
+    pub device: Option<String>,
+    /// Path of the unix socket of the NBD export, where there is one.
+    pub socket: Option<String>,
+    pub uri: Option<String>,
+    pub is_read_only: bool,
+    /// Clients that use it now.
+    pub clients: u32,
+}
+
+impl Attachment {
+    /// What `unmap` takes.
+    pub fn address(&self) -> &str {
+        let address = self.device.as_deref().or(self.uri.as_deref());
+        address.unwrap_or_default()
+    }
+}
