@@ -28,7 +28,10 @@ pub(crate) struct Core {
     pub tasks: Tasks,
     pub timers: RefCell<Timers>,
     pub operations: RefCell<Operations>,
+    /// For what io_uring lacks.
     pub pool: Pool,
+    /// For files, without io_uring: apart from the others, which may wait for them.
+    pub files: Pool,
     pub poller: Poller,
     pub remote: Arc<Remote>,
     pub is_over: Cell<bool>,
@@ -52,6 +55,7 @@ impl Core {
             timers: RefCell::default(),
             operations: RefCell::default(),
             pool: Pool::new(remote.clone(), options.threads_max, options.thread_idle),
+            files: Pool::new(remote.clone(), options.threads_max, options.thread_idle),
             poller: Poller::new(remote.clone()),
             remote,
             is_over: Cell::new(false),

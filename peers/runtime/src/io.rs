@@ -143,7 +143,7 @@ impl Handle {
         self.with_memory(Action::Write, fd, memory)
     }
 
-    /// Takes the next connection of a listening socket.
+    /// Takes the next connection of a listening socket, which without io_uring does not block any more from then on.
     pub async fn accept(&self, listener: &Rc<OwnedFd>) -> Result<OwnedFd, Errno> {
         let outcome = self.perform(Action::Accept, listener, [None, None]).await;
         outcome.result?;

@@ -36,7 +36,7 @@ impl Operation {
             }
             Some(waiter) if core.has_ring => operations.push(waiter, key),
             _ if action.is_stream() => core.poller.add(key.to_bits(), call),
-            _ => core.pool.add(key.to_bits(), call),
+            _ => core.files.add(key.to_bits(), call),
         }
         drop(operations);
         Self {
@@ -77,7 +77,7 @@ impl Core {
                 self.operations.borrow_mut().push_cancel(waiter, key);
             }
             _ => {
-                self.pool.cancel(key.to_bits());
+                self.files.cancel(key.to_bits());
                 self.poller.cancel(key.to_bits());
             }
         }

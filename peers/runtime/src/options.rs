@@ -41,7 +41,7 @@ impl ReactorOptions {
         self
     }
 
-    /// How many threads do blocking calls at a time. At least one.
+    /// How many threads do blocking calls at a time; without io_uring as many do the work of files. At least one.
     pub fn threads_max(mut self, threads_max: usize) -> Self {
         self.threads_max = threads_max.max(1);
         self

@@ -120,6 +120,7 @@ impl Reactor {
     /// Cancels what the kernel and the threads still do, and waits for its end (TURN-3).
     fn reap(&self, stations: &[Rc<Station>], ports: &[&Port]) {
         self.core.pool.stop();
+        self.core.files.stop();
         self.core.poller.stop();
         loop {
             self.core.cancel_all();
@@ -127,7 +128,7 @@ impl Reactor {
                 break;
             }
             for station in stations {
-                while station.take_events() {} // else they end each wait
+                station.take_events(); // else they end each wait
             }
             if let Err(error) = self.core.wait(stations, ports, true) {
                 tracing::error!(%error, "the reactor cannot reap: what is in flight keeps its memory");
@@ -135,6 +136,7 @@ impl Reactor {
             }
         }
         self.core.pool.join();
+        self.core.files.join();
         self.core.poller.join();
     }
 }

@@ -73,7 +73,8 @@ type Garbage = (Rc<OwnedFd>, [Option<Memory>; 2], Option<OwnedFd>);
 #[derive(Debug, Default)]
 pub(crate) struct Completed {
     waker: Option<Waker>,
-    _garbage: Option<Garbage>,
+    #[allow(dead_code, reason = "it is there to be dropped")]
+    garbage: Option<Garbage>,
 }
 
 impl Drop for Completed {
@@ -173,7 +174,7 @@ impl Operations {
                 operation.state = State::Done(result, accepted);
                 Completed {
                     waker,
-                    _garbage: None,
+                    garbage: None,
                 }
             }
             State::GivenUp | State::Done(..) => {
@@ -181,7 +182,7 @@ impl Operations {
                 let garbage = garbage.map(|gone| (gone.fd, gone.memory, accepted)); // OPERATION-2
                 Completed {
                     waker: None,
-                    _garbage: garbage,
+                    garbage,
                 }
             }
         }
@@ -217,28 +218,22 @@ impl Operations {
         Poll::Pending
     }
 
-    /// Nobody waits for it any more. Tells whether it is still to be cancelled, and what can be dropped.
+    /// Nobody waits for it any more. Tells whether it is to be cancelled, and what can be dropped: nothing that is still
+    /// worked on (OPERATION-1).
     pub fn forget(&mut self, key: Key) -> (bool, Completed) {
+        let mut left = Completed::default();
         let Some(operation) = self.places.get_mut(key) else {
-            return (false, Completed::default());
+            return (false, left);
         };
-        if let State::Pending(_) = operation.state {
-            let State::Pending(_waker) = std::mem::replace(&mut operation.state, State::GivenUp)
-            else {
-                unreachable!("looked at just above");
-            };
-            return (true, Completed::default());
+        match std::mem::replace(&mut operation.state, State::GivenUp) {
+            State::Pending(_) => (true, left),
+            State::GivenUp => (false, left), // cancelled already; its completion is to come
+            State::Done(_, accepted) => {
+                let gone = self.remove(key).expect("found just above");
+                left.garbage = Some((gone.fd, gone.memory, accepted));
+                (false, left)
+            }
         }
-        let gone = self.remove(key).expect("found just above");
-        let accepted = match gone.state {
-            State::Done(_, accepted) => accepted,
-            _ => None,
-        };
-        let completed = Completed {
-            waker: None,
-            _garbage: Some((gone.fd, gone.memory, accepted)),
-        };
-        (false, completed)
     }
 
     /// How many there are: pending, or done and not taken.
@@ -259,5 +254,76 @@ impl Drop for Operations {
         for key in keys {
             std::mem::forget(self.places.remove(key));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn socket() -> Rc<OwnedFd> {
+        let (ours, _theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        Rc::new(ours.into())
+    }
+
+    fn begin(operations: &mut Operations, action: Action, fd: &Rc<OwnedFd>) -> Key {
+        let memory = Memory::from(vec![0; 8]);
+        operations.begin(action, fd.clone(), [Some(memory), None]).0
+    }
+
+    #[test]
+    fn an_operation_that_is_given_up_however_often_stays_until_its_completion() {
+        // OPERATION-1
+        let (mut operations, fd) = (Operations::default(), socket());
+        let key = begin(&mut operations, Action::Recv, &fd);
+        assert!(operations.forget(key).0, "to be cancelled");
+        assert!(!operations.forget(key).0, "and not again");
+        assert_eq!((operations.count(), Rc::strong_count(&fd)), (1, 2));
+        drop(operations.complete((CANCEL_TOKEN, 0)));
+        assert_eq!(operations.count(), 1);
+        let completed = operations.complete((key.to_bits(), -libc::ECANCELED));
+        assert_eq!(operations.count(), 0);
+        drop(completed);
+        assert_eq!(Rc::strong_count(&fd), 1);
+    }
+
+    #[test]
+    fn a_place_is_not_used_again_before_its_completion() {
+        // OPERATION-1
+        let (mut operations, fd) = (Operations::default(), socket());
+        let key = begin(&mut operations, Action::Recv, &fd);
+        drop(operations.forget(key));
+        let other = begin(&mut operations, Action::Recv, &fd);
+        assert_ne!(key.to_bits() as u32, other.to_bits() as u32);
+        drop(operations.complete((other.to_bits(), 3)));
+        let context = Context::from_waker(Waker::noop());
+        let Poll::Ready(outcome) = operations.poll(other, &context) else {
+            panic!("it is complete");
+        };
+        assert_eq!(outcome.result, Ok(3));
+        assert_eq!(operations.count(), 1);
+    }
+
+    #[test]
+    fn a_connection_for_somebody_who_has_given_up_is_closed() {
+        // OPERATION-2
+        let is_open = |fd: i32| std::path::Path::new(&format!("/proc/self/fd/{fd}")).exists();
+        let (mut operations, fd) = (Operations::default(), socket());
+        for gives_up_first in [true, false] {
+            use std::os::fd::IntoRawFd;
+            let (accepted, mut other) = std::os::unix::net::UnixStream::pair().unwrap();
+            let accepted = OwnedFd::from(accepted).into_raw_fd();
+            assert!(is_open(accepted));
+            let key = begin(&mut operations, Action::Accept, &fd);
+            if gives_up_first {
+                drop(operations.forget(key));
+                drop(operations.complete((key.to_bits(), accepted)));
+            } else {
+                drop(operations.complete((key.to_bits(), accepted)));
+                drop(operations.forget(key));
+            }
+            assert_eq!(std::io::Read::read(&mut other, &mut [0]).unwrap(), 0);
+        }
+        assert_eq!(operations.count(), 0);
     }
 }

@@ -108,12 +108,12 @@ fn file_operations_that_no_thread_has_begun_are_completed_at_the_end() {
     let file: Rc<OwnedFd> = Rc::new(tempfile::tempfile().unwrap().into());
     let own = file.clone();
     run(reactor_with(&segment(), 0, &options), |handle| async move {
-        drop(handle.spawn(handle.blocking(|| std::thread::sleep(Duration::from_millis(20)))));
-        for _ in 0..10 {
+        for number in 0..200 {
             let (own, file) = (handle.clone(), own.clone());
-            drop(handle.spawn(async move { own.write_at(&file, 0, vec![1; 10].into()).await.0 }));
+            let bytes = vec![1; 64 << 10];
+            drop(handle.spawn(async move { own.write_at(&file, number, bytes.into()).await.0 }));
         }
-        handle.sleep(Duration::from_millis(2)).await;
+        handle.yield_now().await; // all are handed over, and the one thread has begun a few at the most
     });
     assert_eq!(Rc::strong_count(&file), 1);
 }
