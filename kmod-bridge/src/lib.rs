@@ -9,6 +9,7 @@ mod export;
 mod handshake;
 mod limits;
 mod name;
+mod segment;
 mod server;
 mod transmission;
 mod uri;
@@ -22,6 +23,7 @@ pub use handshake::{
     OpenRefusal, Purpose,
 };
 pub use name::{EXPORT_NAME_BYTES_MAX, ExportName, NotAName};
+pub use segment::{SegmentExport, SegmentExports, SegmentPlaces, piece_bytes_max};
 pub use server::{BindError, OptionsError, Server, ServerOptions, bind_tcp, bind_unix};
 pub use transmission::{
     Admission, Command, Refusal, Request, RequestReader, Step, TransmissionError,

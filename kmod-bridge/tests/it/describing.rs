@@ -24,9 +24,9 @@ fn nbdinfo_sees_all_that_an_export_can_do() {
         r#""can_multi_conn": true"#,
         r#""can_trim": true"#,
         r#""can_zero": true"#,
-        r#""block_minimum": 1"#,
-        r#""block_preferred": 4096"#,
-        r#""block_maximum": 33554432"#,
+        r#""block_size_minimum": 1"#,
+        r#""block_size_preferred": 4096"#,
+        r#""block_size_maximum": 33554432"#,
     ] {
         assert!(told.contains(expected), "{expected} in {told}");
     }
@@ -86,7 +86,7 @@ fn an_unknown_export_is_an_error_with_a_reason() {
         "try:\n h.connect_uri('{uri}')\n print('connected')\nexcept nbd.Error as e:\n print(e.string)"
     );
     let said = shell(&script);
-    assert!(said.contains("no such export"), "{said}");
+    assert!(said.contains("no export named 'nowhere'"), "{said}");
 }
 
 #[test]

@@ -11,3 +11,4 @@ mod limits;
 mod numbers;
 mod shell;
 mod support;
+mod volumes;

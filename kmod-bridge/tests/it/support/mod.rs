@@ -1,10 +1,14 @@
 //! A server in a thread, a client that says what it is told, and the programs that people use.
 
+mod composer;
+mod image;
 mod programs;
 mod raw;
 mod server;
 mod slow;
 
+pub use composer::{Asked, FAILS_AT, FULL_AT, SHORT_AT, compose};
+pub use image::{image, text};
 pub use programs::{run, run_in, shell};
 pub use raw::{RawClient, connect};
 pub use server::{Served, serve, serve_with};

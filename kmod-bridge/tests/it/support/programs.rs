@@ -14,8 +14,13 @@ const PACKAGES: &[(&str, &str)] = &[
 ];
 
 fn output(directory: &Path, program: &str, arguments: &[&str]) -> Output {
+    // The packages' own Python knows their modules; another one that comes earlier in the path does not.
+    let path = std::env::var("PATH").unwrap_or_default();
     let mut command = Command::new(program);
-    command.args(arguments).current_dir(directory);
+    command
+        .args(arguments)
+        .current_dir(directory)
+        .env("PATH", format!("/usr/bin:/bin:{path}"));
     match command.output() {
         Ok(output) => output,
         Err(error) => {

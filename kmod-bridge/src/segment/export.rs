@@ -1,0 +1,246 @@
+//! One volume: each command is a request to the composer, and payloads stay in the buffers that they came in (W1).
+//!
+//! # Invariants
+//! * **VOLUME-1** Who waits for a record already has its buffer, never the other way round: the waits of requests for each other
+//!   have no circle.
+//! * **VOLUME-2** An answer that says less than was asked is an I/O error, for reads and for writes (F28).
+
+use std::rc::Rc;
+
+use archipelago_protocol::{BLOCK_STATUS, EXTENT_BYTES, VolumeRef};
+use archipelago_runtime::{CallError, Station};
+use xseg::{Buffer, Draft, Errno, OpCode, PortId, Reply, RequestError, flags};
+
+use super::answer;
+use super::sizes::sizes;
+use crate::export::{Export, ExportFacts, Extent, Payload, ZeroOptions};
+
+/// Room for extents in one answer; clients ask again for what lies behind the last.
+const STATUS_BYTES: u64 = 256 * EXTENT_BYTES as u64;
+
+/// Zeroes are written in pieces of so many bytes, where they have to be written.
+const ZERO_BYTES: u64 = 64 << 10;
+
+/// The names by which a volume, or a snapshot, is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Volume(VolumeRef);
+
+impl From<VolumeRef> for Volume {
+    fn from(name: VolumeRef) -> Self {
+        Self(name)
+    }
+}
+
+impl Volume {
+    /// The target is what is to be opened; the second name is the volume that it must be a snapshot of, if one was
+    /// given. A composer that overlooks that serves what was named all the same, and never the live volume instead.
+    pub fn name(&self, draft: &mut Draft) -> Result<(), Errno> {
+        let refused = |error: RequestError| error.errno();
+        let target = self.0.name.as_str().as_bytes();
+        draft.set_target(target).map_err(refused)?;
+        match &self.0.volume {
+            Some(volume) => draft
+                .set_snapshot(volume.as_str().as_bytes())
+                .map_err(refused),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A volume that a composer serves.
+#[derive(Debug)]
+pub struct SegmentExport {
+    station: Rc<Station>,
+    composer: PortId,
+    volume: Volume,
+    facts: ExportFacts,
+}
+
+/// A request to a composer, but for its payload.
+#[derive(Clone, Copy, Debug)]
+struct Ask {
+    op: OpCode,
+    flags: u32,
+    offset: u64,
+    len_bytes: u64,
+}
+
+fn fua_flag(fua: bool) -> u32 {
+    if fua { flags::FUA } else { 0 }
+}
+
+impl SegmentExport {
+    pub(super) fn new(
+        station: Rc<Station>,
+        composer: PortId,
+        volume: Volume,
+        facts: ExportFacts,
+    ) -> Self {
+        Self {
+            station,
+            composer,
+            volume,
+            facts,
+        }
+    }
+
+    /// A port looks for a buffer of the size that fits, or the next; here may be only larger ones.
+    async fn buffer(&self, len_bytes: u64) -> Result<Buffer, Errno> {
+        let geometry = self.station.segment().geometry();
+        let fitting = sizes(geometry).find(|size| *size >= len_bytes);
+        let buffer = self.station.buffer(fitting.unwrap_or(len_bytes)).await;
+        buffer.map_err(|error| error.errno())
+    }
+
+    /// Asks, with so many bytes of a buffer if there is one (VOLUME-1).
+    async fn ask(&self, ask: Ask, data: Option<(Buffer, u64)>) -> Result<Reply, Errno> {
+        let failed = |error: CallError| error.errno();
+        let mut draft = self.station.draft(ask.op).await.map_err(failed)?;
+        self.volume.name(&mut draft)?;
+        draft.set_flags(ask.flags);
+        draft.set_extent(ask.offset, ask.len_bytes);
+        if let Some((buffer, len_bytes)) = data {
+            draft
+                .attach(buffer, len_bytes)
+                .map_err(|error| error.errno())?;
+        }
+        let call = self.station.call(draft, self.composer);
+        call.await.map_err(failed)
+    }
+
+    /// What cannot be left to the composer: zeroes that take their space.
+    async fn write_out_zeroes(&self, offset: u64, len_bytes: u64, fua: bool) -> Result<(), Errno> {
+        let mut done = 0;
+        while done < len_bytes {
+            let piece = (len_bytes - done).min(ZERO_BYTES);
+            let buffer = self.buffer(piece).await?;
+            buffer.data().fill(0);
+            let payload = Payload::Buffer {
+                buffer,
+                len_bytes: piece as usize,
+            };
+            self.write(offset + done, payload, fua).await?;
+            done += piece;
+        }
+        Ok(())
+    }
+}
+
+impl Export for SegmentExport {
+    fn facts(&self) -> ExportFacts {
+        self.facts.clone()
+    }
+
+    async fn room(&self, len_bytes: u32) -> Result<Payload, Errno> {
+        Ok(Payload::Buffer {
+            buffer: self.buffer(len_bytes.into()).await?,
+            len_bytes: len_bytes as usize,
+        })
+    }
+
+    async fn read(&self, offset: u64, len_bytes: u32) -> Result<Payload, Errno> {
+        let wanted = u64::from(len_bytes);
+        let buffer = self.buffer(wanted).await?;
+        let ask = Ask {
+            op: OpCode::READ,
+            flags: 0,
+            offset,
+            len_bytes: wanted,
+        };
+        let reply = self.ask(ask, Some((buffer, wanted))).await?;
+        answer::whole(&reply, wanted)?; // VOLUME-2
+        Ok(Payload::Answer {
+            station: self.station.clone(),
+            reply,
+            len_bytes: len_bytes as usize,
+        })
+    }
+
+    async fn write(&self, offset: u64, payload: Payload, fua: bool) -> Result<(), Errno> {
+        let Payload::Buffer { buffer, len_bytes } = payload else {
+            return Err(Errno::INVAL); // it is no place that we gave
+        };
+        let len_bytes = len_bytes as u64;
+        let ask = Ask {
+            op: OpCode::WRITE,
+            flags: fua_flag(fua),
+            offset,
+            len_bytes,
+        };
+        let reply = self.ask(ask, Some((buffer, len_bytes))).await?;
+        answer::whole(&reply, len_bytes) // VOLUME-2
+    }
+
+    async fn flush(&self) -> Result<(), Errno> {
+        let ask = Ask {
+            op: OpCode::FLUSH,
+            flags: 0,
+            offset: 0,
+            len_bytes: 0,
+        };
+        self.ask(ask, None).await?.result().map(drop)
+    }
+
+    async fn trim(&self, offset: u64, len_bytes: u64, fua: bool) -> Result<(), Errno> {
+        if len_bytes == 0 {
+            return Ok(());
+        }
+        let ask = Ask {
+            op: OpCode::DISCARD,
+            flags: fua_flag(fua),
+            offset,
+            len_bytes,
+        };
+        self.ask(ask, None).await?.result().map(drop)
+    }
+
+    async fn write_zeroes(
+        &self,
+        offset: u64,
+        len_bytes: u64,
+        options: ZeroOptions,
+    ) -> Result<(), Errno> {
+        if len_bytes == 0 {
+            return Ok(());
+        }
+        match options {
+            ZeroOptions {
+                no_hole: true,
+                fast: true,
+                ..
+            } => Err(Errno::OPNOTSUPP),
+            ZeroOptions {
+                no_hole: true, fua, ..
+            } => self.write_out_zeroes(offset, len_bytes, fua).await,
+            ZeroOptions { fua, .. } => {
+                let ask = Ask {
+                    op: OpCode::WRITE_ZEROES,
+                    flags: fua_flag(fua),
+                    offset,
+                    len_bytes,
+                };
+                self.ask(ask, None).await?.result().map(drop)
+            }
+        }
+    }
+
+    async fn block_status(&self, offset: u64, len_bytes: u64) -> Result<Vec<Extent>, Errno> {
+        let buffer = self.buffer(STATUS_BYTES).await?;
+        let ask = Ask {
+            op: BLOCK_STATUS,
+            flags: 0,
+            offset,
+            len_bytes,
+        };
+        let reply = self.ask(ask, Some((buffer, STATUS_BYTES))).await?;
+        match answer::extents(&reply) {
+            // A composer that does not tell: everything may be data.
+            Err(Errno::OPNOTSUPP) => Ok(vec![Extent::data(len_bytes)]),
+            told => told,
+        }
+    }
+
+    async fn cache(&self, _offset: u64, _len_bytes: u64) -> Result<(), Errno> {
+        Err(Errno::OPNOTSUPP) // not offered
+    }
+}

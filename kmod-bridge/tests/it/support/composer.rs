@@ -1,0 +1,190 @@
+//! A composer of one volume, in memory, which can be told to be wrong.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use archipelago_nbd::{MemExport, SegmentExports, SegmentPlaces};
+use archipelago_protocol::{BLOCK_STATUS, Extent, ListAnswer, ListCall, VolumeInfo};
+use archipelago_runtime::{Handle, Peer};
+use xseg::{BindOptions, Errno, Incoming, OpCode, flags};
+
+/// At exactly these offsets, which no program asks for, an answer is not what it should be.
+pub const SHORT_AT: u64 = (1 << 20) + 1001;
+pub const FAILS_AT: u64 = (1 << 20) + 1003;
+pub const FULL_AT: u64 = (1 << 20) + 1007;
+
+/// What was asked of it.
+#[derive(Debug, Default)]
+pub struct Asked {
+    pub durable: AtomicU64,
+    pub flushes: AtomicU64,
+    pub zeroes: AtomicU64,
+    pub discards: AtomicU64,
+}
+
+struct Composer {
+    disk: MemExport,
+    size: u64,
+    asked: Arc<Asked>,
+    status_extents_max: usize,
+    names: RefCell<Vec<String>>,
+}
+
+/// Exports of a segment whose port 1 is such a composer; it is mapper as well.
+pub fn compose(handle: &Handle, size: u64, asked: Arc<Asked>) -> SegmentExports {
+    let station = handle.station();
+    let port = station.segment().bind(1, &BindOptions::default()).unwrap();
+    let composer = handle.add_port(port).unwrap();
+    let names = ["disk", "frozen"].map(str::to_owned).to_vec();
+    handle.serve(
+        &composer,
+        64,
+        Rc::new(Composer {
+            disk: MemExport::new(size),
+            size,
+            asked,
+            status_extents_max: 3,
+            names: RefCell::new(names),
+        }),
+    );
+    let places = SegmentPlaces {
+        composer: composer.id(),
+        mappers: vec![composer.id()],
+        call_timeout: Duration::from_secs(10),
+    };
+    SegmentExports::new(handle, station, places)
+}
+
+impl Composer {
+    fn io(&self, request: Incoming) {
+        let asked = request.request();
+        let data = request.data().expect("it came with a buffer");
+        assert_eq!(data.len(), asked.length);
+        assert!(asked.offset + asked.length <= self.size);
+        match asked.offset {
+            SHORT_AT => return request.answer(asked.length - 1),
+            FAILS_AT => return request.fail(Errno::IO),
+            FULL_AT if asked.op == OpCode::WRITE => return request.fail(Errno::DQUOT),
+            _ => {}
+        }
+        if asked.op == OpCode::READ {
+            let bytes = self.disk.get(asked.offset, asked.length as usize);
+            data.write(0, &bytes).unwrap();
+        } else {
+            let mut bytes = vec![0; asked.length as usize];
+            data.read(0, &mut bytes).unwrap();
+            self.disk.put(asked.offset, &bytes);
+            self.note_durable(&request);
+        }
+        request.answer(asked.length);
+    }
+
+    fn note_durable(&self, request: &Incoming) {
+        let durable = u64::from(request.request().flags & flags::FUA != 0);
+        self.asked.durable.fetch_add(durable, Ordering::SeqCst);
+    }
+
+    async fn zero(&self, request: Incoming) {
+        use archipelago_nbd::Export;
+        let asked = request.request();
+        assert!(request.data().is_none());
+        let counter = match asked.op {
+            OpCode::DISCARD => &self.asked.discards,
+            _ => &self.asked.zeroes,
+        };
+        counter.fetch_add(1, Ordering::SeqCst);
+        self.note_durable(&request);
+        let trimmed = self.disk.trim(asked.offset, asked.length, false).await;
+        trimmed.unwrap();
+        request.answer(asked.length);
+    }
+
+    async fn status(&self, request: Incoming) {
+        use archipelago_nbd::Export;
+        let asked = request.request();
+        let told = self.disk.block_status(asked.offset, asked.length).await;
+        let told: Vec<_> = told.unwrap();
+        let told = told.iter().filter(|extent| extent.len_bytes > 0);
+        let mut bytes = Vec::new();
+        let mut count = 0;
+        for extent in told.take(self.status_extents_max) {
+            let extent = Extent {
+                bytes: extent.len_bytes,
+                is_hole: extent.hole,
+            };
+            extent.write(&mut bytes);
+            count += 1;
+        }
+        request.data().unwrap().write(0, &bytes).unwrap();
+        request.answer(count);
+    }
+
+    /// One volume a page.
+    fn list(&self, request: Incoming) {
+        let data = request.data().unwrap();
+        let mut call = vec![0; request.request().length as usize];
+        data.read(0, &mut call).unwrap();
+        let call: ListCall = serde_json::from_slice(&call).unwrap();
+        let names = self.names.borrow();
+        let next = match call.after {
+            None => 0,
+            Some(after) => names.iter().position(|name| *name == after).unwrap() + 1,
+        };
+        let answer = ListAnswer {
+            volumes: vec![VolumeInfo {
+                name: names[next].clone(),
+                id: String::new(),
+                size: self.size,
+                is_snapshot: next > 0,
+                object_bytes: 0,
+                grain_bytes: 0,
+                parent: None,
+                created: 0,
+                lock: None,
+                is_open: false,
+            }],
+            more: next + 1 < names.len(),
+        };
+        let text = serde_json::to_vec(&answer).unwrap();
+        data.write(0, &text).unwrap();
+        request.answer(text.len() as u64);
+    }
+
+    fn info(&self, mut request: Incoming) {
+        let (name, volume) = (request.target(), request.snapshot());
+        let read_only = match (name.as_str(), volume.as_str()) {
+            (Some("disk"), Some("")) => 0,
+            (Some("frozen"), Some("" | "disk")) => 1,
+            (Some("busy"), _) => return request.fail(Errno::BUSY),
+            _ => return request.fail(Errno::NOENT),
+        };
+        let mut args = request.args();
+        args[..3].copy_from_slice(&[self.size, read_only, 4096]);
+        request.set_answer_args(args);
+        request.answer(0);
+    }
+}
+
+impl Peer for Composer {
+    async fn handle(&self, request: Incoming) {
+        match request.request().op {
+            OpCode::INFO => self.info(request),
+            OpCode::LIST => self.list(request),
+            OpCode::READ | OpCode::WRITE => self.io(request),
+            OpCode::DISCARD | OpCode::WRITE_ZEROES => self.zero(request).await,
+            OpCode::FLUSH => {
+                self.asked.flushes.fetch_add(1, Ordering::SeqCst);
+                request.answer(0);
+            }
+            BLOCK_STATUS => self.status(request).await,
+            _ => request.unsupported(),
+        }
+    }
+
+    fn notice(&self, notice: Incoming) {
+        notice.unsupported();
+    }
+}

@@ -1,0 +1,198 @@
+//! Volumes over the segment: a composer of the test's own behind the real exports, with few and small buffers.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use archipelago_nbd::ServerOptions;
+use archipelago_nbd::wire::{CommandCode, ReplyMode, command_flags};
+
+use crate::support::{
+    Asked, FAILS_AT, FULL_AT, SHORT_AT, Served, compose, connect, image, run, serve_with, text,
+};
+
+const SIZE: u64 = 64 << 20;
+
+fn serve_volume(mode_max: ReplyMode) -> (Served, Arc<Asked>) {
+    let options = ServerOptions {
+        mode_max,
+        piece_bytes_max: 64 << 10,
+        ..ServerOptions::default()
+    };
+    let asked = Arc::new(Asked::default());
+    let theirs = asked.clone();
+    let served = serve_with(options, |handle| compose(handle, SIZE, theirs));
+    (served, asked)
+}
+
+#[test]
+fn a_volume_is_copied_there_and_back_through_a_handful_of_buffers() {
+    // VOLUME-1: far more and longer requests than there are buffers
+    for mode in [ReplyMode::Simple, ReplyMode::Structured] {
+        let (served, asked) = serve_volume(mode);
+        let directory = tempfile::tempdir().unwrap();
+        let (image, back) = (image(directory.path()), directory.path().join("back"));
+        let uri = served.uri("disk");
+        let many = ["--request-size=4194304", "--requests=16", "--connections=4"];
+        let there = [&many[..], &["--flush", text(&image), &uri]].concat();
+        run("nbdcopy", &there);
+        assert!(asked.flushes.load(Ordering::SeqCst) > 0);
+        run("nbdcopy", &[&many[..], &[&uri, text(&back)]].concat());
+        run("cmp", &[text(&image), text(&back)]);
+    }
+}
+
+#[test]
+fn qemu_speaks_to_a_volume_with_extended_headers() {
+    let (served, asked) = serve_volume(ReplyMode::Extended);
+    let directory = tempfile::tempdir().unwrap();
+    let image = image(directory.path());
+    let uri = served.uri("disk");
+    let raw = ["-f", "raw", "-O", "raw"];
+    let convert = [&["convert", "-n"], &raw[..], &[text(&image), &uri]].concat();
+    run("qemu-img", &convert);
+    let compare = ["compare", "-f", "raw", "-F", "raw", text(&image), &uri];
+    assert!(run("qemu-img", &compare).contains("identical"));
+    let commands = [
+        "-c",
+        "write -f -P 1 0 1M",
+        "-c",
+        "write -z -u 1M 1M",
+        "-c",
+        "discard 2M 1M",
+    ];
+    let read = [
+        "-c",
+        "flush",
+        "-c",
+        "read -P 1 0 1M",
+        "-c",
+        "read -P 0 1M 2M",
+        &uri,
+    ];
+    let arguments = [&["-f", "raw", "-d", "unmap"], &commands[..], &read[..]].concat();
+    let said = run("qemu-io", &arguments);
+    assert!(!said.contains("rror") && !said.contains("fail"), "{said}");
+    for counter in [
+        &asked.flushes,
+        &asked.discards,
+        &asked.zeroes,
+        &asked.durable,
+    ] {
+        assert!(counter.load(Ordering::SeqCst) > 0, "{asked:?}");
+    }
+}
+
+#[test]
+fn volumes_are_listed_page_by_page_and_opened_by_name() {
+    let (served, _) = serve_volume(ReplyMode::Extended);
+    let listed = run("nbdinfo", &["--list", &served.uri("")]);
+    for expected in [
+        r#"export="disk""#,
+        r#"export="frozen""#,
+        "volume of 67108864 bytes",
+        "snapshot of 67108864 bytes",
+    ] {
+        assert!(listed.contains(expected), "{expected} in {listed}");
+    }
+    for snapshot in ["frozen", "disk@frozen"] {
+        run("nbdinfo", &["--is", "read-only", &served.uri(snapshot)]);
+    }
+    for (name, reply) in [
+        ("nowhere", 1 << 31 | 6),
+        ("other@frozen", 1 << 31 | 6),
+        ("", 1 << 31 | 6),
+        ("a@b@c", 1 << 31 | 6),
+        ("busy", 1 << 31 | 2),
+    ] {
+        let mut client = connect(&served);
+        client.option(7, &crate::support::RawClient::go_payload(name));
+        assert_eq!(client.option_reply(), reply, "{name}");
+    }
+}
+
+#[test]
+fn the_map_of_a_volume_is_put_together_from_short_answers() {
+    let (served, _) = serve_volume(ReplyMode::Structured);
+    let mut client = connect(&served).go("disk", ReplyMode::Simple);
+    for page in 0..6 {
+        client.request(CommandCode::WRITE, page, page * 131_072, 65536);
+        client.write(&[1; 65536]);
+        assert_eq!(client.reply(0).error, 0);
+    }
+    let map = run("nbdinfo", &["--map", "--json", &served.uri("disk")]);
+    let spaceless: String = map.split_whitespace().collect();
+    for page in 0..6 {
+        let data = format!(r#""offset":{},"length":65536,"type":0,"#, page * 131_072);
+        let hole = r#""length":65536,"type":3,"#;
+        assert!(spaceless.contains(&data), "{data} in {map}");
+        assert_eq!(spaceless.matches(hole).count(), 5, "{map}");
+    }
+}
+
+#[test]
+fn wrong_answers_are_errors_and_never_wrong_bytes() {
+    // VOLUME-2, F22, F25, F28
+    let (served, _) = serve_volume(ReplyMode::Simple);
+    let mut client = connect(&served).go("disk", ReplyMode::Simple);
+    for (at, read, written) in [(SHORT_AT, 5, 5), (FAILS_AT, 5, 5), (FULL_AT, 0, 28)] {
+        client.request(CommandCode::READ, 1, at, 512);
+        assert_eq!(client.reply(512).error, read, "read at {at}");
+        client.request(CommandCode::WRITE, 2, at, 512);
+        client.write(&[1; 512]);
+        assert_eq!(client.reply(0).error, written, "write at {at}");
+    }
+}
+
+#[test]
+fn a_failure_in_the_middle_of_a_long_read_is_told_in_every_dialect() {
+    let (served, _) = serve_volume(ReplyMode::Structured);
+    let offset = FAILS_AT - (64 << 10); // the second piece is the one that fails
+    let mut client = connect(&served).go("disk", ReplyMode::Simple);
+    client.request(CommandCode::READ, 1, offset, 128 << 10);
+    assert_eq!(client.reply(0).error, 5);
+    let mut client = connect(&served).go("disk", ReplyMode::Structured);
+    client.request(CommandCode::READ, 1, offset, 128 << 10);
+    // One chunk of data, then the error, in this order or the other way round: the error ends it.
+    let mut kinds = Vec::new();
+    loop {
+        let head = client.read(20);
+        let length = u32::from_be_bytes(head[16..].try_into().unwrap());
+        client.read(length as usize);
+        kinds.push((head[5], u16::from_be_bytes([head[6], head[7]])));
+        if head[5] == 1 {
+            break;
+        }
+    }
+    assert_eq!(kinds.last(), Some(&(1, 0x8001)));
+}
+
+#[test]
+fn zeroes_that_must_take_space_are_written() {
+    let (served, asked) = serve_volume(ReplyMode::Simple);
+    let mut client = connect(&served).go("disk", ReplyMode::Simple);
+    let no_hole = command_flags::NO_HOLE;
+    client.flagged(no_hole, CommandCode::WRITE_ZEROES, 1, 4096, 200_000);
+    assert_eq!(client.reply(0).error, 0);
+    assert_eq!(asked.zeroes.load(Ordering::SeqCst), 0);
+    client.request(CommandCode::WRITE_ZEROES, 1, 4096, 200_000);
+    assert_eq!(client.reply(0).error, 0);
+    assert_eq!(asked.zeroes.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn buffers_of_clients_that_vanish_come_back() {
+    // F76, F78: there are 16 buffers
+    let (served, _) = serve_volume(ReplyMode::Simple);
+    for round in 0..40 {
+        let mut client = connect(&served).go("disk", ReplyMode::Simple);
+        if round % 2 == 0 {
+            client.request(CommandCode::READ, 2, 0, 1 << 20);
+        }
+        client.request(CommandCode::WRITE, 1, 0, 1 << 20);
+        client.write(&vec![round; 100_000]);
+        drop(client);
+    }
+    let mut client = connect(&served).go("disk", ReplyMode::Simple);
+    client.request(CommandCode::READ, 1, 1 << 20, 1 << 20);
+    assert_eq!(client.reply(1 << 20).data, vec![0; 1 << 20]);
+}
