@@ -4,7 +4,7 @@
 //! hashes and a misdirected write are both found by comparing it.
 //!
 //! # Invariants
-//! * **NAME-1** What `encode` accepts, `decode` reads back the same; a cut, lengthened or changed record is refused.
+//! * **DIRECTORY-1** What `encode` accepts, `decode` reads back the same; a cut, lengthened or changed record is refused.
 
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -138,7 +138,7 @@ mod tests {
         assert!(record(&"x".repeat(255)).encode().is_ok());
     }
 
-    /// NAME-1
+    /// DIRECTORY-1
     #[test]
     fn every_flipped_bit_cut_and_added_byte_of_a_name_is_found() {
         any::assert_every_damage_is_found(&record("disk-1").encode().unwrap(), |bytes| {
@@ -177,7 +177,7 @@ mod tests {
     }
 
     proptest! {
-        /// NAME-1
+        /// DIRECTORY-1
         #[test]
         fn every_name_record_is_read_back(name in any::name(), id in any::volume_id(), volume: bool) {
             prop_assume!(!name.is_empty());

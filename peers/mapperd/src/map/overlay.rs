@@ -205,7 +205,7 @@ impl Overlay {
         });
         let outcome = match changed {
             Changed::Map(map) => map.assign(shape, subs, source),
-            Changed::Patches(patches) => patches::insert(patches, (subs, source)),
+            Changed::Patches(patches) => patches::insert(patches, &(subs, source)),
         };
         if let Changed::Patches(patches) = changed
             && patches::cover(patches, shape.subs())

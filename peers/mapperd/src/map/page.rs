@@ -1,10 +1,10 @@
 //! What tree pages and split pages have in common: 4096 bytes behind a header that says which page it is.
 //!
 //! # Invariants
-//! * **PAGE-1** A page is handed out only if its bytes are those that were written (its checksum), it is the page that
+//! * **MPAGE-1** A page is handed out only if its bytes are those that were written (its checksum), it is the page that
 //!   is referred to (birth, number, index and the reference's checksum), and it is about the blocks that the tree has at
 //!   that place (kind, level, first block). So lost, misdirected and flipped writes are all found (F30, F31, F32).
-//! * **PAGE-2** A page has one encoding: what is reserved or unused is zero.
+//! * **MPAGE-2** A page has one encoding: what is reserved or unused is zero.
 
 use zerocopy::FromBytes;
 
@@ -38,8 +38,16 @@ pub struct EncodedPage {
 pub struct PageError {
     /// The page that was asked for.
     pub page: PageRef,
+    /// Boxed: outcomes of reading pages travel far, and are nearly always good.
     #[source]
-    pub problem: PageProblem,
+    pub problem: Box<PageProblem>,
+}
+
+impl PageError {
+    pub(super) fn new(page: PageRef, problem: PageProblem) -> Self {
+        let problem = Box::new(problem);
+        Self { page, problem }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -107,7 +115,7 @@ pub(super) fn seal(
     EncodedPage { bytes, reference }
 }
 
-/// Checks all but what is behind the header (PAGE-1).
+/// Checks all but what is behind the header (MPAGE-1).
 pub(super) fn check(
     bytes: &[u8],
     reference: &PageRef,

@@ -5,7 +5,7 @@ use zerocopy::{FromBytes, FromZeros, IntoBytes};
 use super::access::Access;
 use super::disk::{RawSource, RawSplitPage};
 use super::error::{BadField, FormatError};
-use super::page::{self, EncodedPage, KIND_SPLIT, PageError, PageProblem, Place};
+use super::page::{self, EncodedPage, KIND_SPLIT, PageError, Place};
 use super::{PageRef, SOURCES_MAX, Shape, Source, Split, Stamp, VolumeId, check};
 
 #[cfg(test)]
@@ -65,10 +65,7 @@ impl SplitPage {
                 block,
                 split: Box::new(split),
             })
-            .map_err(|problem: PageProblem| PageError {
-                page: *reference,
-                problem,
-            })
+            .map_err(|problem| PageError::new(*reference, problem))
     }
 }
 

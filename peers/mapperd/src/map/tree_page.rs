@@ -122,10 +122,7 @@ impl TreePage {
         let mut decoded = Self::new(level, first);
         page::check(bytes, reference, place, access)
             .and_then(|()| decoded.fill(bytes))
-            .map_err(|problem| PageError {
-                page: *reference,
-                problem,
-            })?;
+            .map_err(|problem| PageError::new(*reference, problem))?;
         Ok(decoded)
     }
 

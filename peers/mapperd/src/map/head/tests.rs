@@ -162,15 +162,15 @@ fn what_a_reader_would_refuse_is_not_written() {
     refused("name_length", &|head| head.name = "x".repeat(256));
     refused("parent", &|head| head.parent = Some(head.id));
     refused("root_level", &|head| {
-        head.root = Some(Root { page, level: 7 })
+        head.root = Some(Root { page, level: 7 });
     });
     refused("segment_count", &|head| {
-        head.segments = vec![head.segments[0]; 4097]
+        head.segments = vec![head.segments[0]; 4097];
     });
     refused("to_offset", &|head| head.segments.swap(0, 1));
     refused("from_offset", &|head| head.segments[1].from.offset = 1);
     refused("to_offset", &|head| {
-        head.segments[0].to_offset = Some(u64::MAX)
+        head.segments[0].to_offset = Some(u64::MAX);
     });
     let mut largest = head();
     largest.size_bytes = 1 << 63;

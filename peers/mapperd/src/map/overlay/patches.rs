@@ -6,8 +6,8 @@ use crate::map::{Run, SOURCES_MAX, TooManySources};
 
 /// Puts a run, which is not empty, over the others. With more than 125 sources nothing is changed: whatever the base
 /// is, there would be no map for the block.
-pub(super) fn insert(patches: &mut Vec<Run>, new: Run) -> Result<(), TooManySources> {
-    let (range, source) = &new;
+pub(super) fn insert(patches: &mut Vec<Run>, new: &Run) -> Result<(), TooManySources> {
+    let (range, source) = new;
     let mut merged: Vec<Run> = Vec::with_capacity(patches.len() + 2);
     let left = patches
         .iter()
@@ -19,7 +19,7 @@ pub(super) fn insert(patches: &mut Vec<Run>, new: Run) -> Result<(), TooManySour
     for (range, source) in all.filter(|(range, _)| !range.is_empty()) {
         match merged.last_mut() {
             Some((last, same)) if last.end == range.start && *same == source => {
-                last.end = range.end
+                last.end = range.end;
             }
             _ => merged.push((range, source)),
         }

@@ -159,7 +159,10 @@ fn assert_is(overlay: &Overlay, naive: &Naive, base: &[BlockMap]) {
         "{ranges:?}"
     );
     assert_eq!(overlay.len(), ranges.len() + overlay.blocks.len());
-    assert_eq!(overlay.is_empty(), overlay.len() == 0);
+    assert_eq!(
+        overlay.is_empty(),
+        overlay.items(0..BLOCKS_MAX).next().is_none()
+    );
 }
 
 /// What the items say, block by block.

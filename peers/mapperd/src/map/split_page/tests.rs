@@ -4,8 +4,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::map::BlockMap;
 use crate::map::tests::any;
+use crate::map::{BlockMap, PageProblem};
 
 const CRC_AT: usize = 12;
 const SUBS_AT: usize = 64;
@@ -52,32 +52,32 @@ fn forged(change: impl Fn(&mut [u8])) -> Result<SplitPage, PageError> {
     read
 }
 
-/// PAGE-1, F32
+/// MPAGE-1, F32
 #[test]
 fn every_flipped_bit_and_cut_of_a_split_page_is_found() {
     let EncodedPage { bytes, reference } = page().encode(any::volume(1), 7, 9);
     any::assert_every_damage_is_found(&bytes[..], |bytes| read(bytes, &reference).is_err());
 }
 
-/// PAGE-1, F31
+/// MPAGE-1, F31
 #[test]
 fn a_split_page_of_another_block_or_a_tree_page_is_refused() {
     let EncodedPage { bytes, reference } = page().encode(any::volume(1), 7, 9);
     let other = SplitPage::decode(&bytes[..], &reference, 78, shape(), Access::ReadWrite);
-    let problem = other.unwrap_err().problem;
+    let problem = *other.unwrap_err().problem;
     assert!(
         matches!(problem, PageProblem::Identity { field: "first", .. }),
         "{problem}"
     );
     let tree = crate::map::TreePage::new(0, 0).encode(any::volume(1), 7, 9);
-    let problem = read(&tree.bytes[..], &tree.reference).unwrap_err().problem;
+    let problem = *read(&tree.bytes[..], &tree.reference).unwrap_err().problem;
     assert!(
         matches!(problem, PageProblem::Identity { field: "kind", .. }),
         "{problem}"
     );
 }
 
-/// PAGE-2, BLOCK-1
+/// MPAGE-2, BLOCK-1
 #[test]
 fn a_split_page_that_is_not_in_its_one_form_is_refused() {
     let refused = |field: &str, change: &dyn Fn(&mut [u8])| {
@@ -93,7 +93,7 @@ fn a_split_page_that_is_not_in_its_one_form_is_refused() {
     refused("table", &|bytes| bytes[INDICES_AT] = 3);
     refused("table", &|bytes| bytes[INDICES_AT + 9] = 1);
     refused("table", &|bytes| {
-        bytes.copy_within(TABLE_AT..TABLE_AT + 24, TABLE_AT + 24)
+        bytes.copy_within(TABLE_AT..TABLE_AT + 24, TABLE_AT + 24);
     });
     refused("table", &|bytes| bytes[INDICES_AT] = 2);
     refused("table", &|bytes| bytes[INDICES_AT..INDICES_AT + 64].fill(1));

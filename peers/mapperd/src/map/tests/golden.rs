@@ -190,9 +190,9 @@ fn the_bytes_of_a_directory_entry() {
     assert_eq!(NameRecord::decode(&bytes).unwrap().value, record);
 }
 
-#[test]
-fn the_bytes_of_a_journal() {
-    let records = [
+/// One of each kind, in the order of their numbers.
+fn records() -> [Record; 11] {
+    [
         Record::Assign {
             block: 7,
             from: 2,
@@ -229,7 +229,12 @@ fn the_bytes_of_a_journal() {
             answer: b"{}".to_vec(),
         },
         Record::Barrier,
-    ];
+    ]
+}
+
+#[test]
+fn the_bytes_of_a_journal() {
+    let records = records();
     let from = Position::start_of(id("0b1c2d3e"), 0xa1, 4, 0x2000);
     let boot = BootId(*b"0123456789abcdef");
     let mut bytes = Vec::new();

@@ -32,7 +32,7 @@ fn read(bytes: &[u8], reference: &PageRef) -> Result<TreePage, PageProblem> {
 fn read_with(bytes: &[u8], reference: &PageRef, access: Access) -> Result<TreePage, PageProblem> {
     TreePage::decode(bytes, reference, 0, 252, access).map_err(|error| {
         assert_eq!(error.page, *reference);
-        error.problem
+        *error.problem
     })
 }
 
@@ -48,7 +48,7 @@ fn forged(change: impl Fn(&mut [u8])) -> (Vec<u8>, PageRef) {
     (bytes, reference)
 }
 
-/// PAGE-1, F32
+/// MPAGE-1, F32
 #[test]
 fn every_flipped_bit_and_cut_of_a_page_is_found() {
     let EncodedPage { bytes, reference } = leaf().encode(any::volume(1), 7, 9);
@@ -56,7 +56,7 @@ fn every_flipped_bit_and_cut_of_a_page_is_found() {
     any::assert_every_damage_is_found(&bytes[..], |bytes| read(bytes, &reference).is_err());
 }
 
-/// PAGE-1, F30: what lies there is a good page of another time.
+/// MPAGE-1, F30: what lies there is a good page of another time.
 #[test]
 fn a_lost_write_is_found_by_the_checksum_of_the_reference() {
     let old = leaf().encode(any::volume(1), 7, 9);
@@ -74,7 +74,7 @@ fn a_lost_write_is_found_by_the_checksum_of_the_reference() {
     ));
 }
 
-/// PAGE-1, F31: a good page that belongs elsewhere.
+/// MPAGE-1, F31: a good page that belongs elsewhere.
 #[test]
 fn a_misdirected_write_is_found_by_what_the_page_says_it_is() {
     let elsewhere = |page: &TreePage, birth, number, index| {
@@ -127,7 +127,7 @@ fn features_of_a_later_build_refuse_a_page_or_ask_for_a_volume_that_is_read_only
     ));
 }
 
-/// PAGE-2
+/// MPAGE-2
 #[test]
 fn what_is_reserved_must_be_zero() {
     let (bytes, reference) = forged(|bytes| bytes[RESERVED_AT] = 1);
@@ -156,7 +156,7 @@ fn a_leaf_has_no_children_and_an_inner_page_no_objects() {
     let reference = PageRef { crc, ..reference };
     let refused = TreePage::decode(&bytes, &reference, 1, 0, Access::ReadWrite).unwrap_err();
     assert!(
-        matches!(refused.problem, PageProblem::Entry { slot: 0, .. }),
+        matches!(*refused.problem, PageProblem::Entry { slot: 0, .. }),
         "{refused}"
     );
 }
