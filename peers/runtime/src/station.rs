@@ -14,8 +14,8 @@ use std::rc::{Rc, Weak};
 use std::task::{Poll, Waker};
 
 use xseg::{
-    BUFFER_BYTES_MIN, Buffer, Data, Draft, Incoming, OpCode, Port, PortId, Reply, RequestError,
-    Segment,
+    BUFFER_BYTES_MIN, Buffer, Data, Draft, Incoming, OpCode, Port, PortError, PortId, Reply,
+    RequestError, Segment,
 };
 
 use crate::call::{Call, CallState};
@@ -149,6 +149,16 @@ impl Station {
             Poll::Pending
         })
         .await;
+    }
+
+    /// Puts this port in between all senders and `destination`: see [`Port::interpose`].
+    pub fn interpose(&self, destination: PortId) -> Result<(), PortError> {
+        self.port.interpose(destination)
+    }
+
+    /// Ends [`Station::interpose`].
+    pub fn step_aside(&self, destination: PortId) -> Result<(), PortError> {
+        self.port.step_aside(destination)
     }
 
     /// Requests of this port's earlier incarnations that others still work on (S7).

@@ -162,6 +162,8 @@ fn the_record_of_a_dropped_call_comes_back_with_its_answer_and_not_before() {
                 let timeout = handle.timeout(Duration::from_millis(5), call).await;
                 assert!(timeout.is_err());
             }
+            let report = segment.report_port(client.id().get()).unwrap();
+            assert_eq!(report.stats.get(Counter::Abandoned), 2);
             // The port may own half of the four: both are away.
             let refused = client.try_draft(AT_ONCE).unwrap_err();
             assert!(

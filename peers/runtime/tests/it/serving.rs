@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use archipelago_runtime::local::Gate;
 use archipelago_runtime::{CallError, Handle, Peer};
-use xseg::{Errno, Incoming, OpCode, WaitMethod};
+use xseg::{Counter, Errno, Incoming, OpCode, PortId, WaitMethod};
 
 use crate::support::{AT_ONCE, Echo, HELD, ask, client, each_way, reactor, run, segment};
 
@@ -176,5 +176,34 @@ fn requests_wait_until_a_station_is_served_and_what_nobody_knows_is_answered() {
         let draft = client.draft(OpCode(999)).await.unwrap();
         let reply = client.call(draft, server.id()).await.unwrap();
         assert_eq!(reply.result(), Err(Errno::OPNOTSUPP));
+    });
+}
+
+#[test]
+fn a_peer_in_between_passes_requests_on_and_their_answers_come_back_through_it() {
+    struct Forwarder(PortId);
+    impl Peer for Forwarder {
+        async fn handle(&self, request: Incoming) {
+            request.forward(self.0).unwrap();
+        }
+        fn notice(&self, notice: Incoming) {
+            notice.unsupported();
+        }
+    }
+    each_way(|handle| async move {
+        let segment = handle.station().segment().clone();
+        let (server, between) = (handle.station(), client(&handle, &segment));
+        let asker = client(&handle, &segment);
+        let _server = handle.serve(&server, 1, Rc::new(Echo::default()));
+        let service = handle.serve(&between, 1, Rc::new(Forwarder(server.id())));
+        between.interpose(server.id()).unwrap();
+        for length in 0..10 {
+            assert_eq!(ask(&asker, AT_ONCE, &server, length).await, length);
+        }
+        between.step_aside(server.id()).unwrap();
+        assert_eq!(ask(&asker, AT_ONCE, &server, 10).await, 10);
+        assert_eq!(service.inflight(), 0);
+        let passed = segment.report_port(between.id().get()).unwrap().stats;
+        assert_eq!(passed.get(Counter::PassedOn), 20, "there and back");
     });
 }

@@ -172,3 +172,23 @@ fn futures_are_dropped_while_nothing_is_borrowed() {
         handle.yield_now().await;
     });
 }
+
+#[test]
+fn a_task_that_never_rests_keeps_nobody_from_timers_and_sockets() {
+    each_way(|handle| async move {
+        let own = handle.clone();
+        drop(handle.spawn(async move {
+            loop {
+                own.yield_now().await;
+            }
+        }));
+        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let ours = Rc::new(std::os::fd::OwnedFd::from(ours));
+        let own = handle.clone();
+        let receiving = handle.spawn(async move { own.recv(&ours, vec![0; 1].into()).await.0 });
+        handle.sleep(Duration::from_millis(2)).await;
+        std::io::Write::write_all(&mut theirs, b"x").unwrap();
+        assert_eq!(receiving.await, Ok(1));
+        assert_eq!(handle.blocking(|| 7).await, 7);
+    });
+}
