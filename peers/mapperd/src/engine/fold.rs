@@ -118,32 +118,17 @@ impl<S: Store> Pages<S> {
         edits: &Edits,
         new: &mut NewPages,
     ) -> Result<Root, MapError> {
-        let mut root = root;
-        while root.level < level {
-            root = self.raise(root, new);
-        }
-        let whole = 0..page_span(root.level);
-        if !edits.touches(&whole) {
+        let level = level.max(root.level);
+        if !edits.touches(&(0..page_span(level))) {
             return Ok(root);
         }
-        let page = self.fold_page(root.page, root.level, 0, edits, new).await?;
-        Ok(Root { page, ..root })
-    }
-
-    /// One level more: the old tree becomes the first child.
-    fn raise(&self, root: Root, new: &mut NewPages) -> Root {
-        let level = root.level + 1;
-        let page = root.page.map(|child| {
-            let mut page = TreePage::new(level, 0);
-            page.set(0, Entry::Child(child));
-            new.push_tree(&page)
-        });
-        Root { page, level }
+        let page = self.fold_page(Old::of(root, level), level, 0, edits, new).await?;
+        Ok(Root { page, level })
     }
 
     async fn fold_page(
         &self,
-        old: Option<PageRef>,
+        old: Old,
         level: u8,
         first: u64,
         edits: &Edits,
@@ -154,27 +139,54 @@ impl<S: Store> Pages<S> {
             return Ok(None);
         }
         let mut page = match old {
-            Some(old) => (*self.tree(&old, level, first).await?).clone(),
-            None => TreePage::new(level, first),
+            Old::Page(old) => (*self.tree(&old, level, first).await?).clone(),
+            Old::Nothing | Old::Lower(_) => TreePage::new(level, first),
         };
         if level == 0 {
             fold_leaf(&mut page, &span, edits, new);
         } else {
             for index in 0..PAGE_ENTRIES {
                 let below = page.blocks_of(index);
-                if !edits.touches(&below) {
-                    continue;
-                }
-                let old = match page.entries()[index] {
-                    Entry::Child(child) => Some(child),
-                    _ => None,
+                let old = match (old, page.entries()[index]) {
+                    (Old::Lower(root), _) if index == 0 => Old::of(root, level - 1),
+                    (_, Entry::Child(child)) => Old::Page(child),
+                    _ => Old::Nothing,
                 };
+                if !edits.touches(&below) {
+                    match old {
+                        Old::Lower(_) => {}
+                        Old::Nothing => continue,
+                        Old::Page(child) => {
+                            page.set(index, Entry::Child(child));
+                            continue;
+                        }
+                    }
+                }
                 // As deep as the tree: at most seven (TREE-1).
                 let child = Box::pin(self.fold_page(old, level - 1, below.start, edits, new)).await?;
                 page.set(index, child.map_or(Entry::Zero, Entry::Child));
             }
         }
         Ok((!page.is_zero()).then(|| new.push_tree(&page)))
+    }
+}
+
+/// What lay where a page is to be.
+#[derive(Clone, Copy)]
+enum Old {
+    Nothing,
+    Page(PageRef),
+    /// A lower tree, which is to be the first of what is below the page.
+    Lower(Root),
+}
+
+impl Old {
+    fn of(root: Root, level: u8) -> Self {
+        match root.page {
+            None => Self::Nothing,
+            Some(page) if root.level == level => Self::Page(page),
+            Some(_) => Self::Lower(root),
+        }
     }
 }
 

@@ -31,8 +31,10 @@ pub struct Loaded {
     pub overlay: Overlay,
     /// Where the journal ends, if it is open.
     pub end: Option<Position>,
-    /// What was replayed, in order.
+    /// What the volume's own journal says since its last snapshot, or since it was cloned.
     pub records: Vec<Record>,
+    /// What the overlay said before those.
+    pub inherited: Overlay,
 }
 
 impl Loaded {
@@ -177,6 +179,7 @@ impl<W: World> Base<W> {
             older: Vec::new(),
             end: None,
             records: Vec::new(),
+            inherited: Overlay::new(head.shape),
             head,
         };
         self.replay(&mut loaded).await?;
@@ -260,9 +263,22 @@ impl Loaded {
             if birth == self.head.id {
                 apply_to_head(&mut self.head, &record);
             }
-            self.records.push(record);
+            if matches!(record, Record::Snapshot { .. }) {
+                self.inherit();
+            } else {
+                self.records.push(record);
+            }
+        }
+        if birth != self.head.id {
+            self.inherit();
         }
         Ok(())
+    }
+
+    /// All till now belongs to the parent as well.
+    fn inherit(&mut self) {
+        self.inherited = self.overlay.clone();
+        self.records.clear();
     }
 }
 

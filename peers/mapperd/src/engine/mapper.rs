@@ -13,7 +13,7 @@ use archipelago_runtime::local::Mutex;
 use super::error::MapError;
 use super::load::{Loaded, View};
 use super::names;
-use super::remove::Neighbour;
+use super::remove::{Beside, Neighbour};
 use super::volume::Volume;
 use super::world::{Base, World};
 use crate::map::journal::Record;
@@ -391,9 +391,11 @@ impl<W: World> Mapper<W> {
             Some(parent) => self.base.load(parent).await?.map(|parent| Rc::new(View::of(parent))),
         };
         let gone = View::of(gone);
-        let mut beside: Vec<Neighbour<W>> = Vec::new();
+        let mut beside = Beside {
+            parent: parent.map(Neighbour::Still),
+            child: None,
+        };
         let Some(child) = child else {
-            beside.extend(parent.map(Neighbour::Still));
             self.base.give_back(&gone, &beside).await?;
             return self.base.delete_head(&gone, &beside).await;
         };
@@ -406,8 +408,7 @@ impl<W: World> Mapper<W> {
         }
         if loaded.head.flags.snapshot {
             let token = self.base.lock(child, false).await?;
-            beside.push(Neighbour::Still(Rc::new(View::of(loaded))));
-            beside.extend(parent.map(Neighbour::Still));
+            beside.child = Some(Neighbour::Still(Rc::new(View::of(loaded))));
             let folded = async {
                 self.base.give_back(&gone, &beside).await?;
                 self.base.change_head(child, token, |head| head.parent = parent_id).await
@@ -418,8 +419,7 @@ impl<W: World> Mapper<W> {
         } else {
             let volume = self.open_id(child, false).await?;
             let _change = volume.begin_change().await;
-            beside.push(Neighbour::Open(volume.clone()));
-            beside.extend(parent.map(Neighbour::Still));
+            beside.child = Some(Neighbour::Open(volume.clone()));
             self.base.give_back(&gone, &beside).await?;
             volume.set_parent(parent_id).await?;
         }

@@ -84,6 +84,25 @@ impl<W: World> Neighbour<W> {
     }
 }
 
+/// What lies beside a head that goes.
+#[derive(Debug)]
+pub struct Beside<W: World> {
+    /// What it hangs from.
+    pub parent: Option<Neighbour<W>>,
+    /// The only one that hangs from it.
+    pub child: Option<Neighbour<W>>,
+}
+
+impl<W: World> Beside<W> {
+    fn all(&self) -> impl Iterator<Item = &Neighbour<W>> {
+        self.parent.iter().chain(&self.child)
+    }
+
+    fn roots(&self) -> Vec<Root> {
+        self.all().map(Neighbour::root).collect()
+    }
+}
+
 impl<W: World> Base<W> {
     /// The heads that hang from this one.
     pub async fn children(&self, id: VolumeId) -> Result<Vec<VolumeId>, MapError> {
@@ -103,22 +122,22 @@ impl<W: World> Base<W> {
     }
 
     /// Gives back what `gone` has and neither of the neighbours (GONE-2), up to the head itself.
-    pub async fn give_back(&self, gone: &View, beside: &[Neighbour<W>]) -> Result<(), MapError> {
+    pub async fn give_back(&self, gone: &View, beside: &Beside<W>) -> Result<(), MapError> {
         let blocks = self.blocks_to_compare(gone, beside).await?;
         let work = blocks.iter().map(|block| self.give_back_block(gone, *block, beside));
         together::try_all(work, AT_ONCE).await?;
-        let roots: Vec<Root> = beside.iter().map(Neighbour::root).collect();
+        let roots = beside.roots();
         let pages = self.pages.only_in(gone.root(), &roots).await?;
         self.free_pages(&pages).await
     }
 
-    async fn blocks_to_compare(&self, gone: &View, beside: &[Neighbour<W>]) -> Result<BTreeSet<u64>, MapError> {
-        let roots: Vec<Root> = beside.iter().map(Neighbour::root).collect();
+    async fn blocks_to_compare(&self, gone: &View, beside: &Beside<W>) -> Result<BTreeSet<u64>, MapError> {
+        let roots = beside.roots();
         let skip = async |placed: Placed| self.pages.has_any(&roots, placed).await;
         let mut blocks = BTreeSet::new();
         changed_blocks(gone.overlay(), 0..u64::MAX, &mut blocks);
         blocks.extend(self.pages.mapped(gone.root(), 0..u64::MAX, skip).await?);
-        for neighbour in beside {
+        for neighbour in beside.all() {
             let (changed, zeros) = neighbour.changes();
             blocks.extend(changed);
             for zero in zeros {
@@ -129,7 +148,7 @@ impl<W: World> Base<W> {
         Ok(blocks)
     }
 
-    async fn give_back_block(&self, gone: &View, block: u64, beside: &[Neighbour<W>]) -> Result<(), MapError> {
+    async fn give_back_block(&self, gone: &View, block: u64, beside: &Beside<W>) -> Result<(), MapError> {
         let shape = gone.head.shape;
         let map = match gone.block(self, block).await {
             Ok(map) => map,
@@ -137,13 +156,16 @@ impl<W: World> Base<W> {
             Err(MapError::Missing { .. } | MapError::Corrupt { .. }) => return Ok(()),
             Err(error) => return Err(error),
         };
-        let mut others = Vec::new();
-        for neighbour in beside {
-            others.push(neighbour.block(self, block).await?);
-        }
-        let (one, other) = (others.first(), others.get(1));
+        let below = match &beside.child {
+            Some(child) => child.block(self, block).await?,
+            None => BlockMap::Zero,
+        };
+        let above = match &beside.parent {
+            Some(parent) => Some(parent.block(self, block).await?),
+            None => None,
+        };
         for source in map.sources() {
-            let fate = fate(*source, one.unwrap_or(&BlockMap::Zero), other, &[], shape.subs());
+            let fate = fate(*source, &below, above.as_ref(), &[], shape.subs());
             if fate != Fate::Keep {
                 self.free_object(*source, block, fate, shape.grain_bytes()).await?;
             }
@@ -152,10 +174,10 @@ impl<W: World> Base<W> {
     }
 
     /// The last traces of a head of which nothing else is left.
-    pub async fn delete_head(&self, gone: &View, beside: &[Neighbour<W>]) -> Result<(), MapError> {
+    pub async fn delete_head(&self, gone: &View, beside: &Beside<W>) -> Result<(), MapError> {
         let id = gone.head.id;
         for segment in &gone.head.segments {
-            let is_kept = beside.iter().any(|neighbour| {
+            let is_kept = beside.all().any(|neighbour| {
                 neighbour.segments().iter().any(|other| {
                     (other.birth, other.token, other.number) == (segment.birth, segment.token, segment.number)
                 })
@@ -167,14 +189,16 @@ impl<W: World> Base<W> {
         if let Some(parent) = gone.head.parent {
             self.delete_quietly(&names::edge(parent, id)).await?;
         }
-        for neighbour in beside {
-            self.delete_quietly(&names::edge(id, neighbour.id())).await?;
+        if let Some(child) = &beside.child {
+            self.delete_quietly(&names::edge(id, child.id())).await?;
         }
         // The head in force goes last: it tells a second try where to look.
         for Version { token, number } in self.versions(id).await? {
             self.delete_quietly(&names::head(id, token, number)).await?;
         }
         self.delete_lock(id).await?;
+        // What comes back after power loss is found again as long as it is listed.
+        self.sync_maps(id).await?;
         self.delete_quietly(&names::trash(id)).await
     }
 

@@ -5,6 +5,8 @@ use std::rc::Rc;
 use archipelago_protocol::Recall;
 use archipelago_store::{LockOwner, Store};
 
+use super::error::MapError;
+use super::names;
 use super::pages::Pages;
 use crate::map::{BootId, VolumeId};
 
@@ -47,6 +49,16 @@ impl<W: World> Base<W> {
 
     pub fn maps(&self) -> &W::Store {
         self.world.maps()
+    }
+
+    /// What was written for the volume, and every deletion, is durable when this returns.
+    pub async fn sync_maps(&self, id: VolumeId) -> Result<(), MapError> {
+        let synced = self.maps().sync(names::scope(id)).await;
+        synced.map_err(|source| MapError::Store {
+            action: "sync",
+            object: format!("the map of volume {id}"),
+            source,
+        })
     }
 
     pub fn data(&self) -> &W::Store {

@@ -120,7 +120,10 @@ impl History {
     }
 
     async fn step(&mut self) -> Result<(), MapError> {
-        match self.random.below(100) {
+        let choice = self.random.below(100);
+        print!("{choice} ");
+        if choice >= 67 { println!(); }
+        match choice {
             0..4 => self.create().await?,
             4..40 => self.write().await?,
             40..50 => self.discard().await?,
@@ -165,6 +168,7 @@ impl History {
         };
         let volume = self.mapper().open(&name, false).await?;
         let first = self.place(&name);
+        println!("write {name} ({}) from {first}", volume.id);
         for sub in first..first + 1 + self.random.below(20) {
             if sub >= self.models[&name].count() {
                 break;
@@ -189,6 +193,7 @@ impl History {
             _ => (first + self.random.below(60)).min(count),
         };
         let grain = GRAIN_BYTES as u64;
+        println!("discard {name} {first}..{last}");
         volume.discard(Some(COMPOSER), first * grain, (last - first) * grain).await?;
         let model = self.models.get_mut(&name).unwrap();
         let gone: Vec<u64> = model.subs.range(first..last).map(|(sub, _)| *sub).collect();
@@ -201,6 +206,7 @@ impl History {
             return Ok(());
         };
         let (snapshot, id) = (self.name(), self.id());
+        println!("snapshot {name} to {snapshot} ({id})");
         self.mapper().snapshot(&name, &snapshot, id).await?;
         let model = self.models.get_mut(&name).unwrap();
         model.before.clear();
@@ -228,6 +234,7 @@ impl History {
             origin: Some(Origin::Any(from.clone())),
             shape: shape(),
         };
+        println!("clone {from} to {name} ({id})");
         self.mapper().create(&name, id, &options).await?;
         // A volume is flushed before it is cloned.
         self.models.get_mut(&from).unwrap().before.clear();
@@ -240,6 +247,7 @@ impl History {
         let Some(name) = self.one(is_snapshot) else {
             return Ok(());
         };
+        println!("remove {name}");
         self.mapper().remove(&name).await?;
         self.models.remove(&name);
         Ok(())
@@ -262,6 +270,7 @@ impl History {
             return Ok(());
         };
         let bytes = self.size();
+        println!("resize {name} to {bytes}");
         self.mapper().resize(&name, bytes, true).await?;
         let model = self.models.get_mut(&name).unwrap();
         model.bytes = bytes;
@@ -308,6 +317,7 @@ impl History {
             let subs: BTreeSet<u64> = model.subs.keys().chain(model.before.keys()).copied().collect();
             for sub in subs {
                 let found = read_sub(self.mapper(), &volume, sub).await?;
+                println!("after the crash: {name} ({}), sub-block {sub}: {:?}", volume.id, volume.block(sub / 16).await?);
                 self.models.get_mut(&name).unwrap().check_after_crash(sub, found);
             }
             self.models.get_mut(&name).unwrap().before.clear();

@@ -155,11 +155,7 @@ impl<W: World> Base<W> {
         if objects.is_empty() {
             return Ok(());
         }
-        self.maps().sync(scope).await.map_err(|source| MapError::Store {
-            action: "sync",
-            object: format!("the pages of volume {id}"),
-            source,
-        })
+        self.sync_maps(id).await
     }
 
     /// Gives back what `before` had and neither `after` nor the parent has: pages, journal, the head itself (CHECK-2).

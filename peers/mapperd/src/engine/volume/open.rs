@@ -13,11 +13,12 @@ use archipelago_runtime::local::{Mutex, Notify};
 use archipelago_store::{Store, StoreError};
 
 use super::granting::first_stamp;
+use super::changed::changed_blocks;
 use super::state::{Displaced, State};
 use super::volume::Volume;
 use crate::engine::error::MapError;
-use crate::engine::layers::Layers;
-use crate::engine::load::{Loaded, View};
+use crate::engine::layers::{Layers, merge};
+use crate::engine::load::Loaded;
 use crate::engine::log::Log;
 use crate::engine::names;
 use crate::engine::world::{Base, World};
@@ -101,14 +102,18 @@ impl<W: World> Volume<W> {
                 read => read?,
             };
             match Head::decode(&before) {
-                Ok(before) => self.base.clean_up(&before.value, &now, parent.as_deref()).await?,
+                Ok(before) => {
+                    let mut before = before.value;
+                    before.segments.extend(self.base.followers(&before, &now).await?);
+                    self.base.clean_up(&before, &now, parent.as_deref()).await?;
+                }
                 Err(error) => {
                     tracing::warn!(volume = %self.id, %object, %error, "an old head is damaged; it is deleted");
                     self.base.delete_quietly(&object).await?;
                 }
             }
         }
-        self.base.delete_unnamed(&now, self.log.spare(), parent.as_deref()).await
+        self.base.delete_unnamed(&now, self.log.spare()).await
     }
 }
 
@@ -179,79 +184,54 @@ impl<W: World> Base<W> {
         });
         Log::make_segment(self.maps(), head.id, token, number).await?;
         // The segments that are closed now, and the new one, are durable before a head relies on them.
-        let synced = self.maps().sync(names::scope(head.id)).await;
-        synced.map_err(|source| MapError::Store {
-            action: "sync",
-            object: format!("the journal of volume {}", head.id),
-            source,
-        })?;
+        self.sync_maps(head.id).await?;
         self.create_head(head).await?;
         self.delete_quietly(&names::head(head.id, before.token, before.number)).await?;
         Ok(start)
     }
 
-    /// What the journal may have displaced: whatever was in the blocks that it speaks of (SPACE-3).
+    /// What the journal may have displaced: whatever was in the blocks that it speaks of, since the parent is the parent
+    /// (SPACE-3). What went before was compared with the parent of its time.
     async fn touched(&self, loaded: &Loaded) -> Result<BTreeSet<Displaced>, MapError> {
         let mut touched = BTreeSet::new();
+        let mut blocks = BTreeSet::new();
+        let shape = loaded.head.shape;
         for record in &loaded.records {
-            match record {
+            let range = match record {
                 Record::Assign { block, source, .. } => {
-                    let below = self.pages.block(loaded.root(), *block, loaded.head.shape).await?;
-                    let sources = below.sources().iter().chain(source.as_ref());
-                    touched.extend(sources.map(|source| Displaced {
+                    blocks.insert(*block);
+                    touched.extend(source.map(|source| Displaced {
                         block: *block,
-                        source: *source,
+                        source,
                     }));
+                    continue;
                 }
-                Record::Zero { first_block, count } => {
-                    let range = *first_block..first_block + count;
-                    self.touch_range(loaded, range, &mut touched).await?;
-                }
-                Record::Size { bytes } => {
-                    let range = loaded.head.shape.blocks(*bytes)..u64::MAX;
-                    self.touch_range(loaded, range, &mut touched).await?;
-                }
-                _ => {}
-            }
+                Record::Zero { first_block, count } => *first_block..first_block + count,
+                Record::Size { bytes } => shape.blocks(*bytes)..u64::MAX,
+                _ => continue,
+            };
+            changed_blocks(&loaded.inherited, range.clone(), &mut blocks);
+            let mapped = self.pages.mapped(loaded.root(), range, async |_| Ok(false)).await?;
+            blocks.extend(mapped);
+        }
+        for block in blocks {
+            let below = self.pages.block(loaded.root(), block, shape).await?;
+            let before = merge(&loaded.inherited, block, below)?;
+            let sources = before.sources().iter().copied();
+            touched.extend(sources.map(|source| Displaced { block, source }));
         }
         Ok(touched)
     }
 
-    async fn touch_range(
-        &self,
-        loaded: &Loaded,
-        range: std::ops::Range<u64>,
-        touched: &mut BTreeSet<Displaced>,
-    ) -> Result<(), MapError> {
-        let root = loaded.root();
-        for block in self.pages.mapped(root, range, async |_| Ok(false)).await? {
-            let below = self.pages.block(root, block, loaded.head.shape).await?;
-            touched.extend(below.sources().iter().map(|source| Displaced {
-                block,
-                source: *source,
-            }));
-        }
-        Ok(())
-    }
-
-    /// Deletes segments and pages of the volume that no head names: begun by an owner that died.
-    async fn delete_unnamed(
-        &self,
-        now: &Head,
-        spare: Option<(u64, u64)>,
-        parent: Option<&View>,
-    ) -> Result<(), MapError> {
+    /// Deletes segments and pages that were begun by an owner that died before a head named them: they come after all
+    /// that the head in force names. What comes before may be a snapshot's.
+    async fn delete_unnamed(&self, now: &Head, spare: Option<(u64, u64)>) -> Result<(), MapError> {
         let id = now.id;
-        let mut named: BTreeSet<(u64, u64)> = spare.into_iter().collect();
-        let heads = std::iter::once(now).chain(parent.map(|parent| &parent.head));
-        let segments = heads.flat_map(|head| &head.segments);
-        named.extend(
-            segments
-                .filter(|segment| segment.birth == id)
-                .map(|segment| (segment.token, segment.number)),
-        );
+        let last = now.segments.iter().filter(|segment| segment.birth == id);
+        let last = last.map(|segment| (segment.token, segment.number)).max();
         for object in self.list_all(&names::log_group(id), "list the journal").await? {
-            if names::numbers(&object).is_some_and(|numbers| !named.contains(&numbers)) {
+            let numbers = names::numbers(&object);
+            if numbers > last && numbers != spare {
                 self.delete_quietly(&object).await?;
             }
         }
@@ -261,5 +241,24 @@ impl<W: World> Base<W> {
             }
         }
         Ok(())
+    }
+
+    /// The segments that followed those that an old head names, up to those of the head in force.
+    async fn followers(&self, before: &Head, now: &Head) -> Result<Vec<SegmentRef>, MapError> {
+        let Some(last) = before.segments.last().filter(|last| last.birth == now.id) else {
+            return Ok(Vec::new());
+        };
+        let first = now.segments.iter().find(|segment| segment.birth == now.id);
+        let end = first.map_or((u64::MAX, u64::MAX), |first| (first.token, first.number));
+        let listed = self.list_all(&names::log_group(now.id), "list the journal").await?;
+        let numbers = listed.iter().filter_map(names::numbers);
+        Ok(numbers
+            .filter(|(token, number)| (last.token, last.number) < (*token, *number) && (*token, *number) < end)
+            .map(|(token, number)| SegmentRef {
+                token,
+                number,
+                ..*last
+            })
+            .collect())
     }
 }

@@ -27,6 +27,10 @@ impl<W: World> Volume<W> {
         }
         self.commits_ended().await;
         self.flush().await?;
+        // What was displaced till now is compared with the parent of till now (SPACE-4).
+        self.reclaim_in_change().await?;
+        // Older heads are gone for good: one that came back would be compared with the wrong parent (SPACE-4).
+        self.base.sync_maps(self.id).await?;
         let head = self.head_of_snapshot(child, name);
         let parent = head.parent;
         self.base.create_head(&head).await?;
@@ -36,6 +40,7 @@ impl<W: World> Volume<W> {
         }
         let floor = self.state.borrow().last_stamp();
         self.append([Record::Snapshot { child, floor }]).await?;
+        self.state.borrow_mut().displaced.clear();
         self.flush().await?;
         if let Some(parent) = parent {
             self.base.delete_quietly(&names::edge(parent, self.id)).await?;

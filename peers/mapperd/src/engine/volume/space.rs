@@ -4,6 +4,8 @@
 //! * **SPACE-1** Nothing is given back before the record that displaced it is durable, and before every composer has
 //!   ended what it began when the map still named it.
 //! * **SPACE-2** What the map, its parent, or a grant names is not given back.
+//! * **SPACE-4** What was displaced is compared with the parent that the volume had then: once there is a snapshot between,
+//!   the old parent may have what neither has.
 //! * **SPACE-3** What could not be given back is tried again; after a crash the journal tells it again.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -220,8 +220,12 @@ pub enum Fate {
     Punch(Vec<Range<u16>>),
 }
 
-/// Decides on a displaced object (M7): what neither this map nor its parent's has, nobody has; what is granted is
-/// about to be in use.
+/// Decides on an object that a head may have no more (M7).
+///
+/// An object is written only before the first snapshot that shows it, so heads further down never have more of it
+/// than those above. If the head above (`parent`) has any of it, that has all that the one in question had. If not,
+/// only this head and those below ever had it: `mine` says what of it is still in use there, and what is granted is
+/// about to be.
 pub fn fate(
     source: Source,
     mine: &BlockMap,
@@ -229,12 +233,12 @@ pub fn fate(
     granted: &[(Source, Range<u16>)],
     subs: u16,
 ) -> Fate {
+    if parent.is_some_and(|parent| parent.sources().contains(&source)) {
+        return Fate::Keep;
+    }
     let is_used = |sub: u16| {
-        mine.source_at(sub) == Some(source)
-            || parent.is_some_and(|parent| parent.source_at(sub) == Some(source))
-            || granted
-                .iter()
-                .any(|(of, range)| *of == source && range.contains(&sub))
+        let is_granted = |(of, range): &(Source, Range<u16>)| *of == source && range.contains(&sub);
+        mine.source_at(sub) == Some(source) || granted.iter().any(is_granted)
     };
     let mut unused: Vec<Range<u16>> = Vec::new();
     for sub in (0..subs).filter(|sub| !is_used(*sub)) {
