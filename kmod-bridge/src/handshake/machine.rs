@@ -15,18 +15,13 @@
 //! * **HANDSHAKE-3** No byte beyond the handshake is taken: what follows the choice of an export is left for whoever comes next.
 //! * **HANDSHAKE-4** An export is asked for only after the client named it in INFO, GO or EXPORT_NAME (F80).
 
-use super::agreed::{Agreed, MetaContext};
-use super::answers::{Answers, ExportWords};
-use super::option::{InfoRequest, Malformed, MetaRequest, Purpose, expect_empty};
-use super::options::{HandshakeError, HandshakeOptions, Listed, OpenRefusal};
-use crate::export::ExportFacts;
-use crate::limits::{
-    BLOCK_BYTES_PREFERRED, OPTION_BYTES_MAX, OPTION_SKIPPED_BYTES_MAX, STRING_BYTES_MAX,
-};
-use crate::name::{ExportName, NotAName};
-use crate::wire::{
-    BASE_ALLOCATION, Fields, InfoCode, OptionCode, OptionReply, ReplyMode, client_flags, magic,
-};
+use super::agreed::Agreed;
+use super::answers::Answers;
+use super::option::Purpose;
+use super::options::{HandshakeError, HandshakeOptions};
+use crate::limits::{OPTION_BYTES_MAX, OPTION_SKIPPED_BYTES_MAX, STRING_BYTES_MAX};
+use crate::name::ExportName;
+use crate::wire::{Fields, InfoCode, OptionCode, OptionReply, ReplyMode, client_flags, magic};
 
 const CLIENT_FLAGS_BYTES: usize = 4;
 const OPTION_HEADER_BYTES: usize = 16;
@@ -229,247 +224,6 @@ impl Handshake {
         };
         Ok(())
     }
-
-    fn take_option(&mut self, option: OptionCode, payload: &[u8]) -> Result<(), HandshakeError> {
-        let answered = match option {
-            OptionCode::EXPORT_NAME => return self.choose_the_old_way(payload),
-            OptionCode::ABORT => {
-                self.answers.answer(option, OptionReply::ACK, &[]);
-                return Err(HandshakeError::Aborted);
-            }
-            OptionCode::INFO => self.ask_for_export(option, Purpose::Info, payload),
-            OptionCode::GO => self.ask_for_export(option, Purpose::Go, payload),
-            OptionCode::LIST => self.ask_for_list(payload),
-            OptionCode::STRUCTURED_REPLY => self.raise_mode(option, payload, ReplyMode::Structured),
-            OptionCode::EXTENDED_HEADERS => self.raise_mode(option, payload, ReplyMode::Extended),
-            OptionCode::LIST_META_CONTEXT => self.list_contexts(payload),
-            OptionCode::SET_META_CONTEXT => self.set_contexts(payload),
-            _ => expect_empty(payload).map(|()| {
-                let why = "this server has no TLS on this socket";
-                self.refuse(option, OptionReply::ERR_UNSUP, why);
-            }),
-        };
-        if let Err(malformed) = answered {
-            self.refuse(option, OptionReply::ERR_INVALID, &malformed.to_string());
-        }
-        Ok(())
-    }
-
-    fn refuse(&mut self, option: OptionCode, reply: OptionReply, why: &str) {
-        self.answers.answer(option, reply, why.as_bytes());
-    }
-
-    fn choose_the_old_way(&mut self, payload: &[u8]) -> Result<(), HandshakeError> {
-        if self.mode == ReplyMode::Extended {
-            return Err(HandshakeError::OldWay);
-        }
-        self.phase = Phase::Opening(Opening {
-            option: OptionCode::EXPORT_NAME,
-            purpose: Purpose::ExportName,
-            name: ExportName::parse(payload)?,
-            wanted: Vec::new(),
-        });
-        Ok(())
-    }
-
-    fn ask_for_export(
-        &mut self,
-        option: OptionCode,
-        purpose: Purpose,
-        payload: &[u8],
-    ) -> Result<(), Malformed> {
-        let request = InfoRequest::parse(payload)?;
-        match ExportName::parse(&request.name) {
-            Ok(name) => {
-                self.phase = Phase::Opening(Opening {
-                    option,
-                    purpose,
-                    name,
-                    wanted: request.wanted,
-                });
-            }
-            Err(error) => self.refuse_name(option, error),
-        }
-        Ok(())
-    }
-
-    /// A name that cannot be is unknown, like any other (EXPORT-1).
-    fn refuse_name(&mut self, option: OptionCode, error: NotAName) {
-        self.refuse(option, OptionReply::ERR_UNKNOWN, &error.to_string());
-    }
-
-    fn ask_for_list(&mut self, payload: &[u8]) -> Result<(), Malformed> {
-        expect_empty(payload)?;
-        if self.options.list {
-            self.phase = Phase::Listing;
-        } else {
-            let why = "this server does not tell which exports it has";
-            self.refuse(OptionCode::LIST, OptionReply::ERR_POLICY, why);
-        }
-        Ok(())
-    }
-
-    fn raise_mode(
-        &mut self,
-        option: OptionCode,
-        payload: &[u8],
-        mode: ReplyMode,
-    ) -> Result<(), Malformed> {
-        expect_empty(payload)?;
-        if self.options.mode_max < mode {
-            self.refuse(option, OptionReply::ERR_UNSUP, "this is switched off here");
-        } else if self.mode == mode {
-            let why = "this was agreed on already";
-            self.refuse(option, OptionReply::ERR_INVALID, why);
-        } else if self.mode > mode {
-            let why = "extended headers were agreed on already";
-            self.refuse(option, OptionReply::ERR_EXT_HEADER_REQD, why);
-        } else {
-            self.mode = mode;
-            self.answers.answer(option, OptionReply::ACK, &[]);
-        }
-        Ok(())
-    }
-
-    fn list_contexts(&mut self, payload: &[u8]) -> Result<(), Malformed> {
-        let option = OptionCode::LIST_META_CONTEXT;
-        let request = MetaRequest::parse(payload)?;
-        if self.refuses_contexts(option, &request) {
-            return Ok(());
-        }
-        if request.lists_allocation() {
-            // Numbers are given only to what was selected.
-            self.answers.context(option, 0, BASE_ALLOCATION);
-        }
-        self.answers.answer(option, OptionReply::ACK, &[]);
-        Ok(())
-    }
-
-    fn set_contexts(&mut self, payload: &[u8]) -> Result<(), Malformed> {
-        let option = OptionCode::SET_META_CONTEXT;
-        // Whatever comes of it, what was selected before no longer is.
-        self.selected = None;
-        let request = MetaRequest::parse(payload)?;
-        if self.refuses_contexts(option, &request) {
-            return Ok(());
-        }
-        let allocation = request.selects_allocation();
-        if allocation {
-            let number = MetaContext::ALLOCATION.0;
-            self.answers.context(option, number, BASE_ALLOCATION);
-        }
-        self.selected = Some(Selected {
-            name: request.name,
-            allocation,
-        });
-        self.answers.answer(option, OptionReply::ACK, &[]);
-        Ok(())
-    }
-
-    /// Contexts need chunks to be told in, and an export that could be.
-    fn refuses_contexts(&mut self, option: OptionCode, request: &MetaRequest) -> bool {
-        if self.mode == ReplyMode::Simple {
-            let why = "structured replies, or extended headers, must be agreed on first";
-            self.refuse(option, OptionReply::ERR_INVALID, why);
-            return true;
-        }
-        match ExportName::parse(&request.name) {
-            Ok(_) => false,
-            Err(error) => {
-                self.refuse_name(option, error);
-                true
-            }
-        }
-    }
-
-    /// The answer to [`Decision::List`]. Without a list the client is told why.
-    pub fn listed(&mut self, exports: Result<&[Listed], &str>) {
-        assert!(
-            matches!(self.phase, Phase::Listing),
-            "nobody asked for a list"
-        );
-        let option = OptionCode::LIST;
-        self.phase = Phase::Header;
-        match exports {
-            Ok(exports) => {
-                for Listed { name, description } in exports {
-                    self.answers.server(option, name, description);
-                }
-                self.answers.answer(option, OptionReply::ACK, &[]);
-            }
-            Err(why) => self.refuse(option, OptionReply::ERR_PLATFORM, why),
-        }
-    }
-
-    /// The answer to [`Decision::Open`].
-    pub fn opened(&mut self, outcome: Result<ExportFacts, OpenRefusal>) {
-        let phase = std::mem::replace(&mut self.phase, Phase::Header);
-        let Phase::Opening(opening) = phase else {
-            panic!("nobody asked for an export to be opened");
-        };
-        match (outcome, opening.purpose) {
-            (Ok(facts), Purpose::Info) => self.inform(&opening, &facts),
-            (Ok(facts), Purpose::Go) => {
-                self.inform(&opening, &facts);
-                self.finish(opening, facts);
-            }
-            (Ok(facts), Purpose::ExportName) => {
-                self.answers.old_answer(self.words(&facts), self.zeroes);
-                self.finish(opening, facts);
-            }
-            (Err(refusal), Purpose::ExportName) => {
-                self.phase = Phase::Over(Decision::Close(refusal.into()));
-            }
-            (Err(refusal), Purpose::Info | Purpose::Go) => {
-                let reply = match refusal {
-                    OpenRefusal::Unknown => OptionReply::ERR_UNKNOWN,
-                    OpenRefusal::Denied { .. } => OptionReply::ERR_POLICY,
-                    OpenRefusal::Shutdown => OptionReply::ERR_SHUTDOWN,
-                };
-                self.refuse(opening.option, reply, &refusal.to_string());
-            }
-        }
-    }
-
-    fn words(&self, facts: &ExportFacts) -> ExportWords {
-        ExportWords {
-            size_bytes: facts.size_bytes,
-            transmission_flags: facts.features.transmission_flags(self.mode),
-        }
-    }
-
-    fn inform(&mut self, opening: &Opening, facts: &ExportFacts) {
-        let option = opening.option;
-        self.answers.info_export(option, self.words(facts));
-        let wants = |code| opening.wanted.contains(&code);
-        if wants(InfoCode::NAME) {
-            let name = opening.name.as_str().as_bytes();
-            self.answers.info(option, InfoCode::NAME, name);
-        }
-        if wants(InfoCode::DESCRIPTION) && !facts.description.is_empty() {
-            let description = facts.description.as_bytes();
-            self.answers
-                .info(option, InfoCode::DESCRIPTION, description);
-        }
-        if wants(InfoCode::BLOCK_SIZE) {
-            let max = self.options.payload_bytes_max;
-            let sizes = [1, BLOCK_BYTES_PREFERRED.min(max), max];
-            self.answers.info_block_size(option, sizes);
-        }
-        self.answers.answer(option, OptionReply::ACK, &[]);
-    }
-
-    fn finish(&mut self, opening: Opening, facts: ExportFacts) {
-        let selected = self.selected.as_ref().is_some_and(|selected| {
-            selected.allocation && selected.name == opening.name.as_str().as_bytes()
-        });
-        self.phase = Phase::Over(Decision::Transmit(Box::new(Agreed {
-            name: opening.name,
-            facts,
-            mode: self.mode,
-            context: selected.then_some(MetaContext::ALLOCATION),
-        })));
-    }
 }
 
 /// Others are skipped whatever they are.
@@ -489,7 +243,7 @@ fn is_known(option: OptionCode) -> bool {
     )
 }
 
-#[cfg(test)]
-mod fuzz;
+mod options;
+mod outcomes;
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,9 @@
 //! One volume: each command is a request to the composer, and payloads stay in the buffers that they came in (W1).
 //!
 //! # Invariants
-//! * **VOLUME-1** Who waits for a record already has its buffer, never the other way round: the waits of requests for each other
+//! * **BRIDGE-1** Who waits for a record already has its buffer, never the other way round: the waits of requests for each other
 //!   have no circle.
-//! * **VOLUME-2** An answer that says less than was asked is an I/O error, for reads and for writes (F28).
+//! * **BRIDGE-2** An answer that says less than was asked is an I/O error, for reads and for writes (F28).
 
 use std::rc::Rc;
 
@@ -92,7 +92,7 @@ impl SegmentExport {
         buffer.map_err(|error| error.errno())
     }
 
-    /// Asks, with so many bytes of a buffer if there is one (VOLUME-1).
+    /// Asks, with so many bytes of a buffer if there is one (BRIDGE-1).
     async fn ask(&self, ask: Ask, data: Option<(Buffer, u64)>) -> Result<Reply, Errno> {
         let failed = |error: CallError| error.errno();
         let mut draft = self.station.draft(ask.op).await.map_err(failed)?;
@@ -148,7 +148,7 @@ impl Export for SegmentExport {
             len_bytes: wanted,
         };
         let reply = self.ask(ask, Some((buffer, wanted))).await?;
-        answer::whole(&reply, wanted)?; // VOLUME-2
+        answer::whole(&reply, wanted)?; // BRIDGE-2
         Ok(Payload::Answer {
             station: self.station.clone(),
             reply,
@@ -168,7 +168,7 @@ impl Export for SegmentExport {
             len_bytes,
         };
         let reply = self.ask(ask, Some((buffer, len_bytes))).await?;
-        answer::whole(&reply, len_bytes) // VOLUME-2
+        answer::whole(&reply, len_bytes) // BRIDGE-2
     }
 
     async fn flush(&self) -> Result<(), Errno> {

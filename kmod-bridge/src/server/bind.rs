@@ -1,9 +1,9 @@
 //! Listening sockets.
 //!
 //! # Invariants
-//! * **BIND-1** A socket file is replaced only if it is a socket and nobody listens on it; of two servers that start at once one
+//! * **LISTEN-1** A socket file is replaced only if it is a socket and nobody listens on it; of two servers that start at once one
 //!   is refused.
-//! * **BIND-2** The socket file never admits more than its owner and group, whatever the umask.
+//! * **LISTEN-2** The socket file never admits more than its owner and group, whatever the umask.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
@@ -73,12 +73,12 @@ pub fn bind_unix(path: &Path) -> Result<OwnedFd, BindError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let lock = rustix::fs::open(directory, flags, Mode::empty())
         .map_err(failed("cannot open the directory of"))?;
-    // BIND-1: whoever else starts here looks at the file after we have begun to listen.
+    // LISTEN-1: whoever else starts here looks at the file after we have begun to listen.
     rustix::fs::flock(&lock, FlockOperation::LockExclusive)
         .map_err(failed("cannot lock the directory of"))?;
     remove_stale(path, &address)?;
     let socket = new_socket().map_err(failed("cannot make a socket for"))?;
-    // BIND-2: the file gets this mode, less the umask, when it appears, and all of it afterwards.
+    // LISTEN-2: the file gets this mode, less the umask, when it appears, and all of it afterwards.
     rustix::fs::fchmod(&socket, SOCKET_MODE).map_err(failed("cannot restrict"))?;
     rustix::net::bind(&socket, &address).map_err(failed("cannot bind"))?;
     rustix::fs::chmod(path, SOCKET_MODE).map_err(failed("cannot set the mode of"))?;
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_stale_socket_is_replaced_and_one_in_use_is_not() {
-        // BIND-1
+        // LISTEN-1
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("nbd.sock");
         let first = bind_unix(&path).unwrap();
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_file_in_the_way_is_left_alone() {
-        // BIND-1
+        // LISTEN-1
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("nbd.sock");
         std::fs::write(&path, "precious").unwrap();
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn the_socket_is_for_owner_and_group() {
-        // BIND-2
+        // LISTEN-2
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("nbd.sock");
         let _listener = bind_unix(&path).unwrap();

@@ -158,6 +158,4 @@ fn request(header: &RequestHeader, command: Command) -> Request {
 }
 
 #[cfg(test)]
-mod fuzz;
-#[cfg(test)]
 mod tests;

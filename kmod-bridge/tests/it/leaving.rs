@@ -200,3 +200,16 @@ fn a_pipe_of_requests_that_ends_within_one_is_done_up_to_there() {
     client.request(CommandCode::READ, 1, 0, 512);
     assert_eq!(client.reply(512).data, [9; 512]);
 }
+
+#[test]
+fn a_drain_does_not_wait_for_a_client_that_does_not_take_its_answers() {
+    // SERVER-1, OUTBOX-2
+    let served = serve(ServerOptions::default());
+    let mut client = connect(&served).go("disk", ReplyMode::Simple);
+    for cookie in 0..10 {
+        client.request(CommandCode::READ, cookie, 0, 8 << 20);
+    }
+    client.read(1000); // they are on their way
+    drop(served); // a drain of a tenth of a second, and the thread's end
+    drop(client);
+}

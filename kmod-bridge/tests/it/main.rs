@@ -4,8 +4,10 @@
     reason = "clippy allows it in tests, but not in their helpers"
 )]
 
+mod answers;
 mod copying;
 mod describing;
+mod exhaustion;
 mod leaving;
 mod limits;
 mod numbers;

@@ -1,10 +1,14 @@
 //! Handshakes, spelled out to the byte.
 
+mod fuzz;
+
 use super::*;
-use crate::export::Features;
+use crate::export::{ExportFacts, Features};
+use crate::handshake::agreed::MetaContext;
+use crate::handshake::options::{Listed, OpenRefusal};
 
 /// What a client says, in its bytes.
-pub(super) fn option(code: u32, payload: &[u8]) -> Vec<u8> {
+fn option(code: u32, payload: &[u8]) -> Vec<u8> {
     let mut bytes = b"IHAVEOPT".to_vec();
     bytes.extend(code.to_be_bytes());
     bytes.extend((payload.len() as u32).to_be_bytes());
@@ -44,7 +48,7 @@ fn meta_payload(name: &str, queries: &[&str]) -> Vec<u8> {
     payload
 }
 
-pub(super) fn facts() -> ExportFacts {
+fn facts() -> ExportFacts {
     ExportFacts {
         size_bytes: 0x1122_3344,
         features: Features {
@@ -56,7 +60,7 @@ pub(super) fn facts() -> ExportFacts {
 }
 
 /// Opens `v` and nothing else; lists `v`.
-pub(super) fn obey(handshake: &mut Handshake, decision: &Decision) {
+fn obey(handshake: &mut Handshake, decision: &Decision) {
     match decision {
         Decision::List => handshake.listed(Ok(&[Listed {
             name: "v".to_owned(),

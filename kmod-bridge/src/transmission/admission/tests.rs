@@ -1,3 +1,5 @@
+//! Requests, good and bad, by their headers.
+
 use super::*;
 use crate::export::{ExportFacts, Features};
 use crate::handshake::MetaContext;

@@ -1,15 +1,17 @@
 //! Streams of requests, spelled out.
 
+mod fuzz;
+
 use super::*;
 use crate::export::{ExportFacts, Features};
 use crate::handshake::Agreed;
 use crate::name::ExportName;
 use crate::wire::{ReplyMode, command_flags};
 
-pub(super) const SIZE: u64 = 1 << 30;
-pub(super) const PAYLOAD_MAX: u32 = 4096;
+const SIZE: u64 = 1 << 30;
+const PAYLOAD_MAX: u32 = 4096;
 
-pub(super) fn reader(mode: ReplyMode) -> RequestReader {
+fn reader(mode: ReplyMode) -> RequestReader {
     let agreed = Agreed {
         name: ExportName::default(),
         facts: ExportFacts {

@@ -133,4 +133,27 @@ impl RawClient {
             data,
         }
     }
+
+    /// The next chunk of a structured answer: cookie, kind, whether it is the last, payload.
+    pub fn chunk(&mut self) -> Chunk {
+        assert_eq!(self.mode, ReplyMode::Structured);
+        let head = self.read(20);
+        assert_eq!(head[..4], 0x668e_33ef_u32.to_be_bytes());
+        let length = u32::from_be_bytes(head[16..].try_into().unwrap());
+        Chunk {
+            is_last: head[5] == 1,
+            kind: u16::from_be_bytes([head[6], head[7]]),
+            cookie: u64::from_be_bytes(head[8..16].try_into().unwrap()),
+            payload: self.read(length as usize),
+        }
+    }
+}
+
+/// A part of a structured answer.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Chunk {
+    pub cookie: u64,
+    pub kind: u16,
+    pub is_last: bool,
+    pub payload: Vec<u8>,
 }

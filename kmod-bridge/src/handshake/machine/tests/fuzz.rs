@@ -2,7 +2,6 @@
 
 use proptest::prelude::*;
 
-use super::tests::{obey, option};
 use super::*;
 
 /// Options that are nearly right, and now and then noise.

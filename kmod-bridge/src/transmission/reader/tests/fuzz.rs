@@ -2,10 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::tests::{PAYLOAD_MAX, reader};
 use super::*;
-use crate::wire::ReplyMode;
-
 const MODES: [ReplyMode; 3] = [
     ReplyMode::Simple,
     ReplyMode::Structured,
