@@ -31,6 +31,8 @@ pub struct Loaded {
     pub overlay: Overlay,
     /// Where the journal ends, if it is open.
     pub end: Option<Position>,
+    /// Above the sequence number of each record that was replayed.
+    pub next_sequence: u64,
     /// What the volume's own journal says since its last snapshot, or since it was cloned.
     pub records: Vec<Record>,
     /// What the overlay said before those.
@@ -179,6 +181,7 @@ impl<W: World> Base<W> {
             older: Vec::new(),
             end: None,
             records: Vec::new(),
+            next_sequence: 1,
             inherited: Overlay::new(head.shape),
             head,
         };
@@ -205,6 +208,7 @@ impl<W: World> Base<W> {
         for segment in &segments {
             let replayed = self.replay_segment(segment).await?;
             loaded.end = segment.to_offset.is_none().then_some(replayed.end);
+            loaded.next_sequence = loaded.next_sequence.max(replayed.end.sequence);
             loaded.take(segment.birth, replayed.records)?;
         }
         // A segment that was ended after the head was published is followed by the next one (WAL-5).
@@ -228,6 +232,7 @@ impl<W: World> Base<W> {
             }
             segments.push(next);
             loaded.end = Some(replayed.end);
+            loaded.next_sequence = replayed.end.sequence;
             loaded.take(next.birth, replayed.records)?;
         }
         loaded.head.segments = segments;

@@ -325,6 +325,12 @@ impl History {
         Ok(())
     }
 
+    async fn open_all(&self) {
+        for (name, _) in self.models.iter().filter(|(_, model)| !model.is_snapshot) {
+            self.mapper().open(name, false).await.unwrap();
+        }
+    }
+
     /// Every volume and snapshot says what the model says.
     async fn check_contents(&self) -> Result<(), MapError> {
         let names = self.mapper().base().entries().await?;
@@ -388,6 +394,8 @@ fn run(seed: u64, steps: u64) {
             history.step().await.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
             had_crash |= history.mapper().base().world.boot_number() != boot;
         }
+        // Those that were open when their mapper was killed: their journals tell what is to be given back.
+        history.open_all().await;
         history.mapper().close_all().await.unwrap();
         history.check_contents().await.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         history.mapper().empty_trash(0).await.unwrap();

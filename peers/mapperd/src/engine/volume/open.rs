@@ -60,7 +60,7 @@ impl<W: World> Volume<W> {
         head.next_page_number = head.next_page_number.max(first_page_number(token));
         let next_stamp = first_stamp(head.ceiling, token)?;
         let layers = Layers::new(head.shape, root, loaded.overlay);
-        let end = base.begin_journal(&mut head, loaded.end, token).await?;
+        let end = base.begin_journal(&mut head, loaded.end, loaded.next_sequence, token).await?;
         if !loaded.records.is_empty() {
             let synced = base.data().sync(names::scope(id)).await;
             synced.map_err(|source| MapError::Store {
@@ -155,6 +155,7 @@ impl<W: World> Base<W> {
         &self,
         head: &mut Head,
         end: Option<Position>,
+        next_sequence: u64,
         token: u64,
     ) -> Result<Position, MapError> {
         let last = head.segments.last().copied();
@@ -173,8 +174,8 @@ impl<W: World> Base<W> {
             open.to_offset = Some(end.offset);
         }
         let number = head.version.number << SEGMENTS_A_HEAD_BITS;
-        let sequence = end.map_or(1, |end| end.sequence);
-        let start = Position::start_of(head.id, token, number, sequence);
+        // Sequence numbers go on over what was inherited: a checkpoint forgets what comes before a number.
+        let start = Position::start_of(head.id, token, number, next_sequence);
         head.segments.push(SegmentRef {
             birth: head.id,
             token,
