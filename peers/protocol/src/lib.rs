@@ -16,8 +16,8 @@ pub use call::{
 pub use code::ErrorCode;
 pub use extent::{EXTENT_BYTES, Extent};
 pub use map::{
-    BadMessage, CommitCall, GrantCall, GrantHead, MAP_DISCARD, MapHead, RUN_BYTES, Recall,
-    RecallKind, Run, VolumeIdBytes,
+    ATTACH, BadMessage, CommitCall, DETACH, GrantCall, GrantHead, MAP_DISCARD, MAP_GIVE_UP,
+    MapHead, RUN_BYTES, Recall, RecallKind, Run, VolumeIdBytes,
 };
 pub use size::{SECTOR_BYTES, SizeError, VOLUME_BYTES_MAX, VolumeSize, format_bytes, parse_bytes};
 pub use volume_name::{NAME_BYTES_MAX, NameError, VolumeName, VolumeRef};

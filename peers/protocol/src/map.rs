@@ -1,21 +1,35 @@
 //! What composers and mappers say to each other about maps.
 //!
 //! ```text
-//! MAP_READ   target = volume id, extent = (first block, blocks)     answer: args = MapHead, payload = runs
-//! MAP_WRITE  target = volume id, args = GrantCall                   answer: args = GrantHead, payload = runs
-//! MAP_COMMIT target = volume id, args = CommitCall                  answer: args[0] = epoch
-//! RECALL     target = volume id, args = Recall (a notice)           answer: nothing
+//! ATTACH      target = name, args[0] = composer's port               answer: args = MapHead, payload = volume id
+//! DETACH      target = volume id, args[0] = composer's port          answer: nothing
+//! MAP_READ    target = volume id, args[0] = composer's port,
+//!             extent = (first block, blocks)                         answer: args = MapHead, payload = runs, done = blocks
+//! MAP_WRITE   target = volume id, args = GrantCall                   answer: args = GrantHead, payload = runs
+//! MAP_COMMIT  target = volume id, args = CommitCall                  answer: args[0] = epoch
+//! MAP_GIVE_UP target = volume id, args = CommitCall                  answer: nothing
+//! MAP_DISCARD target = volume id, args[0] = composer's port,
+//!             extent in bytes                                        answer: args[0] = epoch
+//! FLUSH       target = volume id                                     answer: nothing
+//! RECALL      target = volume id, args = Recall (a notice)           answer: EBUSY if a volume in use is not detached
 //! ```
 //!
-//! A run says where consecutive sub-blocks of one block come from. What no run names is zero.
+//! A run says where consecutive sub-blocks of one block come from. What no run names is zero. MAP_READ answers as many
+//! whole blocks as the buffer has room for.
 
 use xseg::OpCode;
 
 /// Bytes of a run on the wire.
 pub const RUN_BYTES: usize = 40;
 
-/// Bytes in the range become zero; whole sub-blocks only (MAP_DISCARD: extent in bytes, target = volume id).
+/// Whole sub-blocks in the range become zero.
 pub const MAP_DISCARD: OpCode = OpCode(100);
+/// A composer begins to use a volume.
+pub const ATTACH: OpCode = OpCode(105);
+/// A composer has forgotten a volume.
+pub const DETACH: OpCode = OpCode(106);
+/// A granted write was not done.
+pub const MAP_GIVE_UP: OpCode = OpCode(107);
 
 /// The 16 bytes that name a volume for life.
 pub type VolumeIdBytes = [u8; 16];
@@ -49,6 +63,8 @@ pub struct GrantCall {
     pub block: u64,
     pub from: u16,
     pub count: u16,
+    /// The composer's port.
+    pub composer: u32,
 }
 
 /// The words of a MAP_WRITE answer. The payload says where the granted sub-blocks come from as yet.
@@ -59,7 +75,10 @@ pub struct GrantHead {
     pub stamp: u64,
     /// The object is new: it is to be made as long as a block first.
     pub is_fresh: bool,
-    pub runs: u32,
+    /// What is granted: what was asked for, or all of the block, all of which is to be copied up then.
+    pub from: u16,
+    pub count: u16,
+    pub runs: u16,
 }
 
 /// The words of a MAP_COMMIT request.
@@ -67,6 +86,8 @@ pub struct GrantHead {
 pub struct CommitCall {
     pub grant: u64,
     pub epoch: u64,
+    /// The composer's port.
+    pub composer: u32,
 }
 
 /// What a composer is to give up.
@@ -85,8 +106,10 @@ pub enum RecallKind {
     Forget = 0,
     /// Answer when the I/O that was begun has ended.
     Quiesce = 1,
-    /// The volume is closed or gone: forget it altogether.
+    /// The volume is closed: forget it altogether. Who has it attached asks again when there is I/O.
     Close = 2,
+    /// Forget the volume, unless somebody has it attached.
+    Detach = 3,
 }
 
 /// Words that make no sense.
@@ -186,7 +209,12 @@ impl MapHead {
 
 impl GrantCall {
     pub fn to_args(self) -> [u64; 4] {
-        [self.block, self.from.into(), self.count.into(), 0]
+        [
+            self.block,
+            self.from.into(),
+            self.count.into(),
+            self.composer.into(),
+        ]
     }
 
     pub fn from_args(args: [u64; 4]) -> Result<Self, BadMessage> {
@@ -194,13 +222,17 @@ impl GrantCall {
             block: args[0],
             from: narrow("the first sub-block", args[1])?,
             count: narrow("the number of sub-blocks", args[2])?,
+            composer: narrow("the composer's port", args[3])?,
         })
     }
 }
 
 impl GrantHead {
     pub fn to_args(self) -> [u64; 4] {
-        let packed = u64::from(self.is_fresh) | u64::from(self.runs) << 32;
+        let packed = u64::from(self.is_fresh)
+            | u64::from(self.from) << 16
+            | u64::from(self.count) << 32
+            | u64::from(self.runs) << 48;
         [self.grant, self.epoch, self.stamp, packed]
     }
 
@@ -210,21 +242,24 @@ impl GrantHead {
             epoch: args[1],
             stamp: args[2],
             is_fresh: args[3] & 1 == 1,
-            runs: (args[3] >> 32) as u32,
+            from: (args[3] >> 16) as u16,
+            count: (args[3] >> 32) as u16,
+            runs: (args[3] >> 48) as u16,
         }
     }
 }
 
 impl CommitCall {
     pub fn to_args(self) -> [u64; 4] {
-        [self.grant, self.epoch, 0, 0]
+        [self.grant, self.epoch, self.composer.into(), 0]
     }
 
-    pub fn from_args(args: [u64; 4]) -> Self {
-        Self {
+    pub fn from_args(args: [u64; 4]) -> Result<Self, BadMessage> {
+        Ok(Self {
             grant: args[0],
             epoch: args[1],
-        }
+            composer: narrow("the composer's port", args[2])?,
+        })
     }
 }
 
@@ -238,6 +273,7 @@ impl Recall {
             0 => RecallKind::Forget,
             1 => RecallKind::Quiesce,
             2 => RecallKind::Close,
+            3 => RecallKind::Detach,
             value => {
                 return Err(BadMessage {
                     field: "the kind of a recall",
@@ -296,11 +332,13 @@ mod tests {
                 prop_assert_eq!(recall.to_args(), args);
             }
             if let Ok(call) = GrantCall::from_args(args) {
-                prop_assert_eq!(call.to_args()[..3].to_vec(), args[..3].to_vec());
+                prop_assert_eq!(call.to_args(), args);
             }
             let head = GrantHead::from_args(args);
             prop_assert_eq!(GrantHead::from_args(head.to_args()), head);
-            prop_assert_eq!(CommitCall::from_args(args).to_args()[..2].to_vec(), args[..2].to_vec());
+            if let Ok(call) = CommitCall::from_args(args) {
+                prop_assert_eq!(call.to_args()[..3].to_vec(), args[..3].to_vec());
+            }
         }
     }
 }
