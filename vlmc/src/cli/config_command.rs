@@ -11,7 +11,9 @@ use serde_json::json;
 use super::answer::Answer;
 use super::archipelago_args::ConfigCommand;
 use super::error_report::ErrorReport;
-use crate::config::{self, ConfigError, Environment, Problem, convert, directories};
+use crate::config::{
+    self, Config, ConfigError, Environment, Origin, Problem, convert, directories,
+};
 
 pub fn run(
     command: &ConfigCommand,
@@ -26,12 +28,17 @@ pub fn run(
                 return Err(report(&ConfigError::Invalid { problems }));
             }
             let roles: Vec<&str> = config.roles.iter().map(|role| role.name.as_str()).collect();
-            let text = format!(
-                "The configuration is fine: {} roles, {} hosts",
+            let mut text = format!(
+                "The configuration is fine: {} roles, {} hosts\n",
                 roles.len(),
                 config.hosts.len()
             );
-            Ok(Answer::new(json!({ "valid": true, "roles": roles }), text))
+            let overrides = overrides(&config);
+            for note in &overrides {
+                text.push_str(&format!("Note: {note}\n"));
+            }
+            let json = json!({ "valid": true, "roles": roles, "overrides": overrides });
+            Ok(Answer::new(json, text))
         }
         ConfigCommand::Show => {
             let config = config::load(file, environment).map_err(|error| report(&error))?;
@@ -42,6 +49,16 @@ pub fn run(
         }
         ConfigCommand::Convert { old, output } => convert_file(old, output.as_deref(), environment),
     }
+}
+
+/// Settings that several files give: the last one counts, and somebody may wonder.
+fn overrides(config: &Config) -> Vec<String> {
+    let given = config.origins.iter().filter(
+        |(_, origin)| matches!(origin, Origin::File { overridden, .. } if !overridden.is_empty()),
+    );
+    given
+        .map(|(key, origin)| format!("{key}: {origin}"))
+        .collect()
 }
 
 /// What is wrong with a configuration, as an error of a command.

@@ -19,6 +19,7 @@ mod output;
 mod parse;
 mod print_form;
 mod progress;
+mod streams;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ pub use node::{Finding, Grade, Node, NodeStatus, RoleState, RoleStatus, Scope};
 pub use output::{Output, wants_colour};
 pub use parse::parse;
 pub use progress::Progress;
+pub use streams::on_streams;
 pub use table::Table;
 pub use vlmc_args::{AttachKind, CreateArgs, MapArgs, OneVolume, PrintForm, VlmcArgs, VlmcCommand};
 pub use volumes::{

@@ -1,0 +1,114 @@
+//! The processes of a configured node: what `start`, `stop`, `restart`, `status` and `supervise` do about them.
+//!
+//! What else these commands mean (volumes that are attached, requests in flight) is the caller's: it looks before it stops.
+
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+use std::process::Command;
+
+use archipelago_protocol::ErrorCode;
+
+use super::client::{Client, Patience};
+use super::core::Limits;
+use super::detached::spawn_detached;
+use super::launcher::ProgramLauncher;
+use super::role_status::{Purpose, host_for, role_statuses};
+use super::run::Supervisor;
+use super::run_dir::RunDir;
+use crate::cli::{ErrorReport, RoleStatus, Scope};
+use crate::config::{Config, Environment, directories};
+
+/// This machine, and the program that hosts are made of.
+#[derive(Clone, Debug)]
+pub struct LocalNode {
+    environment: Environment,
+    /// `archipelago` itself: it is asked to `supervise` and to be a `host`.
+    program: PathBuf,
+    /// As the user gave it, for the processes to come.
+    config_file: Option<PathBuf>,
+}
+
+impl LocalNode {
+    /// Relative paths of the configuration file mean the present directory, which the supervisor leaves.
+    pub fn new(environment: Environment, program: PathBuf, config_file: Option<PathBuf>) -> Self {
+        let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+        Self {
+            environment,
+            program,
+            config_file: config_file.map(absolute),
+        }
+    }
+
+    pub fn client(config: &Config) -> Client {
+        let hosts = config.hosts.iter().map(|host| host.name.clone()).collect();
+        Client::new(RunDir::new(&config.run_dir), hosts, Patience::default())
+    }
+
+    /// Makes missing directories, starts the supervisor if there is none, and waits until the hosts are ready.
+    pub fn start(&self, config: &Config, scope: &Scope) -> Result<Vec<RoleStatus>, ErrorReport> {
+        let host = host(config, scope, Purpose::Start)?;
+        directories::prepare(config, &self.environment).map_err(|problem| {
+            ErrorReport::new(
+                ErrorCode::Invalid,
+                format!("a directory cannot be used\n{problem}"),
+                "correct it; `archipelago config check` looks again",
+            )
+        })?;
+        let log_file = config.log_dir.join("supervisor.log");
+        let mut spawn = || {
+            let mut command = Command::new(&self.program);
+            if let Some(file) = &self.config_file {
+                command.arg("--config").arg(file);
+            }
+            command.arg("supervise");
+            spawn_detached(command, &log_file)
+        };
+        let report = Self::client(config).start(host.as_deref(), &mut spawn, &log_file)?;
+        Ok(role_statuses(config, &report, host.as_deref()))
+    }
+
+    /// Stops a host, or everything.
+    pub fn stop(&self, config: &Config, scope: &Scope) -> Result<Vec<RoleStatus>, ErrorReport> {
+        let host = host(config, scope, Purpose::Stop)?;
+        let report = Self::client(config).stop(host.as_deref())?;
+        Ok(role_statuses(config, &report, host.as_deref()))
+    }
+
+    /// Without a role the supervisor is restarted too, and reads the configuration again.
+    pub fn restart(&self, config: &Config, scope: &Scope) -> Result<Vec<RoleStatus>, ErrorReport> {
+        let host = host(config, scope, Purpose::Restart)?;
+        Self::client(config).stop(host.as_deref())?;
+        self.start(config, scope)
+    }
+
+    /// The supervisor's pid, if there is one, and the roles.
+    pub fn status(&self, config: &Config) -> Result<(Option<u32>, Vec<RoleStatus>), ErrorReport> {
+        let report = Self::client(config).report()?;
+        let roles = role_statuses(config, &report, None);
+        Ok((report.supervisor_pid, roles))
+    }
+
+    /// Is the supervisor, until a command ends it or `stop` becomes readable (a descriptor of signals).
+    pub fn supervise(
+        &self,
+        config: &Config,
+        stop: Option<BorrowedFd<'_>>,
+    ) -> Result<(), ErrorReport> {
+        super::detached::detach_session();
+        let launcher = ProgramLauncher {
+            program: self.program.clone(),
+            config_file: self.config_file.clone(),
+            log_dir: config.log_dir.clone(),
+        };
+        let hosts: Vec<String> = config.hosts.iter().map(|host| host.name.clone()).collect();
+        let run_dir = RunDir::new(&config.run_dir);
+        let supervisor = Supervisor::new(run_dir, &hosts, Limits::default(), launcher)?;
+        Ok(supervisor.run(stop)?)
+    }
+}
+
+fn host(config: &Config, scope: &Scope, purpose: Purpose) -> Result<Option<String>, ErrorReport> {
+    let role = scope.role.as_deref();
+    role.map(|role| host_for(config, role, purpose, scope.is_forced))
+        .transpose()
+}

@@ -1,0 +1,64 @@
+//! What a command and the supervisor say to each other: a line of JSON each way.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::core::Phase;
+
+/// Longer lines are refused: a node has a few hundred hosts at most.
+const LINE_BYTES_MAX: u64 = 1 << 20;
+
+/// What a command wants. All are answered at once with a [`Report`]; whoever waits asks again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    Report {},
+    /// All hosts if none is named.
+    Start {
+        host: Option<String>,
+    },
+    StopHost {
+        host: String,
+    },
+    /// All hosts, and then the supervisor.
+    End {},
+}
+
+/// How everything is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// None if no supervisor runs, and the hosts were looked at one by one.
+    pub supervisor_pid: Option<u32>,
+    pub hosts: Vec<HostReport>,
+    /// Why the request was not carried out.
+    pub refusal: Option<String>,
+}
+
+/// How one host is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostReport {
+    pub name: String,
+    pub phase: Phase,
+    pub pid: Option<u32>,
+    pub uptime_ms: Option<u64>,
+    pub restarts: u32,
+    pub message: Option<String>,
+}
+
+pub fn send<T: Serialize>(stream: &mut UnixStream, message: &T) -> io::Result<()> {
+    let mut line = serde_json::to_vec(message).map_err(io::Error::other)?;
+    line.push(b'\n');
+    stream.write_all(&line)
+}
+
+/// One line, or an error when it does not come in time, is too long, or is no such message.
+pub fn receive<T: DeserializeOwned>(stream: &UnixStream, timeout: Duration) -> io::Result<T> {
+    stream.set_read_timeout(Some(timeout))?;
+    let mut line = Vec::new();
+    BufReader::new(stream.take(LINE_BYTES_MAX)).read_until(b'\n', &mut line)?;
+    serde_json::from_slice(&line).map_err(io::Error::other)
+}

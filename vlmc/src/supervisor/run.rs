@@ -1,0 +1,301 @@
+//! The supervisor's one thread: it sleeps until a host dies, a command asks, or a time is up.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::Signal;
+
+use super::core::{Action, Core, Limits, Phase};
+use super::error::SupervisorError;
+use super::gate::Gate;
+use super::host_lock::{Liveness, look};
+use super::host_process::HostProcess;
+use super::launcher::Launcher;
+use super::message::{HostReport, Report, Request, receive, send};
+use super::run_dir::RunDir;
+
+/// How often a host that starts is asked whether it is ready: it tells by its file.
+const READY_EVERY: Duration = Duration::from_millis(20);
+/// A command that says nothing must not keep us from the dead.
+const CLIENT_PATIENCE: Duration = Duration::from_millis(200);
+/// How long a host may hold its lock without saying who it is.
+const UNNAMED_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Holds the gate of its run directory.
+#[derive(Debug)]
+pub struct Supervisor<L> {
+    run_dir: RunDir,
+    _gate: Gate,
+    listener: UnixListener,
+    core: Core,
+    processes: BTreeMap<String, HostProcess>,
+    launcher: L,
+    epoch: Instant,
+}
+
+impl<L: Launcher> Supervisor<L> {
+    /// Takes the gate and adopts the hosts that live. `hosts` are in the order in which they start.
+    pub fn new(
+        run_dir: RunDir,
+        hosts: &[String],
+        limits: Limits,
+        launcher: L,
+    ) -> Result<Self, SupervisorError> {
+        let gate = Gate::take(&run_dir)?;
+        let listener = listen(&run_dir)?;
+        let mut supervisor = Self {
+            core: Core::new(hosts.iter().cloned(), limits),
+            run_dir,
+            _gate: gate,
+            listener,
+            processes: BTreeMap::new(),
+            launcher,
+            epoch: Instant::now(),
+        };
+        for host in hosts {
+            supervisor.adopt(host)?;
+        }
+        Ok(supervisor)
+    }
+
+    fn adopt(&mut self, host: &str) -> Result<(), SupervisorError> {
+        let deadline = Instant::now() + UNNAMED_PATIENCE;
+        loop {
+            match look(&self.run_dir, host)? {
+                Liveness::Dead => return Ok(()),
+                Liveness::Alive(live) => {
+                    tracing::info!(host, pid = live.pid, "adopted");
+                    self.core.adopted(host, self.now());
+                    let process = HostProcess::adopt(live);
+                    self.processes.insert(host.to_owned(), process);
+                    return Ok(());
+                }
+                Liveness::Unnamed if Instant::now() < deadline => std::thread::sleep(READY_EVERY),
+                Liveness::Unnamed => {
+                    let host = host.to_owned();
+                    return Err(SupervisorError::HostRunning { host, pid: None });
+                }
+            }
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.epoch.elapsed()
+    }
+
+    /// Starts all hosts, and returns when all have been stopped: by a command, or when `stop` becomes readable.
+    pub fn run(mut self, mut stop: Option<BorrowedFd<'_>>) -> Result<(), SupervisorError> {
+        self.core.start(None);
+        loop {
+            self.look_after();
+            for action in self.core.actions(self.now()) {
+                self.act(action);
+            }
+            if self.core.is_over() {
+                let _ = fs::remove_file(self.run_dir.socket());
+                return Ok(());
+            }
+            let (asked, told) = self.sleep(stop)?;
+            if told {
+                // Once is enough, and it stays readable.
+                stop = None;
+                self.core.end();
+            }
+            if asked {
+                self.answer_all();
+            }
+        }
+    }
+
+    /// Who died, who is ready.
+    fn look_after(&mut self) {
+        let now = self.now();
+        let mut gone = Vec::new();
+        for (name, process) in &mut self.processes {
+            if let Some(how) = process.ended() {
+                tracing::warn!(host = name, pid = process.pid, how, "ended");
+                self.core.exited(name, &how, now);
+                gone.push(name.clone());
+            }
+        }
+        for name in gone {
+            self.processes.remove(&name);
+        }
+        for (name, process) in &self.processes {
+            if !matches!(self.core.phase(name), Some(Phase::Starting { .. })) {
+                continue;
+            }
+            if let Ok(Liveness::Alive(live)) = look(&self.run_dir, name)
+                && live.is_ready
+                && live.pid == process.pid
+            {
+                tracing::info!(host = name, pid = process.pid, "ready");
+                self.core.ready(name);
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Spawn(name) => {
+                match self.launcher.launch(&name).and_then(HostProcess::of_child) {
+                    Ok(process) => {
+                        tracing::info!(host = name, pid = process.pid, "started");
+                        self.processes.insert(name, process);
+                    }
+                    Err(error) => {
+                        tracing::error!(host = name, %error, "cannot be started");
+                        let how = format!("a failed start ({error})");
+                        self.core.exited(&name, &how, self.now());
+                    }
+                }
+            }
+            Action::Terminate(name) => self.signal(&name, Signal::TERM),
+            Action::Kill(name) => self.signal(&name, Signal::KILL),
+        }
+    }
+
+    fn signal(&self, name: &str, signal: Signal) {
+        if let Some(process) = self.processes.get(name) {
+            tracing::info!(host = name, pid = process.pid, ?signal, "told to stop");
+            process.signal(signal);
+        }
+    }
+
+    /// Until something happens: does somebody ask, have we been told to stop?
+    fn sleep(&self, stop: Option<BorrowedFd<'_>>) -> Result<(bool, bool), SupervisorError> {
+        let due = self
+            .core
+            .next_due()
+            .map(|due| due.saturating_sub(self.now()));
+        let is_starting = self
+            .core
+            .hosts()
+            .any(|(_, phase, ..)| matches!(phase, Phase::Starting { .. }));
+        let timeout = if is_starting {
+            Some(due.unwrap_or(READY_EVERY).min(READY_EVERY))
+        } else {
+            due
+        };
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        let mut fds = vec![PollFd::from_borrowed_fd(
+            self.listener.as_fd(),
+            PollFlags::IN,
+        )];
+        // Without one the listener stands in for it, and is not taken for it below.
+        let stop_fd = stop.unwrap_or(self.listener.as_fd());
+        fds.push(PollFd::from_borrowed_fd(stop_fd, PollFlags::IN));
+        for process in self.processes.values() {
+            fds.push(PollFd::from_borrowed_fd(
+                process.descriptor(),
+                PollFlags::IN,
+            ));
+        }
+        match rustix::event::poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => {
+                let path = self.run_dir.path();
+                return Err(SupervisorError::system("cannot wait in", path)(
+                    errno.into(),
+                ));
+            }
+        }
+        let happened = |fd: &PollFd<'_>| !fd.revents().is_empty();
+        Ok((happened(&fds[0]), stop.is_some() && happened(&fds[1])))
+    }
+
+    fn answer_all(&mut self) {
+        /// A flood of commands must not keep us from the dead either.
+        const CLIENTS_PER_TURN: usize = 8;
+        for _ in 0..CLIENTS_PER_TURN {
+            let Ok((mut stream, _)) = self.listener.accept() else {
+                return;
+            };
+            if let Err(error) = self.answer(&mut stream) {
+                tracing::debug!(%error, "a command went away");
+            }
+        }
+    }
+
+    fn answer(&mut self, stream: &mut UnixStream) -> io::Result<()> {
+        stream.set_nonblocking(false)?;
+        stream.set_write_timeout(Some(CLIENT_PATIENCE))?;
+        let refusal = match receive::<Request>(stream, CLIENT_PATIENCE) {
+            Ok(request) => self.take(&request),
+            Err(error) => Some(format!("the request cannot be read: {error}")),
+        };
+        let report = Report {
+            refusal,
+            ..self.report()
+        };
+        send(stream, &report)
+    }
+
+    /// Why not, if not.
+    fn take(&mut self, request: &Request) -> Option<String> {
+        let host = match request {
+            Request::Start { host } => host.as_deref(),
+            Request::StopHost { host } => Some(host.as_str()),
+            Request::Report {} | Request::End {} => None,
+        };
+        if let Some(host) = host.filter(|host| !self.core.knows(host)) {
+            return Some(format!("there is no host \"{}\"", host.escape_debug()));
+        }
+        match request {
+            Request::Report {} => {}
+            Request::Start { host } => self.core.start(host.as_deref()),
+            Request::StopHost { host } => self.core.stop(host),
+            Request::End {} => self.core.end(),
+        }
+        // So that the report already shows what follows.
+        for action in self.core.actions(self.now()) {
+            self.act(action);
+        }
+        None
+    }
+
+    fn report(&self) -> Report {
+        let host = |(name, phase, restarts, message): (&str, Phase, u32, Option<&str>)| {
+            let process = self.processes.get(name);
+            let uptime_ms =
+                process.map(|p| u64::try_from(p.uptime().as_millis()).unwrap_or(u64::MAX));
+            HostReport {
+                name: name.to_owned(),
+                phase,
+                pid: process.map(|process| process.pid),
+                uptime_ms,
+                restarts,
+                message: message.map(str::to_owned),
+            }
+        };
+        Report {
+            supervisor_pid: Some(std::process::id()),
+            hosts: self.core.hosts().map(host).collect(),
+            refusal: None,
+        }
+    }
+}
+
+/// The gate is ours, so a socket that is there was left by the dead.
+fn listen(run_dir: &RunDir) -> Result<UnixListener, SupervisorError> {
+    let path = run_dir.socket();
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(SupervisorError::system("cannot remove", path)(error));
+        }
+        _ => {}
+    }
+    let listen = || {
+        let listener = UnixListener::bind(&path)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    listen().map_err(SupervisorError::system("cannot listen at", &path))
+}
