@@ -1,0 +1,347 @@
+//! The directory of locks.
+//!
+//! A lock is a directory, and each change of it a new file there, named by its number:
+//!
+//! ```text
+//! locks/<name>/00000000000000000007    held by ...        the greatest number says how things are
+//! ```
+//! Taking, giving back and breaking are all the same step: the next file is made whole elsewhere and linked in. Of two
+//! who try the same number one fails, and looks again. The number of the file in which an owner got the lock is its
+//! token. Files with lesser numbers say nothing any more and are removed, in their order.
+//!
+//! Who was asleep since it looked might link a number that was used and removed meanwhile. So the file that was seen
+//! is kept open, and after the link it must still be there: while it is, no greater one has been removed.
+//!
+//! # Invariants
+//! * **LOCK-1** The greatest number never gets smaller, so no token is given twice, whoever dies when (L3).
+//! * **LOCK-2** Between what was seen and the change that is based on it nobody else has changed anything, or the change
+//!   does not count.
+//! * **LOCK-3** A file that cannot be read as a state is held by somebody unknown, until it is broken (F53).
+//! * **LOCK-4** What was answered survives power loss (STORE-3).
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use archipelago_store::{LockOwner, LockRecord, ObjectName, StoreError};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+use super::record::{read_state, write_state};
+use crate::layout::Place;
+use crate::root::{Directory, Publication, Staged, Temporary, read_small, write_all};
+
+/// Where states are made. No lock has such a name: escapes do not begin with a dot.
+const TEMPORARY: &str = ".tmp";
+/// The number of a lock's first state, which is free. Its directory appears with it.
+const FIRST: u64 = 1;
+/// Digits of a number in a file's name: any 64-bit number.
+const DIGITS: usize = 20;
+const STATE_BYTES_MAX: usize = 8192;
+/// Each turn that finds the lock changed means that somebody else got on.
+const TRIES_MAX: usize = 1000;
+
+/// How a lock is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LockState {
+    Free,
+    Held(LockRecord),
+    /// Its state cannot be read.
+    Unknown(u64),
+}
+
+impl LockState {
+    /// Who holds it, as far as that can be said.
+    pub fn holder(&self) -> Option<LockRecord> {
+        match self {
+            Self::Free => None,
+            Self::Held(record) => Some(record.clone()),
+            Self::Unknown(token) => Some(LockRecord {
+                owner: LockOwner {
+                    node: "unknown".into(),
+                    deployment: "unknown (the lock's file is damaged: break it)".into(),
+                },
+                token: *token,
+                since: 0,
+            }),
+        }
+    }
+}
+
+/// A state that was looked at.
+struct Seen {
+    folder: Directory,
+    number: u64,
+    state: LockState,
+    /// The file that says so. As long as it is open no other file can be taken for it.
+    file: OwnedFd,
+}
+
+#[derive(Debug)]
+pub(crate) struct LockFolder {
+    directory: Directory,
+    temporary: Arc<Temporary>,
+}
+
+impl LockFolder {
+    pub fn open(directory: Directory) -> Result<Self, Errno> {
+        let temporary = Temporary::begin(directory.make_directory(TEMPORARY)?)?;
+        Ok(Self {
+            directory,
+            temporary: Arc::new(temporary),
+        })
+    }
+
+    fn error(&self, errno: Errno) -> StoreError {
+        match errno {
+            Errno::NOENT if !self.directory.is_there() => StoreError::Io(Errno::STALE),
+            Errno::NOENT | Errno::EXIST | Errno::BUSY | Errno::INVAL => StoreError::Io(errno),
+            other => StoreError::from(other),
+        }
+    }
+
+    /// How the lock is; `None` if nobody has ever taken it.
+    fn look(&self, name: &ObjectName) -> Result<Option<Seen>, StoreError> {
+        for _ in 0..TRIES_MAX {
+            let folder = match self.directory.open_directory(&Place::of(name).file) {
+                Err(Errno::NOENT) if self.directory.is_there() => return Ok(None),
+                opened => opened.map_err(|errno| self.error(errno))?,
+            };
+            match look_in(folder, name) {
+                // Outdated, and removed before it could be read.
+                Ok(None) | Err(Errno::NOENT) => {}
+                seen => return seen.map_err(|errno| self.error(errno)),
+            }
+        }
+        Err(StoreError::Io(Errno::AGAIN))
+    }
+
+    /// The same, of a lock that is going to be changed.
+    fn look_to_change(&self, name: &ObjectName) -> Result<Seen, StoreError> {
+        loop {
+            if let Some(seen) = self.look(name)? {
+                return Ok(seen);
+            }
+            match self.make(name) {
+                Ok(()) | Err(Errno::EXIST | Errno::NOTEMPTY) => {}
+                Err(errno) => return Err(self.error(errno)),
+            }
+        }
+    }
+
+    /// Makes a lock that nobody holds, unless somebody else is quicker.
+    fn make(&self, name: &ObjectName) -> Result<(), Errno> {
+        let (outer, staged) = (self.temporary.directory(), self.temporary.fresh_name());
+        let folder = outer.make_directory(&staged)?;
+        let fd = folder.create_file(&file_of(FIRST), OFlags::WRONLY)?;
+        let text = write_state(name, FIRST, None);
+        let made = write_all(&fd, text.as_bytes())
+            .and_then(|()| rustix::io::retry_on_intr(|| rustix::fs::fsync(&fd)))
+            .and_then(|()| folder.sync())
+            .and_then(|()| {
+                let place = Place::of(name).file;
+                self.directory.rename_from(outer, &staged, &place)
+            });
+        if made.is_err() {
+            let _ = outer.remove_directory(&staged);
+        }
+        made?;
+        self.directory.sync()
+    }
+
+    /// Makes the next state the present one (LOCK-2); EXIST if somebody else has changed the lock.
+    fn advance(
+        &self,
+        name: &ObjectName,
+        seen: &Seen,
+        number: u64,
+        holder: Option<&LockRecord>,
+    ) -> Result<(), Errno> {
+        let text = write_state(name, number, holder);
+        let staged = Staged::with(&self.temporary, text.as_bytes())?;
+        let folder = &seen.folder;
+        staged.publish(folder, &file_of(number), Publication::Exclusive)?;
+        if !folder.is_named(&file_of(seen.number), &seen.file) {
+            // Others have gone on and cleared away behind them: what we linked is not the greatest.
+            let _ = folder.unlink(&file_of(number));
+            return Err(Errno::EXIST);
+        }
+        folder.sync()?; // LOCK-4
+        self.directory.sync()?;
+        clear_before(folder, number);
+        Ok(())
+    }
+
+    pub fn state(&self, name: &ObjectName) -> Result<LockState, StoreError> {
+        Ok(self.look(name)?.map_or(LockState::Free, |seen| seen.state))
+    }
+
+    /// Takes the lock if it is free, or the owner's already.
+    pub fn take(
+        &self,
+        name: &ObjectName,
+        owner: &LockOwner,
+        since: u64,
+    ) -> Result<LockRecord, StoreError> {
+        for _ in 0..TRIES_MAX {
+            let seen = self.look_to_change(name)?;
+            match &seen.state {
+                LockState::Free => {}
+                LockState::Held(record) if record.owner == *owner => return Ok(record.clone()),
+                held => return Err(refusal(held)),
+            }
+            let record = LockRecord {
+                owner: owner.clone(),
+                token: self.after(seen.number)?,
+                since,
+            };
+            match self.advance(name, &seen, record.token, Some(&record)) {
+                Ok(()) => return Ok(record),
+                Err(Errno::EXIST) => {}
+                Err(errno) => return Err(self.error(errno)),
+            }
+        }
+        Err(StoreError::Io(Errno::AGAIN))
+    }
+
+    /// Gives it back, or breaks it.
+    pub fn give_back(
+        &self,
+        name: &ObjectName,
+        owner: &LockOwner,
+        force: bool,
+    ) -> Result<(), StoreError> {
+        let mut meant = None;
+        for _ in 0..TRIES_MAX {
+            let Some(seen) = self.look(name)? else {
+                return Err(StoreError::NotLocked);
+            };
+            match meant {
+                None => may_give_back(&seen.state, owner, force)?,
+                // Ours was changed while we tried: whoever did it has done what we were to do.
+                Some(number) if seen.number != number => return Ok(()),
+                Some(_) => {}
+            }
+            meant = Some(seen.number);
+            match self.advance(name, &seen, self.after(seen.number)?, None) {
+                Ok(()) => return Ok(()),
+                Err(Errno::EXIST) => {}
+                Err(errno) => return Err(self.error(errno)),
+            }
+        }
+        Err(StoreError::Io(Errno::AGAIN))
+    }
+
+    /// The next number. There is one after 2^64 changes only if somebody has put a file there.
+    fn after(&self, number: u64) -> Result<u64, StoreError> {
+        let next = number.checked_add(1);
+        next.ok_or_else(|| self.error(Errno::OVERFLOW))
+    }
+}
+
+fn may_give_back(state: &LockState, owner: &LockOwner, force: bool) -> Result<(), StoreError> {
+    match state {
+        LockState::Free => Err(StoreError::NotLocked),
+        LockState::Held(record) if record.owner == *owner => Ok(()),
+        _ if force => Ok(()),
+        held => Err(refusal(held)),
+    }
+}
+
+/// The greatest state of a lock. A greater one that was there when this began cannot have been missed: it would have
+/// been removed, but those before it first, and then what is read here would not be there.
+fn look_in(folder: Directory, name: &ObjectName) -> Result<Option<Seen>, Errno> {
+    let Some(number) = numbers_in(&folder)?.into_iter().max() else {
+        return Ok(None);
+    };
+    // Any kind of file is looked at: one that is not ours has the number all the same (LOCK-3).
+    let file = folder.open(&file_of(number), OFlags::PATH)?;
+    let text = match folder.open_file(&file_of(number), OFlags::RDONLY) {
+        Ok(fd) => read_small(&fd, STATE_BYTES_MAX)?,
+        Err(Errno::ISDIR | Errno::NXIO | Errno::LOOP) => Vec::new(),
+        Err(errno) => return Err(errno),
+    };
+    let state = match read_state(&text, name, number) {
+        Some(None) => LockState::Free,
+        Some(Some(record)) => LockState::Held(record),
+        None => LockState::Unknown(number),
+    };
+    Ok(Some(Seen {
+        folder,
+        number,
+        state,
+        file,
+    }))
+}
+
+/// Removes the states before `number`: the least first, and none after one that stays.
+fn clear_before(folder: &Directory, number: u64) {
+    let mut old = numbers_in(folder).unwrap_or_default();
+    old.retain(|other| *other < number);
+    old.sort_unstable();
+    for number in old {
+        match folder.unlink(&file_of(number)) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(_) => return, // the next change tries again
+        }
+    }
+}
+
+fn refusal(state: &LockState) -> StoreError {
+    let holder = state.holder();
+    let owner = holder.map_or_else(String::new, |record| record.owner.to_string());
+    StoreError::Locked { owner }
+}
+
+fn file_of(number: u64) -> String {
+    format!("{number:0DIGITS$}")
+}
+
+/// The numbers of all states that are there. What has another name is not ours.
+fn numbers_in(folder: &Directory) -> Result<Vec<u64>, Errno> {
+    let mut numbers = Vec::new();
+    folder.read(|file, _| {
+        let text = std::str::from_utf8(file).ok();
+        let number = text.and_then(|text| text.parse::<u64>().ok());
+        numbers.extend(number.filter(|number| file_of(*number).as_bytes() == file));
+    })?;
+    Ok(numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lock_2_who_was_asleep_while_others_went_on_changes_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let locks = LockFolder::open(Directory::configured(home.path()).unwrap()).unwrap();
+        let name = ObjectName::new(b"l").unwrap();
+        let owner = |deployment: &str| LockOwner {
+            node: "n".into(),
+            deployment: deployment.into(),
+        };
+        let sleepers: Vec<Seen> = (0..6)
+            .map(|turn| {
+                let seen = locks.look_to_change(&name).unwrap();
+                if turn % 2 == 0 {
+                    locks.take(&name, &owner("a"), 0).unwrap();
+                } else {
+                    locks.give_back(&name, &owner("a"), false).unwrap();
+                }
+                seen
+            })
+            .collect();
+        let last = locks.take(&name, &owner("b"), 0).unwrap();
+        // The numbers that they try are free again; backwards, so that one's link is the file that another one saw.
+        for seen in sleepers.iter().rev().chain(&sleepers) {
+            let record = LockRecord {
+                owner: owner("late"),
+                token: seen.number + 1,
+                since: 0,
+            };
+            let late = locks.advance(&name, seen, seen.number + 1, Some(&record));
+            assert_eq!(late, Err(Errno::EXIST)); // LOCK-2
+            assert_eq!(locks.state(&name), Ok(LockState::Held(last.clone())));
+        }
+    }
+}

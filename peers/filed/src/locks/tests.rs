@@ -1,0 +1,147 @@
+//! Locks over restarts, races and damage.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use archipelago_store::{LockOwner, ObjectName, StoreError};
+
+use super::{LockFolder, LockState};
+use crate::root::Directory;
+
+fn open(path: &Path) -> LockFolder {
+    LockFolder::open(Directory::configured(path).unwrap()).unwrap()
+}
+
+fn name() -> ObjectName {
+    ObjectName::new(b"lock/1f").unwrap()
+}
+
+fn owner(deployment: &str) -> LockOwner {
+    LockOwner {
+        node: "node".into(),
+        deployment: deployment.into(),
+    }
+}
+
+/// The file that says how the lock is.
+fn state_file(path: &Path) -> PathBuf {
+    let files = fs::read_dir(path.join("lock+1f")).unwrap();
+    let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+    files.sort();
+    files.pop().unwrap()
+}
+
+#[test]
+fn lock_1_tokens_grow_over_restarts() {
+    let home = tempfile::tempdir().unwrap();
+    let mut last = 0;
+    for turn in 0..5 {
+        let locks = open(home.path()); // LOCK-1
+        let record = locks.take(&name(), &owner("a"), turn).unwrap();
+        assert!(record.token > last);
+        last = record.token;
+        drop(locks);
+        let again = open(home.path()).take(&name(), &owner("a"), 99).unwrap();
+        assert_eq!(again, record, "a restarted owner still has it");
+        open(home.path())
+            .give_back(&name(), &owner("a"), false)
+            .unwrap();
+        assert_eq!(open(home.path()).state(&name()), Ok(LockState::Free)); // LOCK-4
+    }
+    let files = fs::read_dir(home.path().join("lock+1f")).unwrap();
+    assert_eq!(files.count(), 1, "old states are removed");
+}
+
+#[test]
+fn lock_2_of_many_who_race_each_has_it_alone() {
+    let home = tempfile::tempdir().unwrap();
+    let threads: Vec<_> = (0..4)
+        .map(|number| {
+            let path = home.path().to_path_buf();
+            std::thread::spawn(move || {
+                let (locks, me) = (open(&path), owner(&number.to_string()));
+                let mut tokens = Vec::new();
+                while tokens.len() < 10 {
+                    match locks.take(&name(), &me, 0) {
+                        Ok(record) => tokens.push(record.token), // LOCK-2
+                        Err(StoreError::Locked { .. }) => {
+                            std::thread::yield_now();
+                            continue;
+                        }
+                        Err(error) => panic!("{error}"),
+                    }
+                    locks.give_back(&name(), &me, false).unwrap();
+                }
+                tokens
+            })
+        })
+        .collect();
+    let mut all: Vec<u64> = Vec::new();
+    for thread in threads {
+        all.extend(thread.join().unwrap());
+    }
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), 40, "no token twice");
+    assert_eq!(all.last(), Some(&80), "each change has its number");
+}
+
+#[test]
+fn lock_3_a_damaged_lock_is_held_by_somebody_unknown_until_it_is_broken() {
+    let home = tempfile::tempdir().unwrap();
+    let locks = open(home.path());
+    let first = locks.take(&name(), &owner("a"), 0).unwrap();
+    for damage in [&b""[..], b"garbage", &[0xff; 9000]] {
+        fs::write(state_file(home.path()), damage).unwrap(); // F53
+        let state = locks.state(&name()).unwrap();
+        assert!(matches!(state, LockState::Unknown(_))); // LOCK-3
+        for who in ["a", "b"] {
+            let taken = locks.take(&name(), &owner(who), 0).unwrap_err();
+            assert!(taken.to_string().contains("unknown"), "{taken}");
+            let given = locks.give_back(&name(), &owner(who), false);
+            assert!(matches!(given, Err(StoreError::Locked { .. })));
+        }
+        locks.give_back(&name(), &owner("b"), true).unwrap();
+        let next = locks.take(&name(), &owner("a"), 0).unwrap();
+        assert!(next.token > first.token);
+    }
+}
+
+#[test]
+fn foreign_files_among_the_states_are_left_alone() {
+    let home = tempfile::tempdir().unwrap();
+    let locks = open(home.path());
+    locks.take(&name(), &owner("a"), 0).unwrap();
+    let folder = home.path().join("lock+1f");
+    for foreign in ["x", "0000000000000000000x", "99", "%2E"] {
+        fs::write(folder.join(foreign), b"foreign").unwrap(); // F100
+    }
+    assert!(matches!(locks.state(&name()), Ok(LockState::Held(_))));
+    locks.give_back(&name(), &owner("a"), false).unwrap();
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 5);
+    fs::create_dir(folder.join("00000000000000000099")).unwrap();
+    assert_eq!(locks.state(&name()), Ok(LockState::Unknown(99)));
+}
+
+#[test]
+fn a_lock_that_is_a_symbolic_link_leads_nowhere() {
+    let (home, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let locks = open(home.path());
+    std::os::unix::fs::symlink(elsewhere.path(), home.path().join("lock+1f")).unwrap();
+    assert!(locks.take(&name(), &owner("a"), 0).is_err()); // F96
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn locks_whose_directory_is_gone_are_not_free() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("locks");
+    fs::create_dir(&path).unwrap();
+    let locks = open(&path);
+    fs::remove_dir_all(&path).unwrap();
+    assert!(matches!(locks.state(&name()), Err(StoreError::Io(_)))); // F43
+    assert!(matches!(
+        locks.take(&name(), &owner("a"), 0),
+        Err(StoreError::Io(_))
+    ));
+}

@@ -1,0 +1,14 @@
+//! The directory of a store: everything that goes by path. Calls here block, and can be made on any thread.
+
+mod beneath;
+mod folders;
+mod identity;
+mod listing;
+mod open;
+mod staging;
+mod temporary;
+
+pub(crate) use beneath::Directory;
+pub(crate) use open::Root;
+pub(crate) use staging::{Publication, Staged, read_small, write_all};
+pub(crate) use temporary::Temporary;
