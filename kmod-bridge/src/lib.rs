@@ -1,7 +1,43 @@
 //! Volumes as block devices: the NBD server.
 //!
-//! The protocol is two machines without I/O: [`Handshake`] up to the choice of an export, [`RequestReader`] from there
-//! on. Both are fed bytes and answer with decisions.
+//! * [`Server`] runs on a reactor: it takes connections from listening sockets ([`bind_unix`], [`bind_tcp`]), and serves
+//!   what an [`Exports`] has.
+//! * [`SegmentExports`] are the volumes of a composer, asked over the segment; [`MemExports`] are disks in memory.
+//! * The protocol is two machines without I/O: [`Handshake`] up to the choice of an export, [`RequestReader`] from there on.
+//!   Both are fed bytes and answer with decisions. [`wire`] has the numbers and the headers.
+//! * A [`Uri`] says where an export is, in the words that clients understand.
+//!
+//! Payloads are received straight into the buffer in which they travel on, and sent straight from it (W1); a client
+//! that goes away, sends nonsense or does not take its answers costs nobody anything but itself (F70 to F78).
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use archipelago_nbd::{MemExport, MemExports, Place, Server, ServerOptions, Uri, bind_unix};
+//! use archipelago_runtime::{Reactor, ReactorOptions};
+//! use xseg::{BindOptions, CreateOptions, Geometry};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let segment = CreateOptions::new(Geometry::new(1, 1, 8)?).create_private()?;
+//! let port = segment.bind(0, &BindOptions::default())?;
+//! let reactor = Reactor::new(port, &ReactorOptions::default())?;
+//!
+//! let exports = MemExports::new();
+//! exports.insert("disk".parse()?, MemExport::new(1 << 30));
+//! let server = Server::new(&reactor.handle(), exports, ServerOptions::default())?;
+//! # let directory = tempfile::tempdir()?;
+//! # let socket = directory.path().join("nbd.sock");
+//! server.listen(bind_unix(&socket)?);
+//!
+//! let export = "disk".parse()?;
+//! println!("{}", Uri { place: Place::Unix { socket }, export });
+//! reactor.block_on(async {
+//!     // ... until it is enough; then:
+//!     server.drain(Duration::from_secs(10)).await;
+//! });
+//! # Ok(())
+//! # }
+//! ```
 
 #![forbid(unsafe_code)]
 

@@ -43,6 +43,11 @@ impl Payload {
         }
     }
 
+    /// Does it keep a buffer of the segment from others?
+    pub(crate) fn holds_buffer(&self) -> bool {
+        matches!(self, Self::Buffer { .. } | Self::Answer { .. })
+    }
+
     /// Are the bytes that it speaks of there?
     pub(crate) fn is_whole(&self) -> bool {
         let available = match self {

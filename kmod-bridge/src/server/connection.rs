@@ -26,7 +26,7 @@ pub(super) struct Connection<E> {
     pub export: E,
     pub agreed: Agreed,
     pub flow: Rc<Flow>,
-    pub outbox: Outbox,
+    pub outbox: Rc<Outbox>,
     pub piece_bytes_max: u32,
     /// For log lines.
     pub number: u64,
@@ -69,7 +69,7 @@ pub(super) async fn serve<X: Exports>(
 ) -> End {
     let handle = shared.handle.clone();
     let connection = Rc::new(Connection {
-        outbox: Outbox::new(handle.clone(), socket.clone()),
+        outbox: Rc::new(Outbox::new(handle.clone(), socket.clone())),
         piece_bytes_max: shared.options.piece_bytes_max,
         number,
         handle: handle.clone(),

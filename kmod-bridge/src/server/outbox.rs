@@ -6,11 +6,14 @@
 //! # Invariants
 //! * **OUTBOX-1** An answer leaves whole, head and payload together, with nothing of another between.
 //! * **OUTBOX-2** After the socket failed nothing more is sent, and nobody waits for it: payloads are freed at once (F78).
+//! * **OUTBOX-3** A client that does not take its answers keeps one buffer of the segment, that of the answer being sent; the
+//!   others are copied into memory of our own after a while, so that nobody else lacks them (F75).
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::time::Duration;
 
 use archipelago_runtime::{Handle, Memory};
 use xseg::Errno;
@@ -18,6 +21,9 @@ use xseg::Errno;
 use super::flow::Admitted;
 use crate::export::Payload;
 use crate::limits::{BATCH_BYTES, COPIED_BYTES_MAX};
+
+/// How long a client may be busy with one answer before the buffers of the next ones are taken from it.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// What is sent in one piece.
 #[derive(Debug)]
@@ -28,6 +34,27 @@ pub(super) struct Answer {
     pub admitted: Option<Rc<Admitted>>,
 }
 
+impl Answer {
+    fn holds_buffer(&self) -> bool {
+        self.payload.as_ref().is_some_and(Payload::holds_buffer)
+    }
+
+    /// Of its buffer: the bytes are copied.
+    fn let_go(&mut self) {
+        let Some(payload) = self
+            .payload
+            .as_ref()
+            .filter(|payload| payload.holds_buffer())
+        else {
+            return;
+        };
+        let mut bytes = Vec::with_capacity(payload.len_bytes());
+        if payload.append_to(&mut bytes).is_ok() {
+            self.payload = Some(Payload::Bytes(bytes));
+        }
+    }
+}
+
 /// The sending side of a connection.
 #[derive(Debug)]
 pub(super) struct Outbox {
@@ -36,6 +63,12 @@ pub(super) struct Outbox {
     queue: RefCell<VecDeque<Answer>>,
     sending: Cell<bool>,
     closed: Cell<bool>,
+    /// Batches that were sent.
+    sent: Cell<u64>,
+    /// Somebody looks whether the client takes its answers.
+    watched: Cell<bool>,
+    /// It does not.
+    stuck: Cell<bool>,
 }
 
 /// What one system call sends.
@@ -55,6 +88,9 @@ impl Outbox {
             queue: RefCell::default(),
             sending: Cell::new(false),
             closed: Cell::new(false),
+            sent: Cell::new(0),
+            watched: Cell::new(false),
+            stuck: Cell::new(false),
         }
     }
 
@@ -68,9 +104,17 @@ impl Outbox {
     }
 
     /// Sends it, or has it sent.
-    pub async fn send(&self, answer: Answer) {
+    pub async fn send(self: &Rc<Self>, mut answer: Answer) {
         if self.closed.get() {
             return; // OUTBOX-2
+        }
+        if self.stuck.get() {
+            answer.let_go();
+        }
+        let waits = self.sending.get();
+        if waits && !self.watched.get() && answer.holds_buffer() {
+            self.watched.set(true);
+            self.handle.spawn(self.clone().watch());
         }
         self.queue.borrow_mut().push_back(answer);
         if self.sending.replace(true) {
@@ -81,8 +125,25 @@ impl Outbox {
                 tracing::debug!(%errno, "an answer could not be sent");
                 self.close();
             }
+            self.sent.set(self.sent.get() + 1);
+            self.stuck.set(false);
         }
         self.sending.set(false);
+    }
+
+    /// Looks after the buffers of answers that wait, as long as any do (OUTBOX-3).
+    async fn watch(self: Rc<Self>) {
+        while !self.queue.borrow().is_empty() {
+            let sent = self.sent.get();
+            self.handle.sleep(PATIENCE).await;
+            if self.sending.get() && self.sent.get() == sent {
+                self.stuck.set(true);
+                for answer in self.queue.borrow_mut().iter_mut() {
+                    answer.let_go();
+                }
+            }
+        }
+        self.watched.set(false);
     }
 
     async fn send_batch(&self, batch: Batch) -> Result<(), Errno> {

@@ -1,21 +1,32 @@
-//! A server without descriptors to spare: the example, in a process of its own with a low limit.
+//! A server without descriptors to spare: the test binary runs itself with a low limit, and the name of a socket in its
+//! environment.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The example, which cargo builds beside the tests.
-fn example() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let target = test.parent().unwrap().parent().unwrap();
-    let example = target.join("examples/memory");
-    assert!(
-        example.exists(),
-        "{example:?} is not there: cargo build -p archipelago-nbd --examples"
-    );
-    example
+use archipelago_nbd::{MemExports, Server, ServerOptions, bind_unix};
+use archipelago_runtime::{Reactor, ReactorOptions};
+use xseg::{BindOptions, CreateOptions, Geometry};
+
+const SOCKET: &str = "ARCHIPELAGO_NBD_TEST_SOCKET";
+
+/// The server runs here, until it is killed; in the test run itself it is a test that has nothing to do.
+#[test]
+fn entry() {
+    let Some(socket) = std::env::var_os(SOCKET) else {
+        return;
+    };
+    let segment = CreateOptions::new(Geometry::new(1, 1, 8).unwrap());
+    let segment = segment.create_private().unwrap();
+    let port = segment.bind(0, &BindOptions::default()).unwrap();
+    let reactor = Reactor::new(port, &ReactorOptions::default()).unwrap();
+    let exports = MemExports::new();
+    let server = Server::new(&reactor.handle(), exports, ServerOptions::default()).unwrap();
+    server.listen(bind_unix(Path::new(&socket)).unwrap());
+    reactor.block_on(std::future::pending::<()>());
 }
 
 struct Killed(Child);
@@ -54,24 +65,24 @@ fn without_descriptors_the_server_waits_for_some_and_does_not_spin() {
     const FILES_MAX: usize = 32;
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("nbd.sock");
-    let script = format!("ulimit -n {FILES_MAX}; exec \"$0\" \"$1\" 1048576");
-    let mut server = Killed(
+    let script = format!("ulimit -n {FILES_MAX}; exec \"$0\" --exact exhaustion::entry");
+    let server = Killed(
         Command::new("sh")
             .args(["-c", &script])
-            .args([&example(), &socket])
-            .stdout(Stdio::piped())
+            .arg(std::env::current_exe().unwrap())
+            .env(SOCKET, &socket)
+            .stdout(Stdio::null())
             .spawn()
             .unwrap(),
     );
-    let mut uri = String::new();
-    let stdout = server.0.stdout.take().unwrap();
-    BufReader::new(stdout).read_line(&mut uri).unwrap();
-    assert!(uri.starts_with("nbd+unix:///disk?socket="), "{uri}");
-
+    let started = Instant::now();
+    while UnixStream::connect(&socket).is_err() {
+        assert!(started.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(1));
+    }
     let mut streams: Vec<UnixStream> = (0..FILES_MAX * 2)
         .map(|_| UnixStream::connect(&socket).unwrap())
         .collect();
-    let started = Instant::now();
     while server.open_files() < FILES_MAX {
         assert!(started.elapsed() < Duration::from_secs(60));
         std::thread::sleep(Duration::from_millis(1));

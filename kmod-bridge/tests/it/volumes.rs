@@ -7,7 +7,8 @@ use archipelago_nbd::ServerOptions;
 use archipelago_nbd::wire::{CommandCode, ReplyMode, command_flags};
 
 use crate::support::{
-    Asked, FAILS_AT, FULL_AT, SHORT_AT, Served, compose, connect, image, run, serve_with, text,
+    Asked, FAILS_AT, FULL_AT, RawClient, SHORT_AT, Served, compose, connect, image, run,
+    serve_with, text,
 };
 
 const SIZE: u64 = 64 << 20;
@@ -105,7 +106,7 @@ fn volumes_are_listed_page_by_page_and_opened_by_name() {
         ("busy", 1 << 31 | 2),
     ] {
         let mut client = connect(&served);
-        client.option(7, &crate::support::RawClient::go_payload(name));
+        client.option(7, &RawClient::go_payload(name));
         assert_eq!(client.option_reply(), reply, "{name}");
     }
 }
@@ -190,4 +191,29 @@ fn buffers_of_clients_that_vanish_come_back() {
     let mut client = connect(&served).go("disk", ReplyMode::Simple);
     client.request(CommandCode::READ, 1, 1 << 20, 1 << 20);
     assert_eq!(client.reply(1 << 20).data, vec![0; 1 << 20]);
+}
+
+#[test]
+fn readers_that_do_not_read_leave_the_buffers_to_others() {
+    // OUTBOX-3, F75: there are 16 buffers, and these clients ask for hundreds
+    let (served, _) = serve_volume(ReplyMode::Simple);
+    let mut slow: Vec<RawClient> = (0..4)
+        .map(|_| {
+            let mut client = connect(&served).go("disk", ReplyMode::Simple);
+            for cookie in 0..100 {
+                client.request(CommandCode::READ, cookie, 0, 65536);
+            }
+            client
+        })
+        .collect();
+    let mut client = connect(&served).go("disk", ReplyMode::Simple);
+    for cookie in 0..100 {
+        client.request(CommandCode::WRITE, cookie, 1 << 21, 65536);
+        client.write(&[3; 65536]);
+        assert_eq!(client.reply(0).error, 0);
+    }
+    // Those who come back get all of it.
+    for _ in 0..100 {
+        assert_eq!(slow[0].reply(65536).data, [0; 65536]);
+    }
 }
