@@ -1,8 +1,10 @@
 //! Calls: answered, expired, given up, refused, and waiting for what is taken.
 
 use std::cell::RefCell;
+use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::sync::mpsc;
+use std::task::Poll;
 use std::time::Duration;
 
 use archipelago_runtime::{CallError, Reactor, ReactorOptions};
@@ -225,7 +227,12 @@ fn who_waits_for_a_buffer_gets_it_when_another_is_dropped() {
             });
             handle.sleep(Duration::from_millis(5)).await;
             held.borrow_mut().pop();
+            // CALL-2: there is one now, but somebody has asked before.
+            let mut late = Box::pin(station.buffer(1));
+            let polled = poll_fn(|context| Poll::Ready(late.as_mut().poll(context).is_ready()));
+            assert!(!polled.await);
             assert_eq!(waiting.await.unwrap(), 4096);
+            assert_eq!(late.await.unwrap().data().len(), 4096);
         },
     );
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use archipelago_runtime::Elapsed;
+use rustix::time::{ClockId, clock_gettime};
 use xseg::Counter;
 
 use crate::support::each_way;
@@ -61,9 +62,13 @@ fn a_reactor_with_nothing_to_do_sleeps_until_its_next_timer() {
             report.stats.get(Counter::Sleeps)
         };
         drop(handle.spawn(std::future::pending::<()>()));
-        let (before, begun) = (sleeps(), Instant::now());
+        let spent = || clock_gettime(ClockId::ThreadCPUTime);
+        let (before, begun, spent_before) = (sleeps(), Instant::now(), spent());
         handle.sleep(Duration::from_millis(300)).await;
         assert!(begun.elapsed() >= Duration::from_millis(300));
         assert!(sleeps() - before <= 3, "{} sleeps", sleeps() - before);
+        let spent_ms = (spent().tv_sec - spent_before.tv_sec) * 1000
+            + (spent().tv_nsec - spent_before.tv_nsec) / 1_000_000;
+        assert!(spent_ms < 100, "{spent_ms} ms of the processor");
     });
 }
