@@ -4,3 +4,6 @@
 
 pub mod engine;
 pub mod map;
+mod peer;
+
+pub use peer::{Options, Places, PortWorld, Running};

@@ -32,7 +32,10 @@ impl<W: World> Base<W> {
     async fn entry(&self, name: &str) -> Result<Option<NameRecord>, MapError> {
         let object = names::entry(name);
         let bytes = match self.read_whole(&object, "read").await {
-            Err(MapError::Store { source: StoreError::NotFound, .. }) => return Ok(None),
+            Err(MapError::Store {
+                source: StoreError::NotFound,
+                ..
+            }) => return Ok(None),
             read => read?,
         };
         let record = decode(&object, &bytes)?;
@@ -46,7 +49,12 @@ impl<W: World> Base<W> {
     }
 
     /// Gives the name to a head that says that it has it.
-    pub async fn create_entry(&self, name: &str, id: VolumeId, kind: NameKind) -> Result<(), MapError> {
+    pub async fn create_entry(
+        &self,
+        name: &str,
+        id: VolumeId,
+        kind: NameKind,
+    ) -> Result<(), MapError> {
         let object = names::entry(name);
         let record = NameRecord {
             name: name.to_owned(),
@@ -108,7 +116,10 @@ impl<W: World> Base<W> {
         let mut records = Vec::new();
         for object in self.list_all(names::NAME_GROUP, "list the names").await? {
             let bytes = match self.read_whole(&object, "read").await {
-                Err(MapError::Store { source: StoreError::NotFound, .. }) => continue,
+                Err(MapError::Store {
+                    source: StoreError::NotFound,
+                    ..
+                }) => continue,
                 read => read?,
             };
             match decode(&object, &bytes) {

@@ -21,13 +21,18 @@ pub enum MapError {
     NotOpen { name: String },
     #[error("{what} is invalid: {why}")]
     Invalid { what: &'static str, why: String },
+    #[error("operation {op} is not known to this mapper")]
+    Unsupported { op: u16 },
     /// The composer acts on what was recalled: it asks again.
     #[error("the grant is void")]
     Stale,
     #[error("object {object} is damaged: {why}")]
     Corrupt { object: ObjectName, why: String },
     #[error("object {object} is missing, though the map of volume {volume} names it")]
-    Missing { object: ObjectName, volume: VolumeId },
+    Missing {
+        object: ObjectName,
+        volume: VolumeId,
+    },
     /// A write of map records failed before (D3).
     #[error("volume {volume} has failed: {why}. Close it and open it again to read its map anew")]
     Failed { volume: VolumeId, why: String },
@@ -49,6 +54,7 @@ impl MapError {
             Self::ReadOnly { .. } => Errno::ROFS,
             Self::NotOpen { .. } => Errno::BADFD,
             Self::Invalid { .. } => Errno::INVAL,
+            Self::Unsupported { .. } => Errno::OPNOTSUPP,
             Self::Stale => Errno::STALE,
             Self::Corrupt { .. } | Self::Missing { .. } | Self::Failed { .. } => Errno::IO,
             Self::Store { source, .. } => source.errno(),
@@ -59,7 +65,9 @@ impl MapError {
     pub fn remedy(&self) -> String {
         match self {
             Self::NotFound { .. } => "`vlmc list` shows what there is".into(),
-            Self::Exists { .. } => "choose another name, or remove or rename the one that has it".into(),
+            Self::Exists { .. } => {
+                "choose another name, or remove or rename the one that has it".into()
+            }
             Self::Busy { name, .. } => {
                 format!("close it there, or break its lock with `vlmc unlock -f {name}`")
             }
@@ -68,16 +76,26 @@ impl MapError {
             }
             Self::NotOpen { name } => format!("`vlmc open {name}` opens it"),
             Self::Corrupt { .. } | Self::Missing { .. } => {
-                "nothing was changed; restore the object from a copy, or go back to a snapshot".into()
+                "nothing was changed; restore the object from a copy, or go back to a snapshot"
+                    .into()
             }
-            Self::Store { source: StoreError::NoSpace, .. } => {
-                "free space in the store: remove volumes or snapshots, or enlarge its file system".into()
-            }
-            Self::Invalid { .. } | Self::Stale | Self::Failed { .. } | Self::Store { .. } => String::new(),
+            Self::Store {
+                source: StoreError::NoSpace,
+                ..
+            } => "free space in the store: remove volumes or snapshots, or enlarge its file system"
+                .into(),
+            Self::Invalid { .. }
+            | Self::Unsupported { .. }
+            | Self::Stale
+            | Self::Failed { .. }
+            | Self::Store { .. } => String::new(),
         }
     }
 
-    pub(crate) fn store(action: &'static str, object: &ObjectName) -> impl FnOnce(StoreError) -> Self {
+    pub(crate) fn store(
+        action: &'static str,
+        object: &ObjectName,
+    ) -> impl FnOnce(StoreError) -> Self {
         let object = object.to_string();
         move |source| Self::Store {
             action,

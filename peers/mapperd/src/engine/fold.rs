@@ -62,8 +62,12 @@ impl NewPages {
             self.number += u64::from(!self.objects.is_empty());
             self.objects.push((self.number, Vec::new()));
         }
-        let (number, bytes) = self.objects.last_mut().expect("pushed above if there was none");
-        let index = u16::try_from(bytes.len() / PAGE_BYTES).expect("an object has at most 65536 pages");
+        let (number, bytes) = self
+            .objects
+            .last_mut()
+            .expect("pushed above if there was none");
+        let index =
+            u16::try_from(bytes.len() / PAGE_BYTES).expect("an object has at most 65536 pages");
         let page = encode(self.birth, *number, index);
         bytes.extend_from_slice(page.bytes.as_slice());
         page.reference
@@ -84,7 +88,9 @@ impl Edits {
     }
 
     fn blocks_in(&self, range: &Range<u64>) -> &[(u64, BlockMap)] {
-        let from = self.blocks.partition_point(|(block, _)| *block < range.start);
+        let from = self
+            .blocks
+            .partition_point(|(block, _)| *block < range.start);
         let to = self.blocks.partition_point(|(block, _)| *block < range.end);
         &self.blocks[from..to]
     }
@@ -122,7 +128,9 @@ impl<S: Store> Pages<S> {
         if !edits.touches(&(0..page_span(level))) {
             return Ok(root);
         }
-        let page = self.fold_page(Old::of(root, level), level, 0, edits, new).await?;
+        let page = self
+            .fold_page(Old::of(root, level), level, 0, edits, new)
+            .await?;
         Ok(Root { page, level })
     }
 
@@ -163,7 +171,8 @@ impl<S: Store> Pages<S> {
                     }
                 }
                 // As deep as the tree: at most seven (TREE-1).
-                let child = Box::pin(self.fold_page(old, level - 1, below.start, edits, new)).await?;
+                let child =
+                    Box::pin(self.fold_page(old, level - 1, below.start, edits, new)).await?;
                 page.set(index, child.map_or(Entry::Zero, Entry::Child));
             }
         }

@@ -77,7 +77,11 @@ pub struct Lower {
 }
 
 impl Lower {
-    pub async fn block<S: Store>(&self, pages: &Pages<S>, block: u64) -> Result<BlockMap, MapError> {
+    pub async fn block<S: Store>(
+        &self,
+        pages: &Pages<S>,
+        block: u64,
+    ) -> Result<BlockMap, MapError> {
         let frozen = match &self.frozen {
             None => return pages.block(self.root, block, self.shape).await,
             Some(frozen) => frozen,

@@ -93,7 +93,11 @@ impl View {
     pub async fn mapped_blocks<W: World>(&self, base: &Base<W>) -> Result<BTreeSet<u64>, MapError> {
         let mut blocks = BTreeSet::new();
         changed_blocks(self.overlay(), 0..u64::MAX, &mut blocks);
-        blocks.extend(base.pages.mapped(self.root(), 0..u64::MAX, async |_| Ok(false)).await?);
+        blocks.extend(
+            base.pages
+                .mapped(self.root(), 0..u64::MAX, async |_| Ok(false))
+                .await?,
+        );
         Ok(blocks)
     }
 }
@@ -172,9 +176,14 @@ impl<W: World> Base<W> {
             object: object.clone(),
             why,
         };
-        let head = Head::decode(&bytes).map_err(|error| corrupt(error.to_string()))?.value;
+        let head = Head::decode(&bytes)
+            .map_err(|error| corrupt(error.to_string()))?
+            .value;
         if (head.id, head.version) != (id, version) {
-            return Err(corrupt(format!("it says that it is head {:?} of {}", head.version, head.id)));
+            return Err(corrupt(format!(
+                "it says that it is head {:?} of {}",
+                head.version, head.id
+            )));
         }
         let mut loaded = Loaded {
             overlay: Overlay::new(head.shape),
@@ -221,7 +230,10 @@ impl<W: World> Base<W> {
                 ..last
             };
             let replayed = match self.replay_segment(&next).await {
-                Err(MapError::Store { source: StoreError::NotFound, .. }) => break,
+                Err(MapError::Store {
+                    source: StoreError::NotFound,
+                    ..
+                }) => break,
                 other => other?,
             };
             if replayed.records.is_empty() {
@@ -244,7 +256,10 @@ impl<W: World> Base<W> {
         let to = segment.to_offset.unwrap_or(SEGMENT_BYTES);
         let length = to.saturating_sub(segment.from.offset).min(SEGMENT_BYTES);
         let mut bytes = vec![0; usize::try_from(length).expect("at most a segment")];
-        let read = self.maps().read(&object, segment.from.offset, &mut bytes).await;
+        let read = self
+            .maps()
+            .read(&object, segment.from.offset, &mut bytes)
+            .await;
         bytes.truncate(read.map_err(MapError::store("read", &object))?);
         let replayed = match segment.to_offset {
             Some(_) => Replayed::over_closed(&bytes, segment.from),
@@ -261,10 +276,16 @@ impl Loaded {
     /// What another volume's journal says of that volume itself, beyond its blocks, is in our head already.
     fn take(&mut self, birth: VolumeId, records: Vec<Record>) -> Result<(), MapError> {
         for record in records {
-            self.overlay.apply(&record).map_err(|error| MapError::Corrupt {
-                object: names::head(self.head.id, self.head.version.token, self.head.version.number),
-                why: format!("its journal: {error}"),
-            })?;
+            self.overlay
+                .apply(&record)
+                .map_err(|error| MapError::Corrupt {
+                    object: names::head(
+                        self.head.id,
+                        self.head.version.token,
+                        self.head.version.number,
+                    ),
+                    why: format!("its journal: {error}"),
+                })?;
             if birth == self.head.id {
                 apply_to_head(&mut self.head, &record);
             }

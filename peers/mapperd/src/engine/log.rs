@@ -94,7 +94,12 @@ impl<S: Store> Log<S> {
     }
 
     /// Makes a segment, with its space.
-    pub async fn make_segment(maps: &S, id: VolumeId, token: u64, number: u64) -> Result<(), MapError> {
+    pub async fn make_segment(
+        maps: &S,
+        id: VolumeId,
+        token: u64,
+        number: u64,
+    ) -> Result<(), MapError> {
         let object = names::log(id, token, number);
         maps.extend(names::scope(id), &object, SEGMENT_BYTES, true)
             .await
@@ -137,7 +142,9 @@ impl<S: Store> Log<S> {
                 && let Err(error) = self.write_batch(&sync_objects, &apply).await
             {
                 let mut state = self.state.borrow_mut();
-                state.queue.retain(|queued| !tickets.contains(&queued.ticket));
+                state
+                    .queue
+                    .retain(|queued| !tickets.contains(&queued.ticket));
                 return Err(error);
             }
         }
@@ -157,7 +164,10 @@ impl<S: Store> Log<S> {
 
     fn waits_before(&self, ticket: u64) -> bool {
         let state = self.state.borrow();
-        state.queue.front().is_some_and(|queued| queued.ticket < ticket)
+        state
+            .queue
+            .front()
+            .is_some_and(|queued| queued.ticket < ticket)
     }
 
     fn check(&self) -> Result<(), MapError> {
@@ -202,7 +212,9 @@ impl<S: Store> Log<S> {
         let mut count = 0;
         for queued in &state.queue {
             let (before, kept) = (bytes.len(), appender.clone());
-            appender.append(&queued.record, &mut bytes).map_err(bad_record)?;
+            appender
+                .append(&queued.record, &mut bytes)
+                .map_err(bad_record)?;
             if appender.end().offset > SEGMENT_BYTES - SEAL_BYTES {
                 bytes.truncate(before);
                 appender = kept;
@@ -219,7 +231,10 @@ impl<S: Store> Log<S> {
         }
         let last = self.last();
         let object = names::log(self.id, last.token, last.number);
-        let written = self.maps.write(names::scope(self.id), &object, offset, bytes).await;
+        let written = self
+            .maps
+            .write(names::scope(self.id), &object, offset, bytes)
+            .await;
         written.map_err(|error| self.fail("write", &object.to_string(), &error))
     }
 
@@ -243,7 +258,10 @@ impl<S: Store> Log<S> {
     }
 
     /// Makes all that was appended before durable, with the objects that it names.
-    pub async fn barrier(&self, sync_objects: impl AsyncFn() -> Result<(), MapError>) -> Result<(), MapError> {
+    pub async fn barrier(
+        &self,
+        sync_objects: impl AsyncFn() -> Result<(), MapError>,
+    ) -> Result<(), MapError> {
         let _turn = self.turn.lock().await;
         self.barrier_in_turn(&sync_objects).await
     }
@@ -261,7 +279,9 @@ impl<S: Store> Log<S> {
         let mut bytes = Vec::new();
         let mut appender = self.state.borrow().appender.clone();
         let offset = appender.end().offset;
-        appender.append(&Record::Barrier, &mut bytes).map_err(bad_record)?;
+        appender
+            .append(&Record::Barrier, &mut bytes)
+            .map_err(bad_record)?;
         if appender.end().offset > SEGMENT_BYTES - SEAL_BYTES {
             return self.roll_synced().await;
         }
@@ -287,7 +307,10 @@ impl<S: Store> Log<S> {
         Ok(())
     }
 
-    async fn roll_in_turn(&self, sync_objects: &impl AsyncFn() -> Result<(), MapError>) -> Result<(), MapError> {
+    async fn roll_in_turn(
+        &self,
+        sync_objects: &impl AsyncFn() -> Result<(), MapError>,
+    ) -> Result<(), MapError> {
         self.check()?;
         self.make_spare_in_turn().await?;
         sync_objects().await?;
@@ -300,7 +323,9 @@ impl<S: Store> Log<S> {
         let mut seal = Vec::new();
         let mut appender = self.state.borrow().appender.clone();
         let offset = appender.end().offset;
-        appender.append(&Record::Barrier, &mut seal).map_err(bad_record)?;
+        appender
+            .append(&Record::Barrier, &mut seal)
+            .map_err(bad_record)?;
         self.write_bytes(offset, &seal).await?;
         self.sync().await?;
         let sealed = appender.end();
@@ -322,7 +347,9 @@ impl<S: Store> Log<S> {
             state.durable_offset = 0;
         }
         let mut barrier = Vec::new();
-        appender.append(&Record::Barrier, &mut barrier).map_err(bad_record)?;
+        appender
+            .append(&Record::Barrier, &mut barrier)
+            .map_err(bad_record)?;
         self.write_bytes(0, &barrier).await?;
         self.state.borrow_mut().appender = appender;
         // Without a spare the journal goes on to the end of this segment, and then says that space is out.
@@ -350,7 +377,9 @@ impl<S: Store> Log<S> {
     /// Drops the references to segments before this sequence number: a tree has what they said.
     pub fn forget_before(&self, sequence: u64) -> Vec<SegmentRef> {
         let mut state = self.state.borrow_mut();
-        let ended = state.segments.partition_point(|segment| segment.from.sequence < sequence);
+        let ended = state
+            .segments
+            .partition_point(|segment| segment.from.sequence < sequence);
         let ended = ended.min(state.segments.len() - 1);
         state.segments.drain(..ended).collect()
     }
@@ -373,7 +402,10 @@ impl<S: Store> Log<S> {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is the argument of map_err")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is the argument of map_err"
+)]
 fn bad_record(error: FormatError) -> MapError {
     MapError::Invalid {
         what: "a journal record",

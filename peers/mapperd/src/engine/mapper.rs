@@ -69,7 +69,11 @@ impl<W: World> Mapper<W> {
     }
 
     pub fn open_volume(&self, id: VolumeId) -> Option<Rc<Volume<W>>> {
-        self.open.borrow().get(&id).filter(|volume| !volume.is_closed()).cloned()
+        self.open
+            .borrow()
+            .get(&id)
+            .filter(|volume| !volume.is_closed())
+            .cloned()
     }
 
     /// The open volume of this id, opened if it is not.
@@ -100,11 +104,29 @@ impl<W: World> Mapper<W> {
         self.base.found(name).await
     }
 
+    /// Opens the volumes whose locks are ours: they were open when the last mapper died, and their journals tell what is
+    /// to be given back.
+    pub async fn open_left(&self) -> Result<(), MapError> {
+        for entry in self.base.entries().await? {
+            let record = self.base.lock_record(entry.id).await?;
+            if record.is_none_or(|record| record.owner != *self.base.world.owner()) {
+                continue;
+            }
+            match self.open_id(entry.id, false).await {
+                Ok(_) | Err(MapError::ReadOnly { .. } | MapError::NotFound { .. }) => {}
+                Err(error) => tracing::warn!(volume = entry.name, %error, "not opened again"),
+            }
+        }
+        Ok(())
+    }
+
     pub async fn close(&self, name: &str) -> Result<(), MapError> {
         let loaded = self.find(name).await?;
-        let volume = self.open_volume(loaded.head.id).ok_or_else(|| MapError::NotOpen {
-            name: name.to_owned(),
-        })?;
+        let volume = self
+            .open_volume(loaded.head.id)
+            .ok_or_else(|| MapError::NotOpen {
+                name: name.to_owned(),
+            })?;
         self.close_volume(&volume).await
     }
 
@@ -129,7 +151,12 @@ impl<W: World> Mapper<W> {
     }
 
     /// Makes a volume. `id` is the caller's choice: asked again with the same, it is made already.
-    pub async fn create(&self, name: &str, id: VolumeId, options: &CreateOptions) -> Result<(), MapError> {
+    pub async fn create(
+        &self,
+        name: &str,
+        id: VolumeId,
+        options: &CreateOptions,
+    ) -> Result<(), MapError> {
         let _manage = self.manage.lock().await;
         if let Some(found) = self.base.find(name).await? {
             return if found.head.id == id {
@@ -153,7 +180,12 @@ impl<W: World> Mapper<W> {
         self.base.create_entry(name, id, NameKind::Volume).await
     }
 
-    fn new_head(&self, name: &str, id: VolumeId, options: &CreateOptions) -> Result<Head, MapError> {
+    fn new_head(
+        &self,
+        name: &str,
+        id: VolumeId,
+        options: &CreateOptions,
+    ) -> Result<Head, MapError> {
         let size_bytes = options.size.ok_or_else(|| MapError::Invalid {
             what: "a new volume",
             why: "it has neither a size nor an origin".into(),
@@ -192,7 +224,9 @@ impl<W: World> Mapper<W> {
             if matches!(origin, Origin::Snapshot(_)) {
                 return Err(MapError::Invalid {
                     what: "the origin",
-                    why: format!("{from} is a volume: snapshot it first, or clone it with `vlmc clone`"),
+                    why: format!(
+                        "{from} is a volume: snapshot it first, or clone it with `vlmc clone`"
+                    ),
                 });
             }
             loaded = self.freeze_for_clone(loaded.head.id).await?;
@@ -203,7 +237,10 @@ impl<W: World> Mapper<W> {
         if size_bytes < origin.size_bytes {
             return Err(MapError::Invalid {
                 what: "the size",
-                why: format!("{size_bytes} bytes are less than the {} of {from}", origin.size_bytes),
+                why: format!(
+                    "{size_bytes} bytes are less than the {} of {from}",
+                    origin.size_bytes
+                ),
             });
         }
         Ok(Head {
@@ -230,9 +267,12 @@ impl<W: World> Mapper<W> {
         let frozen = self.base.world.random_id();
         self.base.put_in_trash(frozen).await?;
         volume.snapshot(frozen, "").await?;
-        self.base.load(frozen).await?.ok_or_else(|| MapError::NotFound {
-            name: frozen.to_string(),
-        })
+        self.base
+            .load(frozen)
+            .await?
+            .ok_or_else(|| MapError::NotFound {
+                name: frozen.to_string(),
+            })
     }
 
     /// Makes a snapshot of a volume.
@@ -251,7 +291,9 @@ impl<W: World> Mapper<W> {
             let volume = self.open(name, false).await?;
             volume.snapshot(id, snapshot).await?;
         }
-        self.base.create_entry(snapshot, id, NameKind::Snapshot).await
+        self.base
+            .create_entry(snapshot, id, NameKind::Snapshot)
+            .await
     }
 
     pub async fn rename(&self, name: &str, to: &str) -> Result<(), MapError> {
@@ -263,12 +305,19 @@ impl<W: World> Mapper<W> {
         self.base.create_entry(to, id, kind).await?;
         if loaded.head.flags.snapshot {
             let token = self.base.lock(id, false).await?;
-            let changed = self.base.change_head(id, token, |head| head.name = to.to_owned()).await;
+            let changed = self
+                .base
+                .change_head(id, token, |head| head.name = to.to_owned())
+                .await;
             self.unlock_quietly(id).await;
             changed?;
         } else {
             let volume = self.open_id(id, false).await?;
-            volume.record(Record::Name { name: to.to_owned() }).await?;
+            volume
+                .record(Record::Name {
+                    name: to.to_owned(),
+                })
+                .await?;
         }
         self.base.delete_entry(name, id).await
     }
@@ -300,7 +349,10 @@ impl<W: World> Mapper<W> {
         if flags.snapshot {
             let token = self.base.lock(id, false).await?;
             self.base.put_in_trash(id).await?;
-            let changed = self.base.change_head(id, token, |head| head.flags = flags).await;
+            let changed = self
+                .base
+                .change_head(id, token, |head| head.flags = flags)
+                .await;
             self.unlock_quietly(id).await;
             changed?;
         } else {
@@ -336,7 +388,9 @@ impl<W: World> Mapper<W> {
                     Err(MapError::Busy { name, by }) => {
                         tracing::debug!(volume = %id, name, by, "stays in the trash for now");
                     }
-                    Err(error) => tracing::warn!(volume = %id, %error, "stays in the trash for now"),
+                    Err(error) => {
+                        tracing::warn!(volume = %id, %error, "stays in the trash for now");
+                    }
                 }
             }
             if !went {
@@ -388,7 +442,11 @@ impl<W: World> Mapper<W> {
         let id = gone.head.id;
         let parent = match gone.head.parent {
             None => None,
-            Some(parent) => self.base.load(parent).await?.map(|parent| Rc::new(View::of(parent))),
+            Some(parent) => self
+                .base
+                .load(parent)
+                .await?
+                .map(|parent| Rc::new(View::of(parent))),
         };
         let gone = View::of(gone);
         let mut beside = Beside {
@@ -399,9 +457,13 @@ impl<W: World> Mapper<W> {
             self.base.give_back(&gone, &beside).await?;
             return self.base.delete_head(&gone, &beside).await;
         };
-        let loaded = self.base.load(child).await?.ok_or_else(|| MapError::NotFound {
-            name: child.to_string(),
-        })?;
+        let loaded = self
+            .base
+            .load(child)
+            .await?
+            .ok_or_else(|| MapError::NotFound {
+                name: child.to_string(),
+            })?;
         let parent_id = gone.head.parent;
         if let Some(parent) = parent_id {
             self.base.create_edge(parent, child).await?;
@@ -411,7 +473,9 @@ impl<W: World> Mapper<W> {
             beside.child = Some(Neighbour::Still(Rc::new(View::of(loaded))));
             let folded = async {
                 self.base.give_back(&gone, &beside).await?;
-                self.base.change_head(child, token, |head| head.parent = parent_id).await
+                self.base
+                    .change_head(child, token, |head| head.parent = parent_id)
+                    .await
             };
             let folded = folded.await;
             self.unlock_quietly(child).await;

@@ -16,6 +16,7 @@ mod volume;
 mod world;
 
 pub use error::MapError;
+pub use load::{Loaded, View};
 pub use mapper::{CreateOptions, Mapper, Origin};
-pub use volume::{Granted, Volume};
+pub use volume::{Granted, State, Volume};
 pub use world::{Base, ComposerId, NoAnswer, World};

@@ -100,7 +100,10 @@ mod tests {
         assert_eq!(numbers(&head(id, 3, u64::MAX)), Some((3, u64::MAX)));
         assert_eq!(numbers(&log(id, 0, 9)), Some((0, 9)));
         assert_eq!(number(&pages(id, 77)), Some(77));
-        assert_eq!(last_id(&edge(id, VolumeId::new([9; 16]).unwrap())), Some(VolumeId::new([9; 16]).unwrap()));
+        assert_eq!(
+            last_id(&edge(id, VolumeId::new([9; 16]).unwrap())),
+            Some(VolumeId::new([9; 16]).unwrap())
+        );
         assert_eq!(head(id, 1, 2).group(), head_group(id));
         assert_eq!(log(id, 1, 2).group(), log_group(id));
         assert_eq!(pages(id, 1).group(), page_group(id));

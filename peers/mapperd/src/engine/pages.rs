@@ -48,7 +48,12 @@ impl<S: Store> Pages<S> {
     }
 
     /// The page of this level whose first block is `first`.
-    pub async fn tree(&self, page: &PageRef, level: u8, first: u64) -> Result<Rc<TreePage>, MapError> {
+    pub async fn tree(
+        &self,
+        page: &PageRef,
+        level: u8,
+        first: u64,
+    ) -> Result<Rc<TreePage>, MapError> {
         if let Some(Cached::Tree(found)) = self.cached(page)
             && (found.level(), found.first()) == (level, first)
         {
@@ -63,7 +68,12 @@ impl<S: Store> Pages<S> {
     }
 
     /// The page of the split block `block`.
-    pub async fn split(&self, page: &PageRef, block: u64, shape: Shape) -> Result<Rc<SplitPage>, MapError> {
+    pub async fn split(
+        &self,
+        page: &PageRef,
+        block: u64,
+        shape: Shape,
+    ) -> Result<Rc<SplitPage>, MapError> {
         if let Some(Cached::Split(found)) = self.cached(page)
             && found.block == block
         {
@@ -93,7 +103,9 @@ impl<S: Store> Pages<S> {
         let mut slots = self.slots.borrow_mut();
         let mut order = self.order.borrow_mut();
         while slots.len() >= self.pages_max {
-            let Some(oldest) = order.pop_front() else { break };
+            let Some(oldest) = order.pop_front() else {
+                break;
+            };
             match slots.get_mut(&oldest) {
                 Some(slot) if slot.was_used => {
                     slot.was_used = false;

@@ -107,7 +107,10 @@ impl<W: World> Base<W> {
     /// The heads that hang from this one.
     pub async fn children(&self, id: VolumeId) -> Result<Vec<VolumeId>, MapError> {
         let mut children = Vec::new();
-        for object in self.list_all(&names::edge_group(id), "list the children").await? {
+        for object in self
+            .list_all(&names::edge_group(id), "list the children")
+            .await?
+        {
             let Some(child) = names::last_id(&object) else {
                 continue;
             };
@@ -124,14 +127,20 @@ impl<W: World> Base<W> {
     /// Gives back what `gone` has and neither of the neighbours (GONE-2), up to the head itself.
     pub async fn give_back(&self, gone: &View, beside: &Beside<W>) -> Result<(), MapError> {
         let blocks = self.blocks_to_compare(gone, beside).await?;
-        let work = blocks.iter().map(|block| self.give_back_block(gone, *block, beside));
+        let work = blocks
+            .iter()
+            .map(|block| self.give_back_block(gone, *block, beside));
         together::try_all(work, AT_ONCE).await?;
         let roots = beside.roots();
         let pages = self.pages.only_in(gone.root(), &roots).await?;
         self.free_pages(&pages).await
     }
 
-    async fn blocks_to_compare(&self, gone: &View, beside: &Beside<W>) -> Result<BTreeSet<u64>, MapError> {
+    async fn blocks_to_compare(
+        &self,
+        gone: &View,
+        beside: &Beside<W>,
+    ) -> Result<BTreeSet<u64>, MapError> {
         let roots = beside.roots();
         let skip = async |placed: Placed| self.pages.has_any(&roots, placed).await;
         let mut blocks = BTreeSet::new();
@@ -141,14 +150,22 @@ impl<W: World> Base<W> {
             let (changed, zeros) = neighbour.changes();
             blocks.extend(changed);
             for zero in zeros {
-                let mapped = self.pages.mapped(gone.root(), zero, async |_| Ok(false)).await?;
+                let mapped = self
+                    .pages
+                    .mapped(gone.root(), zero, async |_| Ok(false))
+                    .await?;
                 blocks.extend(mapped);
             }
         }
         Ok(blocks)
     }
 
-    async fn give_back_block(&self, gone: &View, block: u64, beside: &Beside<W>) -> Result<(), MapError> {
+    async fn give_back_block(
+        &self,
+        gone: &View,
+        block: u64,
+        beside: &Beside<W>,
+    ) -> Result<(), MapError> {
         let shape = gone.head.shape;
         let map = match gone.block(self, block).await {
             Ok(map) => map,
@@ -167,7 +184,8 @@ impl<W: World> Base<W> {
         for source in map.sources() {
             let fate = fate(*source, &below, above.as_ref(), &[], shape.subs());
             if fate != Fate::Keep {
-                self.free_object(*source, block, fate, shape.grain_bytes()).await?;
+                self.free_object(*source, block, fate, shape.grain_bytes())
+                    .await?;
             }
         }
         Ok(())
@@ -179,11 +197,13 @@ impl<W: World> Base<W> {
         for segment in &gone.head.segments {
             let is_kept = beside.all().any(|neighbour| {
                 neighbour.segments().iter().any(|other| {
-                    (other.birth, other.token, other.number) == (segment.birth, segment.token, segment.number)
+                    (other.birth, other.token, other.number)
+                        == (segment.birth, segment.token, segment.number)
                 })
             });
             if !is_kept {
-                self.delete_quietly(&names::log(segment.birth, segment.token, segment.number)).await?;
+                self.delete_quietly(&names::log(segment.birth, segment.token, segment.number))
+                    .await?;
             }
         }
         if let Some(parent) = gone.head.parent {
@@ -204,7 +224,11 @@ impl<W: World> Base<W> {
 
     async fn delete_lock(&self, id: VolumeId) -> Result<(), MapError> {
         match self.unlock(id, false).await {
-            Ok(()) | Err(MapError::Store { source: StoreError::NotLocked | StoreError::NotFound, .. }) => Ok(()),
+            Ok(())
+            | Err(MapError::Store {
+                source: StoreError::NotLocked | StoreError::NotFound,
+                ..
+            }) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -229,7 +253,8 @@ impl<W: World> Base<W> {
             number: before.number + 1,
         };
         self.create_head(&head).await?;
-        self.delete_quietly(&names::head(id, before.token, before.number)).await
+        self.delete_quietly(&names::head(id, before.token, before.number))
+            .await
     }
 
     /// Puts an id into the trash list (GONE-1). Put again, it is there.

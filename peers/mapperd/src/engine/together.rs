@@ -43,7 +43,10 @@ pub async fn all<F: Future>(work: impl IntoIterator<Item = F>, at_once: usize) -
 }
 
 /// The same for work that can fail: all of it is run to its end, and the first failure told.
-pub async fn try_all<F, T, E>(work: impl IntoIterator<Item = F>, at_once: usize) -> Result<Vec<T>, E>
+pub async fn try_all<F, T, E>(
+    work: impl IntoIterator<Item = F>,
+    at_once: usize,
+) -> Result<Vec<T>, E>
 where
     F: Future<Output = Result<T, E>>,
 {

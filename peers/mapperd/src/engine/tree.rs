@@ -44,7 +44,12 @@ pub fn entry_index(level: u8, first: u64, block: u64) -> usize {
 
 impl<S: Store> Pages<S> {
     /// The page at this place of the tree.
-    pub async fn find(&self, root: Root, level: u8, first: u64) -> Result<Option<Placed>, MapError> {
+    pub async fn find(
+        &self,
+        root: Root,
+        level: u8,
+        first: u64,
+    ) -> Result<Option<Placed>, MapError> {
         let mut at = root.placed();
         while let Some(placed) = at {
             if placed.level == level {

@@ -31,7 +31,12 @@ pub trait World: std::fmt::Debug + 'static {
     fn random_id(&self) -> VolumeId;
 
     /// Tells a composer to give up what it was told, and waits until it has. One that is gone has.
-    async fn recall(&self, composer: ComposerId, volume: VolumeId, recall: Recall) -> Result<(), NoAnswer>;
+    async fn recall(
+        &self,
+        composer: ComposerId,
+        volume: VolumeId,
+        recall: Recall,
+    ) -> Result<(), NoAnswer>;
 }
 
 /// The world, and what is kept of the store for maps.

@@ -27,7 +27,10 @@ pub fn sub_of(bytes: &[u8]) -> Sub {
     let mut sub = [0; SECTORS];
     for (number, sector) in sub.iter_mut().zip(bytes.chunks_exact(SECTOR_BYTES)) {
         *number = u64::from_le_bytes(sector[..8].try_into().unwrap());
-        assert!(sector.chunks_exact(8).all(|word| word == &sector[..8]), "a torn sector");
+        assert!(
+            sector.chunks_exact(8).all(|word| word == &sector[..8]),
+            "a torn sector"
+        );
     }
     sub
 }
@@ -43,7 +46,9 @@ pub async fn write_sub(
     let (block, in_block) = (sub / subs, (sub % subs) as u16);
     let data = mapper.base().world.data();
     let at = u64::from(in_block) * GRAIN_BYTES as u64;
-    let scope = Scope(u64::from_le_bytes(volume.id.as_bytes()[..8].try_into().unwrap()));
+    let scope = Scope(u64::from_le_bytes(
+        volume.id.as_bytes()[..8].try_into().unwrap(),
+    ));
     let store = |source| MapError::Store {
         action: "write",
         object: String::new(),
@@ -54,25 +59,39 @@ pub async fn write_sub(
         && volume.with_state(|state| source.birth == volume.id && source.stamp > state.told_floor())
     {
         let object = object_name(source, block);
-        return data.write(scope, &object, at, &bytes_of(value)).await.map_err(store);
+        return data
+            .write(scope, &object, at, &bytes_of(value))
+            .await
+            .map_err(store);
     }
-    let granted = volume.grant(COMPOSER, block, in_block..in_block + 1).await?;
+    let granted = volume
+        .grant(COMPOSER, block, in_block..in_block + 1)
+        .await?;
     let object = object_name(granted.source, block);
     if granted.is_fresh {
         let bytes = volume.shape.object_bytes();
-        data.extend(scope, &object, bytes, false).await.map_err(store)?;
+        data.extend(scope, &object, bytes, false)
+            .await
+            .map_err(store)?;
     }
     // What was granted beyond the one sub-block is copied up.
     for other in granted.subs.clone().filter(|other| *other != in_block) {
         if let Some(old) = granted.map.source_at(other) {
             let at = u64::from(other) * GRAIN_BYTES as u64;
             let mut bytes = vec![0; GRAIN_BYTES];
-            let read = data.read(&object_name(old, block), at, &mut bytes).await.map_err(store)?;
+            let read = data
+                .read(&object_name(old, block), at, &mut bytes)
+                .await
+                .map_err(store)?;
             assert_eq!(read, GRAIN_BYTES);
-            data.write(scope, &object, at, &bytes).await.map_err(store)?;
+            data.write(scope, &object, at, &bytes)
+                .await
+                .map_err(store)?;
         }
     }
-    data.write(scope, &object, at, &bytes_of(value)).await.map_err(store)?;
+    data.write(scope, &object, at, &bytes_of(value))
+        .await
+        .map_err(store)?;
     volume.commit(COMPOSER, granted.number).await.map(|_| ())
 }
 
@@ -99,7 +118,13 @@ pub async fn read_from(
     let object = object_name(source, block);
     let mut bytes = vec![0; GRAIN_BYTES];
     let at = u64::from(in_block) * GRAIN_BYTES as u64;
-    match mapper.base().world.data().read(&object, at, &mut bytes).await {
+    match mapper
+        .base()
+        .world
+        .data()
+        .read(&object, at, &mut bytes)
+        .await
+    {
         Ok(GRAIN_BYTES) => Ok(sub_of(&bytes)),
         Ok(short) => panic!("{object} ends {short} bytes into a sub-block that is mapped"),
         Err(StoreError::NotFound) => panic!("{object} is mapped and missing"),

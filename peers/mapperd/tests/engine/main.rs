@@ -1,4 +1,8 @@
 //! The engine on simulated stores, against a model in which a volume is an array and a snapshot a copy.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends with the first thing that is not as it should be"
+)]
 
 mod client;
 mod faults;

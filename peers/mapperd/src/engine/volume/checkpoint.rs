@@ -18,7 +18,9 @@ use crate::engine::load::View;
 use crate::engine::names;
 use crate::engine::tree::Root;
 use crate::engine::world::{Base, World};
-use crate::map::{Head, Overlay, OverlayItem, PAGE_BYTES, Root as HeadRoot, SegmentRef, Version, VolumeId};
+use crate::map::{
+    Head, Overlay, OverlayItem, PAGE_BYTES, Root as HeadRoot, SegmentRef, Version, VolumeId,
+};
 
 /// The longest piece of a page object that is written at once.
 const WRITE_BYTES_MAX: usize = 1 << 20;
@@ -73,13 +75,19 @@ impl<W: World> Volume<W> {
             self.frozen_at.set(sequence);
             self.state.borrow_mut().layers.freeze();
         };
-        self.log.roll(async || self.sync_objects().await, freeze).await?;
+        self.log
+            .roll(async || self.sync_objects().await, freeze)
+            .await?;
         let state = self.state.borrow();
         Ok(state.layers.frozen.clone().expect("frozen just now"))
     }
 
     /// Publishes a head with this tree and journal. Gives the one that was in force.
-    pub(super) async fn publish(&self, root: Root, segments: Vec<SegmentRef>) -> Result<Head, MapError> {
+    pub(super) async fn publish(
+        &self,
+        root: Root,
+        segments: Vec<SegmentRef>,
+    ) -> Result<Head, MapError> {
         let before = self.in_force.borrow().clone();
         let mut head = self.state.borrow().head.clone();
         head.version = Version {
@@ -142,7 +150,11 @@ impl<W: World> Base<W> {
     }
 
     /// Writes pages and makes them durable.
-    pub async fn write_pages(&self, id: VolumeId, objects: &[(u64, Vec<u8>)]) -> Result<(), MapError> {
+    pub async fn write_pages(
+        &self,
+        id: VolumeId,
+        objects: &[(u64, Vec<u8>)],
+    ) -> Result<(), MapError> {
         let scope = names::scope(id);
         for (number, bytes) in objects {
             let object = names::pages(id, *number);
@@ -159,14 +171,20 @@ impl<W: World> Base<W> {
     }
 
     /// Gives back what `before` had and neither `after` nor the parent has: pages, journal, the head itself (CHECK-2).
-    pub async fn clean_up(&self, before: &Head, after: &Head, parent: Option<&View>) -> Result<(), MapError> {
+    pub async fn clean_up(
+        &self,
+        before: &Head,
+        after: &Head,
+        parent: Option<&View>,
+    ) -> Result<(), MapError> {
         let mut others = vec![root_of(after)];
         others.extend(parent.map(View::root));
         let pages = self.pages.only_in(root_of(before), &others).await?;
         self.free_pages(&pages).await?;
         let kept = |segment: &SegmentRef| {
             let same = |other: &SegmentRef| {
-                (other.birth, other.token, other.number) == (segment.birth, segment.token, segment.number)
+                (other.birth, other.token, other.number)
+                    == (segment.birth, segment.token, segment.number)
             };
             after.segments.iter().any(same)
                 || parent.is_some_and(|parent| parent.head.segments.iter().any(same))
@@ -177,7 +195,8 @@ impl<W: World> Base<W> {
         }
         if before.version != after.version {
             let Version { token, number } = before.version;
-            self.delete_quietly(&names::head(before.id, token, number)).await?;
+            self.delete_quietly(&names::head(before.id, token, number))
+                .await?;
         }
         Ok(())
     }
@@ -189,7 +208,11 @@ impl<W: World> Base<W> {
             let object = names::pages(page.birth, page.number);
             let offset = u64::from(page.index) * PAGE_BYTES as u64;
             let scope = names::scope(page.birth);
-            match self.maps().punch(scope, &object, offset, PAGE_BYTES as u64).await {
+            match self
+                .maps()
+                .punch(scope, &object, offset, PAGE_BYTES as u64)
+                .await
+            {
                 Ok(()) | Err(StoreError::NotFound) => {}
                 Err(error) => return Err(MapError::store("punch", &object)(error)),
             }
@@ -207,7 +230,10 @@ impl<W: World> Base<W> {
     }
 
     /// Deletes what may be gone already.
-    pub async fn delete_quietly(&self, object: &archipelago_store::ObjectName) -> Result<(), MapError> {
+    pub async fn delete_quietly(
+        &self,
+        object: &archipelago_store::ObjectName,
+    ) -> Result<(), MapError> {
         match self.maps().delete(object).await {
             Ok(()) | Err(StoreError::NotFound) => Ok(()),
             Err(error) => Err(MapError::store("delete", object)(error)),

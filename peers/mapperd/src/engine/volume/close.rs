@@ -29,7 +29,9 @@ impl<W: World> Volume<W> {
         drop(held);
         let spares = [spare, self.log.spare()];
         for (token, number) in spares.into_iter().flatten() {
-            self.base.delete_quietly(&names::log(self.id, token, number)).await?;
+            self.base
+                .delete_quietly(&names::log(self.id, token, number))
+                .await?;
         }
         self.base.unlock(self.id, false).await
     }

@@ -69,9 +69,8 @@ impl<W: World> Volume<W> {
         };
         self.recall(recall, composer).await?;
         let mut state = self.state.borrow_mut();
-        state.void_grants(|grant| {
-            blocks.contains(&grant.block) && Some(grant.composer) != composer
-        });
+        state
+            .void_grants(|grant| blocks.contains(&grant.block) && Some(grant.composer) != composer);
         drop(state);
         Ok(held)
     }
@@ -119,7 +118,12 @@ impl<W: World> Volume<W> {
             }
             (state.layers.root, blocks)
         };
-        blocks.extend(self.base.pages.mapped(root, range, async |_| Ok(false)).await?);
+        blocks.extend(
+            self.base
+                .pages
+                .mapped(root, range, async |_| Ok(false))
+                .await?,
+        );
         Ok(blocks)
     }
 }

@@ -15,5 +15,5 @@ mod volume;
 
 pub use changed::changed_blocks;
 pub use granting::Granted;
-pub use state::{Fate, fate};
+pub use state::{Fate, State, fate};
 pub use volume::Volume;

@@ -10,10 +10,10 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use archipelago_runtime::local::{Mutex, Notify};
-use archipelago_store::{Store, StoreError};
+use archipelago_store::{LockRecord, Store, StoreError};
 
-use super::granting::first_stamp;
 use super::changed::changed_blocks;
+use super::granting::first_stamp;
 use super::state::{Displaced, State};
 use super::volume::Volume;
 use crate::engine::error::MapError;
@@ -44,7 +44,11 @@ impl<W: World> Volume<W> {
         }
     }
 
-    async fn open_locked(base: Rc<Base<W>>, id: VolumeId, token: u64) -> Result<Rc<Self>, MapError> {
+    async fn open_locked(
+        base: Rc<Base<W>>,
+        id: VolumeId,
+        token: u64,
+    ) -> Result<Rc<Self>, MapError> {
         let loaded = base.load(id).await?.ok_or_else(|| MapError::NotFound {
             name: id.to_string(),
         })?;
@@ -60,7 +64,9 @@ impl<W: World> Volume<W> {
         head.next_page_number = head.next_page_number.max(first_page_number(token));
         let next_stamp = first_stamp(head.ceiling, token)?;
         let layers = Layers::new(head.shape, root, loaded.overlay);
-        let end = base.begin_journal(&mut head, loaded.end, loaded.next_sequence, token).await?;
+        let end = base
+            .begin_journal(&mut head, loaded.end, loaded.next_sequence, token)
+            .await?;
         if !loaded.records.is_empty() {
             let synced = base.data().sync(names::scope(id)).await;
             synced.map_err(|source| MapError::Store {
@@ -98,13 +104,18 @@ impl<W: World> Volume<W> {
         for version in older {
             let object = names::head(self.id, version.token, version.number);
             let before = match self.base.read_whole(&object, "read").await {
-                Err(MapError::Store { source: StoreError::NotFound, .. }) => continue,
+                Err(MapError::Store {
+                    source: StoreError::NotFound,
+                    ..
+                }) => continue,
                 read => read?,
             };
             match Head::decode(&before) {
                 Ok(before) => {
                     let mut before = before.value;
-                    before.segments.extend(self.base.followers(&before, &now).await?);
+                    before
+                        .segments
+                        .extend(self.base.followers(&before, &now).await?);
                     self.base.clean_up(&before, &now, parent.as_deref()).await?;
                 }
                 Err(error) => {
@@ -140,6 +151,13 @@ impl<W: World> Base<W> {
         let object = names::lock(id);
         let unlocked = self.maps().unlock(&object, self.world.owner(), force).await;
         unlocked.map_err(MapError::store("unlock", &object))
+    }
+
+    /// Who has the volume's lock.
+    pub async fn lock_record(&self, id: VolumeId) -> Result<Option<LockRecord>, MapError> {
+        let object = names::lock(id);
+        let owner = self.maps().lock_owner(&object).await;
+        owner.map_err(MapError::store("look at", &object))
     }
 
     /// The volume's name for messages; its id if that cannot be told.
@@ -187,7 +205,8 @@ impl<W: World> Base<W> {
         // The segments that are closed now, and the new one, are durable before a head relies on them.
         self.sync_maps(head.id).await?;
         self.create_head(head).await?;
-        self.delete_quietly(&names::head(head.id, before.token, before.number)).await?;
+        self.delete_quietly(&names::head(head.id, before.token, before.number))
+            .await?;
         Ok(start)
     }
 
@@ -212,7 +231,10 @@ impl<W: World> Base<W> {
                 _ => continue,
             };
             changed_blocks(&loaded.inherited, range.clone(), &mut blocks);
-            let mapped = self.pages.mapped(loaded.root(), range, async |_| Ok(false)).await?;
+            let mapped = self
+                .pages
+                .mapped(loaded.root(), range, async |_| Ok(false))
+                .await?;
             blocks.extend(mapped);
         }
         for block in blocks {
@@ -230,13 +252,19 @@ impl<W: World> Base<W> {
         let id = now.id;
         let last = now.segments.iter().filter(|segment| segment.birth == id);
         let last = last.map(|segment| (segment.token, segment.number)).max();
-        for object in self.list_all(&names::log_group(id), "list the journal").await? {
+        for object in self
+            .list_all(&names::log_group(id), "list the journal")
+            .await?
+        {
             let numbers = names::numbers(&object);
             if numbers > last && numbers != spare {
                 self.delete_quietly(&object).await?;
             }
         }
-        for object in self.list_all(&names::page_group(id), "list the pages").await? {
+        for object in self
+            .list_all(&names::page_group(id), "list the pages")
+            .await?
+        {
             if names::number(&object).is_some_and(|number| number >= now.next_page_number) {
                 self.delete_quietly(&object).await?;
             }
@@ -251,10 +279,14 @@ impl<W: World> Base<W> {
         };
         let first = now.segments.iter().find(|segment| segment.birth == now.id);
         let end = first.map_or((u64::MAX, u64::MAX), |first| (first.token, first.number));
-        let listed = self.list_all(&names::log_group(now.id), "list the journal").await?;
+        let listed = self
+            .list_all(&names::log_group(now.id), "list the journal")
+            .await?;
         let numbers = listed.iter().filter_map(names::numbers);
         Ok(numbers
-            .filter(|(token, number)| (last.token, last.number) < (*token, *number) && (*token, *number) < end)
+            .filter(|(token, number)| {
+                (last.token, last.number) < (*token, *number) && (*token, *number) < end
+            })
             .map(|(token, number)| SegmentRef {
                 token,
                 number,

@@ -41,7 +41,12 @@ impl<W: World> Volume<W> {
         let grain = self.shape.grain_bytes();
         let (block, sub) = self.shape.locate(end);
         let kept = usize::try_from(end % grain).expect("a grain is at most 64 KiB");
-        let Some(old) = self.block(block).await?.source_at(sub).filter(|_| kept != 0) else {
+        let Some(old) = self
+            .block(block)
+            .await?
+            .source_at(sub)
+            .filter(|_| kept != 0)
+        else {
             return Ok(());
         };
         let mut bytes = vec![0; usize::try_from(grain).expect("a grain is at most 64 KiB")];
@@ -59,7 +64,9 @@ impl<W: World> Volume<W> {
         let to = object_name(source, block);
         let scope = names::scope(self.id);
         let data = self.base.data();
-        let extended = data.extend(scope, &to, self.shape.object_bytes(), false).await;
+        let extended = data
+            .extend(scope, &to, self.shape.object_bytes(), false)
+            .await;
         extended.map_err(MapError::store("make", &to))?;
         let written = data.write(scope, &to, at, &bytes).await;
         written.map_err(MapError::store("write", &to))?;

@@ -43,7 +43,9 @@ impl<W: World> Volume<W> {
         self.state.borrow_mut().displaced.clear();
         self.flush().await?;
         if let Some(parent) = parent {
-            self.base.delete_quietly(&names::edge(parent, self.id)).await?;
+            self.base
+                .delete_quietly(&names::edge(parent, self.id))
+                .await?;
         }
         drop(held);
         Ok(())

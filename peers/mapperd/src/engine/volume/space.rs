@@ -51,7 +51,10 @@ impl<W: World> Volume<W> {
         self.flush().await?;
         let mut by_block: BTreeMap<u64, BTreeSet<Source>> = BTreeMap::new();
         for displaced in &batch {
-            by_block.entry(displaced.block).or_default().insert(displaced.source);
+            by_block
+                .entry(displaced.block)
+                .or_default()
+                .insert(displaced.source);
         }
         self.state.borrow_mut().freeing.extend(by_block.keys());
         let freed = self.free_blocks(&by_block, epoch).await;
@@ -78,19 +81,27 @@ impl<W: World> Volume<W> {
             blocks: u64::MAX,
         };
         self.recall(quiesce, None).await?;
-        let work = by_block.iter().map(|(block, sources)| self.free_block(*block, sources));
+        let work = by_block
+            .iter()
+            .map(|(block, sources)| self.free_block(*block, sources));
         let outcomes = together::all(work, AT_ONCE).await;
         let mut freed = Vec::new();
         for outcome in outcomes {
             match outcome {
                 Ok(of_block) => freed.extend(of_block),
-                Err(error) => tracing::warn!(volume = %self.id, %error, "space is not given back yet"),
+                Err(error) => {
+                    tracing::warn!(volume = %self.id, %error, "space is not given back yet");
+                }
             }
         }
         Ok(freed)
     }
 
-    async fn free_block(&self, block: u64, sources: &BTreeSet<Source>) -> Result<Vec<Displaced>, MapError> {
+    async fn free_block(
+        &self,
+        block: u64,
+        sources: &BTreeSet<Source>,
+    ) -> Result<Vec<Displaced>, MapError> {
         let parent = self.parent_block(block).await?;
         let mine = self.block(block).await?;
         let granted: Vec<_> = self

@@ -129,7 +129,9 @@ impl State {
     }
 
     pub fn grants_of(&self, block: u64) -> impl Iterator<Item = &Grant> {
-        self.grants.values().filter(move |grant| grant.block == block)
+        self.grants
+            .values()
+            .filter(move |grant| grant.block == block)
     }
 
     pub fn add_grant(&mut self, grant: Grant) -> u64 {

@@ -142,9 +142,14 @@ impl<W: World> Volume<W> {
     }
 
     /// Appends to the journal; the records count when this returns.
-    pub(super) async fn append(&self, records: impl IntoIterator<Item = Record>) -> Result<(), MapError> {
+    pub(super) async fn append(
+        &self,
+        records: impl IntoIterator<Item = Record>,
+    ) -> Result<(), MapError> {
         let apply = |_, record: &Record| self.state.borrow_mut().apply(record);
-        self.log.append(records, async || self.sync_objects().await, apply).await
+        self.log
+            .append(records, async || self.sync_objects().await, apply)
+            .await
     }
 
     /// Makes the data that was answered durable.
@@ -167,14 +172,23 @@ impl<W: World> Volume<W> {
     }
 
     /// Tells all composers but `except`, and waits for them. Who does not answer keeps the change from happening.
-    pub(super) async fn recall(&self, recall: Recall, except: Option<ComposerId>) -> Result<(), MapError> {
+    pub(super) async fn recall(
+        &self,
+        recall: Recall,
+        except: Option<ComposerId>,
+    ) -> Result<(), MapError> {
         let composers = self.state.borrow().composers();
-        let others = composers.into_iter().filter(|composer| Some(*composer) != except);
+        let others = composers
+            .into_iter()
+            .filter(|composer| Some(*composer) != except);
         let calls = others.map(|composer| self.base.world.recall(composer, self.id, recall));
         let answers = crate::engine::together::try_all(calls, usize::MAX).await;
         answers.map(|_| ()).map_err(|silent| MapError::Busy {
             name: self.name(),
-            by: format!("the composer on port {} does not give up what it holds", silent.0.0),
+            by: format!(
+                "the composer on port {} does not give up what it holds",
+                silent.0.0
+            ),
         })
     }
 

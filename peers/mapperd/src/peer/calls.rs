@@ -1,0 +1,335 @@
+//! What administrators ask.
+
+use archipelago_protocol::{
+    CreateCall, ListAnswer, ListCall, LockInfo, LocksAnswer, Recall, RecallKind, RenameCall,
+    ResizeCall, VolumeInfo,
+};
+use archipelago_store::LockRecord;
+use xseg::{Incoming, OpCode, flags};
+
+use super::answer::{Answer, call, name, target_name};
+use super::mapperd::Mapperd;
+use crate::engine::{CreateOptions, MapError, Origin, World};
+use crate::map::{Head, Shape, VolumeId};
+
+/// Volumes in one page of a listing.
+const LIST_MAX: usize = 500;
+/// Objects of 4 MiB in sub-blocks of 4 KiB.
+const OBJECT_BITS: u8 = 22;
+const GRAIN_BITS: u8 = 12;
+
+impl Mapperd {
+    pub(super) async fn create(&self, request: &Incoming) -> Result<Answer, MapError> {
+        let target = target_name(request)?;
+        let call: CreateCall = call(request)?;
+        if call.hash.is_some() {
+            return Err(MapError::Unsupported {
+                op: request.request().op.0,
+            });
+        }
+        let origin = match &call.origin {
+            None => None,
+            Some(origin) => Some(self.origin(request.request().op, origin).await?),
+        };
+        let options = CreateOptions {
+            size: call.size,
+            origin,
+            shape: shape(call.object_bytes, call.grain_bytes)?,
+        };
+        self.mapper
+            .create(&target, self.id_for(request), &options)
+            .await?;
+        self.told(&target).await
+    }
+
+    /// The origin by its name, or as `V@S`.
+    async fn origin(&self, op: OpCode, origin: &str) -> Result<Origin, MapError> {
+        let (volume, origin) = match origin.split_once('@') {
+            Some((volume, snapshot)) => (Some(name(Some(volume))?), name(Some(snapshot))?),
+            None => (None, name(Some(origin))?),
+        };
+        if let Some(volume) = volume {
+            let loaded = self.mapper.find(&origin).await?;
+            self.check_is_of(&loaded.head, &volume).await?;
+        }
+        Ok(if op == OpCode::CLONE {
+            Origin::Any(origin)
+        } else {
+            Origin::Snapshot(origin)
+        })
+    }
+
+    /// The snapshot is one of this volume: it lies on the way from the volume to its oldest ancestor.
+    pub(super) async fn check_is_of(&self, snapshot: &Head, volume: &str) -> Result<(), MapError> {
+        let mut at = self.mapper.find(volume).await?.head.parent;
+        // As long as there are heads: a circle would be an end as well (F44).
+        for _ in 0..1 << 20 {
+            let Some(id) = at else { break };
+            if id == snapshot.id {
+                return Ok(());
+            }
+            at = self
+                .mapper
+                .base()
+                .load(id)
+                .await?
+                .and_then(|loaded| loaded.head.parent);
+        }
+        Err(MapError::NotFound {
+            name: format!("{volume}@{}", snapshot.name),
+        })
+    }
+
+    /// A request that is asked again makes the same volume.
+    fn id_for(&self, request: &Incoming) -> VolumeId {
+        let [low, high] = request.operation_id();
+        let number = u128::from(low) | u128::from(high) << 64;
+        let random = || self.mapper.base().world.random_id();
+        VolumeId::new(number.to_be_bytes()).unwrap_or_else(random)
+    }
+
+    async fn told(&self, name: &str) -> Result<Answer, MapError> {
+        let head = self.mapper.find(name).await?.head;
+        Answer::json(&self.tell(&head).await?)
+    }
+
+    async fn tell(&self, head: &Head) -> Result<VolumeInfo, MapError> {
+        let parent = match head.parent {
+            None => None,
+            Some(parent) => self.mapper.base().load(parent).await?,
+        };
+        let parent = parent
+            .map(|parent| parent.head)
+            .filter(|parent| !parent.flags.nameless);
+        Ok(VolumeInfo {
+            name: head.name.clone(),
+            id: head.id.to_string(),
+            size: head.size_bytes,
+            is_snapshot: head.flags.snapshot,
+            object_bytes: head.shape.object_bytes(),
+            grain_bytes: head.shape.grain_bytes(),
+            parent: parent.map(|parent| parent.name),
+            created: head.created_seconds,
+            lock: self.lock_of(head).await?,
+            is_open: self.mapper.open_volume(head.id).is_some(),
+        })
+    }
+
+    async fn lock_of(&self, head: &Head) -> Result<Option<LockInfo>, MapError> {
+        let record = self.mapper.base().lock_record(head.id).await?;
+        Ok(record.map(|record| self.lock_info(head, &record)))
+    }
+
+    fn lock_info(&self, head: &Head, record: &LockRecord) -> LockInfo {
+        LockInfo {
+            volume: head.name.clone(),
+            node: record.owner.node.clone(),
+            deployment: record.owner.deployment.clone(),
+            since: record.since,
+            token: record.token,
+            is_ours: record.owner == *self.mapper.base().world.owner(),
+        }
+    }
+
+    pub(super) async fn snapshot(&self, request: &Incoming) -> Result<Answer, MapError> {
+        let volume = target_name(request)?;
+        let snapshot = name(request.snapshot().as_str())?;
+        self.mapper
+            .snapshot(&volume, &snapshot, self.id_for(request))
+            .await?;
+        self.told(&snapshot).await
+    }
+
+    pub(super) async fn remove(&self, request: &Incoming) -> Result<Answer, MapError> {
+        let target = target_name(request)?;
+        let found = match self.mapper.find(&target).await {
+            // Our predecessor did it (S6).
+            Err(MapError::NotFound { .. }) if request.request().redelivered => {
+                return Ok(Answer::default());
+            }
+            found => found?.head,
+        };
+        let volume = request.snapshot();
+        if !volume.as_bytes().is_empty() {
+            self.check_is_of(&found, &name(volume.as_str())?).await?;
+        }
+        self.let_go(&found).await?;
+        self.mapper.remove(&target).await?;
+        self.wake_emptying();
+        Ok(Answer::default())
+    }
+
+    /// No composer has it attached, or has anything of it.
+    async fn let_go(&self, head: &Head) -> Result<(), MapError> {
+        let id = head.id;
+        let open = self.mapper.open_volume(id);
+        let mut composers = self.still.composers(id);
+        if let Some(volume) = &open {
+            composers.extend(volume.with_state(crate::engine::State::composers));
+        }
+        for composer in composers {
+            let recall = Recall {
+                epoch: open.as_ref().map_or(u64::MAX, |volume| volume.epoch()),
+                kind: RecallKind::Detach,
+                first_block: 0,
+                blocks: u64::MAX,
+            };
+            let detached = self.mapper.base().world.recall(composer, id, recall).await;
+            detached.map_err(|_| MapError::Busy {
+                name: head.name.clone(),
+                by: "it is attached on this node; `vlmc showmapped` tells where".into(),
+            })?;
+            self.still.detach(id, composer);
+            if let Some(volume) = &open {
+                volume.remove_composer(composer);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn rename(&self, request: &Incoming) -> Result<Answer, MapError> {
+        let from = target_name(request)?;
+        let call: RenameCall = super::answer::required(request)?;
+        let to = name(Some(&call.to))?;
+        if request.request().redelivered && self.mapper.find(&from).await.is_err() {
+            return self.told(&to).await;
+        }
+        self.mapper.rename(&from, &to).await?;
+        self.told(&to).await
+    }
+
+    pub(super) async fn resize(&self, request: &Incoming) -> Result<Answer, MapError> {
+        let target = target_name(request)?;
+        let call: ResizeCall = super::answer::required(request)?;
+        self.mapper
+            .resize(&target, call.size, call.allow_shrink)
+            .await?;
+        self.wake_tidy();
+        self.told(&target).await
+    }
+
+    pub(super) async fn info(&self, request: &Incoming) -> Result<Answer, MapError> {
+        let target = target_name(request)?;
+        let head = self.mapper.find(&target).await?.head;
+        let volume = request.snapshot();
+        if !volume.as_bytes().is_empty() {
+            self.check_is_of(&head, &name(volume.as_str())?).await?;
+        }
+        Answer::json(&self.tell(&head).await?)
+    }
+
+    pub(super) async fn list(&self, request: &Incoming) -> Result<Answer, MapError> {
+        let call: ListCall = call(request)?;
+        let after = call.after.unwrap_or_default();
+        let room = request.data().map_or(0, |data| data.len());
+        let mut answer = ListAnswer::default();
+        let mut bytes = 64;
+        for entry in self.mapper.base().entries().await? {
+            if entry.name <= after {
+                continue;
+            }
+            let Some(loaded) = self.mapper.base().find(&entry.name).await? else {
+                continue;
+            };
+            let info = self.tell(&loaded.head).await?;
+            bytes += serde_json::to_vec(&info).map_or(0, |text| text.len() as u64 + 1);
+            if answer.volumes.len() == LIST_MAX || (bytes > room && !answer.volumes.is_empty()) {
+                answer.more = true;
+                break;
+            }
+            answer.volumes.push(info);
+        }
+        Answer::json(&answer)
+    }
+
+    pub(super) async fn open(&self, request: &Incoming) -> Result<Answer, MapError> {
+        let target = target_name(request)?;
+        self.mapper.open(&target, false).await?;
+        self.told(&target).await
+    }
+
+    pub(super) async fn close(&self, request: &Incoming) -> Result<Answer, MapError> {
+        self.mapper.close(&target_name(request)?).await?;
+        Ok(Answer::default())
+    }
+
+    pub(super) async fn lock(&self, request: &Incoming) -> Result<Answer, MapError> {
+        let target = target_name(request)?;
+        let head = self.mapper.find(&target).await?.head;
+        self.mapper.base().lock(head.id, false).await?;
+        self.told(&target).await
+    }
+
+    pub(super) async fn unlock(&self, request: &Incoming) -> Result<Answer, MapError> {
+        let target = target_name(request)?;
+        let head = self.mapper.find(&target).await?.head;
+        let is_forced = request.request().flags & flags::FORCE != 0;
+        if let Some(volume) = self.mapper.open_volume(head.id) {
+            // Closed, it is unlocked; the lock alone is never taken from under an open volume.
+            if !is_forced {
+                return Err(MapError::Busy {
+                    name: target,
+                    by: "it is open here; `vlmc close` closes it, and unlocks it".into(),
+                });
+            }
+            self.mapper.close_volume(&volume).await?;
+            return Ok(Answer::default());
+        }
+        self.mapper
+            .base()
+            .unlock(head.id, is_forced)
+            .await
+            .map_err(|error| match error {
+                MapError::Store {
+                    source: archipelago_store::StoreError::Locked { owner },
+                    ..
+                } => MapError::Busy {
+                    name: target,
+                    by: format!("its lock is held by {owner}"),
+                },
+                other => other,
+            })?;
+        Ok(Answer::default())
+    }
+
+    pub(super) async fn locks(&self) -> Result<Answer, MapError> {
+        let mut answer = LocksAnswer::default();
+        for entry in self.mapper.base().entries().await? {
+            if let Some(loaded) = self.mapper.base().find(&entry.name).await? {
+                answer.locks.extend(self.lock_of(&loaded.head).await?);
+            }
+        }
+        Answer::json(&answer)
+    }
+
+    pub(super) async fn children(&self, request: &Incoming) -> Result<Answer, MapError> {
+        let head = self.mapper.find(&target_name(request)?).await?.head;
+        let mut answer = ListAnswer::default();
+        for child in self.mapper.base().children(head.id).await? {
+            if let Some(loaded) = self.mapper.base().load(child).await?
+                && !loaded.head.flags.nameless
+            {
+                answer.volumes.push(self.tell(&loaded.head).await?);
+            }
+        }
+        Answer::json(&answer)
+    }
+}
+
+fn shape(object_bytes: Option<u64>, grain_bytes: Option<u64>) -> Result<Shape, MapError> {
+    let bits = |what, bytes: Option<u64>, usual: u8| match bytes {
+        None => Ok(usual),
+        Some(bytes) if bytes.is_power_of_two() => Ok(bytes.trailing_zeros() as u8),
+        Some(bytes) => Err(MapError::Invalid {
+            what,
+            why: format!("{bytes} bytes are no power of two"),
+        }),
+    };
+    let object_bits = bits("the object size", object_bytes, OBJECT_BITS)?;
+    let smallest = object_bits.saturating_sub(10).max(GRAIN_BITS);
+    let grain_bits = bits("the grain", grain_bytes, smallest)?;
+    Shape::new(object_bits, grain_bits).map_err(|error| MapError::Invalid {
+        what: "the object size",
+        why: error.to_string(),
+    })
+}

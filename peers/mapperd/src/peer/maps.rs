@@ -1,0 +1,287 @@
+//! What composers ask.
+
+use std::rc::Rc;
+
+use archipelago_protocol::{CommitCall, GrantCall, GrantHead, MapHead, RUN_BYTES, Run};
+use xseg::Incoming;
+
+use super::answer::{Answer, target_id};
+use super::mapperd::Mapperd;
+use super::world::PortWorld;
+use crate::engine::{ComposerId, MapError, View, Volume};
+use crate::map::{BlockMap, Head, Shape, VolumeId};
+
+/// Blocks of one answer, however large the buffer.
+const BLOCKS_MAX: u64 = 4096;
+/// The epoch of an answer that is true at this moment only, and not to be kept (L2).
+const NOT_KEPT: u64 = 0;
+/// The epoch of what never changes.
+const FOR_EVER: u64 = 1;
+
+fn bad(error: &archipelago_protocol::BadMessage) -> MapError {
+    MapError::Invalid {
+        what: "the request",
+        why: error.to_string(),
+    }
+}
+
+fn composer(request: &Incoming) -> Result<ComposerId, MapError> {
+    let port = request.args()[0];
+    u32::try_from(port)
+        .map(ComposerId)
+        .map_err(|_| MapError::Invalid {
+            what: "the composer's port",
+            why: port.to_string(),
+        })
+}
+
+fn head_of(head: &Head, epoch: u64, floor: u64) -> MapHead {
+    MapHead {
+        epoch,
+        floor,
+        size: head.size_bytes,
+        object_bits: head.shape.object_bits(),
+        grain_bits: head.shape.grain_bits(),
+        is_read_only: head.flags.snapshot,
+        runs: 0,
+    }
+}
+
+fn push_runs(block: u64, map: &BlockMap, shape: Shape, to: &mut Vec<u8>) -> u32 {
+    let mut count = 0;
+    for (subs, source) in map.runs(0..shape.subs()) {
+        let Some(source) = source else { continue };
+        let run = Run {
+            block,
+            from: subs.start,
+            count: subs.end - subs.start,
+            birth: *source.birth.as_bytes(),
+            stamp: source.stamp.bits(),
+        };
+        run.write(to);
+        count += 1;
+    }
+    count
+}
+
+/// What a map is read from.
+enum Readable {
+    Open(Rc<Volume<PortWorld>>),
+    Still(Rc<View>),
+    /// Somebody else may change it.
+    Foreign(Rc<View>),
+}
+
+impl Mapperd {
+    pub(super) async fn attach(&self, request: &Incoming) -> Result<Answer, MapError> {
+        let name = super::answer::target_name(request)?;
+        let composer = composer(request)?;
+        let loaded = self.mapper.find(&name).await?;
+        self.check_snapshot_of(request, &loaded.head).await?;
+        let id = loaded.head.id;
+        let head = if loaded.head.flags.snapshot {
+            let view = Rc::new(View::of(loaded));
+            self.still.attach(view.clone(), composer);
+            head_of(&view.head, FOR_EVER, u64::MAX)
+        } else {
+            match self.mapper.open_id(id, false).await {
+                Ok(volume) => {
+                    volume.add_composer(composer);
+                    volume.with_state(|state| {
+                        head_of(&state.head, state.epoch, state.told_floor().bits())
+                    })
+                }
+                // Reads do without the lock (L2).
+                Err(MapError::Busy { .. }) => head_of(&loaded.head, NOT_KEPT, u64::MAX),
+                Err(error) => return Err(error),
+            }
+        };
+        Ok(Answer {
+            done: 16,
+            args: head.to_args(),
+            payload: id.as_bytes().to_vec(),
+        })
+    }
+
+    /// `V@S` means S only if it is V's.
+    async fn check_snapshot_of(&self, request: &Incoming, head: &Head) -> Result<(), MapError> {
+        let volume = request.snapshot();
+        if volume.as_bytes().is_empty() {
+            return Ok(());
+        }
+        let volume = super::answer::name(volume.as_str())?;
+        self.check_is_of(head, &volume).await
+    }
+
+    pub(super) fn detach(&self, request: &Incoming) -> Result<Answer, MapError> {
+        let (id, composer) = (target_id(request)?, composer(request)?);
+        self.still.detach(id, composer);
+        if let Some(volume) = self.mapper.open_volume(id) {
+            volume.remove_composer(composer);
+        }
+        Ok(Answer::default())
+    }
+
+    async fn readable(&self, id: VolumeId) -> Result<Readable, MapError> {
+        if let Some(view) = self.still.view(id) {
+            return Ok(Readable::Still(view));
+        }
+        match self.mapper.open_id(id, false).await {
+            Ok(volume) => Ok(Readable::Open(volume)),
+            Err(MapError::ReadOnly { .. }) => {
+                Ok(Readable::Still(Rc::new(self.mapper.base().view(id).await?)))
+            }
+            Err(MapError::Busy { .. }) => Ok(Readable::Foreign(Rc::new(
+                self.mapper.base().view(id).await?,
+            ))),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn read_map(&self, request: &Incoming) -> Result<Answer, MapError> {
+        let (id, composer) = (target_id(request)?, composer(request)?);
+        let words = request.request();
+        let room = request.data().map_or(0, |data| data.len());
+        let readable = self.readable(id).await?;
+        if let Readable::Open(volume) = &readable {
+            volume.add_composer(composer);
+        }
+        loop {
+            let head = head_now(&readable);
+            let shape = Shape::new(head.object_bits, head.grain_bits).map_err(|error| {
+                MapError::Invalid {
+                    what: "the shape",
+                    why: error.to_string(),
+                }
+            })?;
+            let blocks = shape.blocks(head.size);
+            let end = words
+                .offset
+                .saturating_add(words.length.min(BLOCKS_MAX))
+                .min(blocks);
+            let mut runs = Vec::new();
+            let mut count = 0;
+            let mut done = 0;
+            for block in words.offset..end {
+                let map = match &readable {
+                    Readable::Open(volume) => volume.block(block).await?,
+                    Readable::Still(view) | Readable::Foreign(view) => {
+                        view.block(self.mapper.base(), block).await?
+                    }
+                };
+                let before = runs.len();
+                let of_block = push_runs(block, &map, shape, &mut runs);
+                if runs.len() as u64 > room {
+                    runs.truncate(before);
+                    break;
+                }
+                count += of_block;
+                done += 1;
+            }
+            // All of it is said under one epoch.
+            if head_now(&readable).epoch == head.epoch {
+                return Ok(Answer {
+                    done,
+                    args: MapHead {
+                        runs: count,
+                        ..head
+                    }
+                    .to_args(),
+                    payload: runs,
+                });
+            }
+        }
+    }
+
+    pub(super) async fn grant(&self, request: &Incoming) -> Result<Answer, MapError> {
+        let id = target_id(request)?;
+        let call = GrantCall::from_args(request.args()).map_err(|error| bad(&error))?;
+        // Writes wait until the owner releases the lock (L2).
+        let volume = self.mapper.open_id(id, true).await?;
+        let composer = ComposerId(call.composer);
+        volume.add_composer(composer);
+        let subs = call.from..call.from.saturating_add(call.count);
+        let granted = volume.grant(composer, call.block, subs).await?;
+        let mut runs = Vec::new();
+        for (subs, source) in granted.map.runs(granted.subs.clone()) {
+            let Some(source) = source else { continue };
+            Run {
+                block: call.block,
+                from: subs.start,
+                count: subs.end - subs.start,
+                birth: *source.birth.as_bytes(),
+                stamp: source.stamp.bits(),
+            }
+            .write(&mut runs);
+        }
+        let head = GrantHead {
+            grant: granted.number,
+            epoch: granted.epoch,
+            stamp: granted.source.stamp.bits(),
+            is_fresh: granted.is_fresh,
+            from: granted.subs.start,
+            count: granted.subs.end - granted.subs.start,
+            runs: u16::try_from(runs.len() / RUN_BYTES).unwrap_or(u16::MAX),
+        };
+        if runs.len() as u64 > request.data().map_or(0, |data| data.len()) {
+            volume.give_up(composer, granted.number);
+            return Err(MapError::Invalid {
+                what: "the buffer",
+                why: format!("{} bytes of runs do not fit", runs.len()),
+            });
+        }
+        Ok(Answer {
+            done: runs.len() as u64,
+            args: head.to_args(),
+            payload: runs,
+        })
+    }
+
+    pub(super) async fn commit(&self, request: &Incoming) -> Result<Answer, MapError> {
+        let id = target_id(request)?;
+        let call = CommitCall::from_args(request.args()).map_err(|error| bad(&error))?;
+        let volume = self.mapper.open_volume(id).ok_or(MapError::Stale)?;
+        let epoch = volume.commit(ComposerId(call.composer), call.grant).await?;
+        self.wake_tidy();
+        Ok(Answer::args([epoch, 0, 0, 0]))
+    }
+
+    pub(super) fn give_up(&self, request: &Incoming) -> Result<Answer, MapError> {
+        let id = target_id(request)?;
+        let call = CommitCall::from_args(request.args()).map_err(|error| bad(&error))?;
+        if let Some(volume) = self.mapper.open_volume(id) {
+            volume.give_up(ComposerId(call.composer), call.grant);
+            self.wake_tidy();
+        }
+        Ok(Answer::default())
+    }
+
+    pub(super) async fn discard(&self, request: &Incoming) -> Result<Answer, MapError> {
+        let (id, composer) = (target_id(request)?, composer(request)?);
+        let words = request.request();
+        let volume = self.mapper.open_id(id, true).await?;
+        let epoch = volume
+            .discard(Some(composer), words.offset, words.length)
+            .await?;
+        self.wake_tidy();
+        Ok(Answer::args([epoch, 0, 0, 0]))
+    }
+
+    pub(super) async fn flush(&self, request: &Incoming) -> Result<Answer, MapError> {
+        let id = target_id(request)?;
+        if let Some(volume) = self.mapper.open_volume(id) {
+            volume.flush().await?;
+        }
+        Ok(Answer::default())
+    }
+}
+
+fn head_now(readable: &Readable) -> MapHead {
+    match readable {
+        Readable::Open(volume) => {
+            volume.with_state(|state| head_of(&state.head, state.epoch, state.told_floor().bits()))
+        }
+        Readable::Still(view) => head_of(&view.head, FOR_EVER, u64::MAX),
+        Readable::Foreign(view) => head_of(&view.head, NOT_KEPT, u64::MAX),
+    }
+}

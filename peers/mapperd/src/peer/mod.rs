@@ -1,0 +1,11 @@
+//! The mapper as a peer.
+
+mod answer;
+mod calls;
+mod mapperd;
+mod maps;
+mod still;
+mod world;
+
+pub use mapperd::{Options, Running};
+pub use world::{Places, PortWorld};

@@ -1,0 +1,123 @@
+//! The world of a mapper that is a peer: blockers and composers behind ports.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use archipelago_protocol::Recall;
+use archipelago_runtime::{Handle, Station};
+use archipelago_store::{BlockerClient, LockOwner, StoreError};
+use rustix::io::Errno;
+use rustix::rand::{GetRandomFlags, getrandom};
+use xseg::{OpCode, PortId};
+
+use crate::engine::{ComposerId, NoAnswer, World};
+use crate::map::{BootId, VolumeId};
+
+#[derive(Debug)]
+pub struct PortWorld {
+    handle: Handle,
+    station: Rc<Station>,
+    maps: Rc<BlockerClient>,
+    data: Rc<BlockerClient>,
+    owner: LockOwner,
+    boot: BootId,
+    recall_timeout: Duration,
+}
+
+/// Whom a mapper asks, and who it is.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The blocker of maps and locks.
+    pub maps: PortId,
+    /// The blocker of data.
+    pub data: PortId,
+    pub owner: LockOwner,
+    /// How long a composer may take to give up what it was told (P1).
+    pub recall_timeout: Duration,
+}
+
+impl PortWorld {
+    pub fn new(handle: &Handle, station: Rc<Station>, places: Places) -> Result<Self, StoreError> {
+        Ok(Self {
+            maps: Rc::new(BlockerClient::new(station.clone(), places.maps)?),
+            data: Rc::new(BlockerClient::new(station.clone(), places.data)?),
+            owner: places.owner,
+            boot: boot_id()?,
+            recall_timeout: places.recall_timeout,
+            handle: handle.clone(),
+            station,
+        })
+    }
+}
+
+/// The kernel's name for this boot.
+fn boot_id() -> Result<BootId, StoreError> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map_err(|error| StoreError::Io(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
+    let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+    let number = u128::from_str_radix(&digits, 16).map_err(|_| StoreError::Io(Errno::INVAL))?;
+    Ok(BootId(number.to_be_bytes()))
+}
+
+impl World for PortWorld {
+    type Store = BlockerClient;
+
+    fn maps(&self) -> &Rc<BlockerClient> {
+        &self.maps
+    }
+
+    fn data(&self) -> &Rc<BlockerClient> {
+        &self.data
+    }
+
+    fn owner(&self) -> &LockOwner {
+        &self.owner
+    }
+
+    fn boot(&self) -> BootId {
+        self.boot
+    }
+
+    fn now_seconds(&self) -> u64 {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        now.map_or(0, |since| since.as_secs())
+    }
+
+    fn random_id(&self) -> VolumeId {
+        let mut bytes = [0; 16];
+        loop {
+            let filled = getrandom(&mut bytes, GetRandomFlags::empty());
+            if let (Ok(16), Some(id)) = (filled, VolumeId::new(bytes)) {
+                return id;
+            }
+        }
+    }
+
+    async fn recall(
+        &self,
+        composer: ComposerId,
+        volume: VolumeId,
+        recall: Recall,
+    ) -> Result<(), NoAnswer> {
+        let no_answer = NoAnswer(composer);
+        let to = self.station.segment().geometry().port(composer.0);
+        let to = to.ok_or(no_answer)?;
+        let asked = async {
+            let mut draft = self
+                .station
+                .draft(OpCode::RECALL)
+                .await
+                .map_err(|_| no_answer)?;
+            draft.set_target(volume.as_bytes()).map_err(|_| no_answer)?;
+            draft.set_args(recall.to_args());
+            draft.set_deadline_ns(self.handle.after_ns(self.recall_timeout));
+            let reply = self.station.call(draft, to).await.map_err(|_| no_answer)?;
+            reply.result().map(drop).map_err(|_| no_answer)
+        };
+        let asked = asked.await;
+        if asked.is_err() {
+            tracing::warn!(composer = composer.0, %volume, ?recall, "a composer keeps what it holds");
+        }
+        asked
+    }
+}
