@@ -4,7 +4,7 @@
 //! services that the machine uses.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A user or a group with its number.
@@ -43,6 +43,18 @@ pub fn find(database: Database, file: &Path, name: &str) -> Option<Account> {
         name: name.to_owned(),
         id,
     })
+}
+
+/// The home directory of a user: `name:password:id:group:remarks:home:shell`.
+pub fn home(file: &Path, uid: u32) -> Option<PathBuf> {
+    let text = fs::read_to_string(file).ok()?;
+    let home = text.lines().find_map(|line| {
+        let mut fields = line.split(':').skip(2);
+        (fields.next()?.parse() == Ok(uid)).then_some(())?;
+        fields.nth(2)
+    })?;
+    let home = PathBuf::from(home);
+    home.is_absolute().then_some(home)
 }
 
 /// `name:password:id:...`

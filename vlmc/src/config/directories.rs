@@ -176,8 +176,9 @@ fn make(config: &Config, directory: &Directory) -> io::Result<()> {
     Ok(())
 }
 
-/// In a place where anybody may make files, the directory must be one that nobody else could have made or can enter.
-fn check_run_dir(config: &Config) -> Result<(), Problem> {
+/// In a place where anybody may make files, the directory must be one that nobody else could have made or can change:
+/// whoever is about to speak to a socket in it asks first. A directory that is missing deceives nobody.
+pub fn check_run_dir(config: &Config) -> Result<(), Problem> {
     let path = &config.run_dir;
     let wrong = |what: &str, remedy: String| {
         let what = format!("{} {what}", path.display());
@@ -185,6 +186,7 @@ fn check_run_dir(config: &Config) -> Result<(), Problem> {
     };
     let about = match fs::symlink_metadata(path) {
         Ok(about) => about,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return wrong(&format!("cannot be looked at: {error}"), "make it".into()),
     };
     let us = rustix::process::geteuid().as_raw();

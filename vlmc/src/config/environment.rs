@@ -1,6 +1,8 @@
 //! What the configuration takes from the process and the machine, as a value: tests make their own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+const PASSWD_FILE: &str = "/etc/passwd";
 
 /// Who asks, and where their files are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +34,7 @@ impl Environment {
         Self {
             uid,
             etc_dir: "/etc/archipelago".into(),
-            passwd_file: "/etc/passwd".into(),
+            passwd_file: PASSWD_FILE.into(),
             group_file: "/etc/group".into(),
             config_home: variable("XDG_CONFIG_HOME").unwrap_or_else(|| home.join(".config")),
             state_home: variable("XDG_STATE_HOME").unwrap_or_else(|| home.join(".local/state")),

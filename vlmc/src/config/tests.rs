@@ -454,6 +454,21 @@ fn unusable_directories_are_named_with_the_way_out() {
     assert!(refused.contains("run_dir"), "{refused}");
 }
 
+#[test]
+fn a_users_home_is_found_without_the_variable() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("passwd");
+    fs::write(
+        &file,
+        "a:x:7:7:A, b:/home/a:/bin/sh\nb:x:8:8::relative:/bin/sh\nc:x:9\n",
+    )
+    .expect("written");
+    assert_eq!(super::accounts::home(&file, 7), Some("/home/a".into()));
+    for uid in [8, 9, 10] {
+        assert_eq!(super::accounts::home(&file, uid), None);
+    }
+}
+
 /// The directory of sockets in a place that anybody may write to must not be somebody else's trap.
 #[test]
 fn a_run_directory_that_others_may_write_to_is_refused() {

@@ -39,9 +39,19 @@ impl LocalNode {
         }
     }
 
-    pub fn client(config: &Config) -> Client {
+    /// Refuses a run directory that somebody else made: its sockets are not ours.
+    pub fn client(config: &Config) -> Result<Client, ErrorReport> {
+        directories::check_run_dir(config).map_err(|problem| {
+            let message = format!("the run directory cannot be trusted\n{problem}");
+            ErrorReport::new(
+                ErrorCode::Permission,
+                message,
+                "name one of your own with run_dir",
+            )
+        })?;
         let hosts = config.hosts.iter().map(|host| host.name.clone()).collect();
-        Client::new(RunDir::new(&config.run_dir), hosts, Patience::default())
+        let run_dir = RunDir::new(&config.run_dir);
+        Ok(Client::new(run_dir, hosts, Patience::default()))
     }
 
     /// Makes missing directories, starts the supervisor if there is none, and waits until the hosts are ready.
@@ -63,27 +73,27 @@ impl LocalNode {
             command.arg("supervise");
             spawn_detached(command, &log_file)
         };
-        let report = Self::client(config).start(host.as_deref(), &mut spawn, &log_file)?;
+        let report = Self::client(config)?.start(host.as_deref(), &mut spawn, &log_file)?;
         Ok(role_statuses(config, &report, host.as_deref()))
     }
 
     /// Stops a host, or everything.
     pub fn stop(&self, config: &Config, scope: &Scope) -> Result<Vec<RoleStatus>, ErrorReport> {
         let host = host(config, scope, Purpose::Stop)?;
-        let report = Self::client(config).stop(host.as_deref())?;
+        let report = Self::client(config)?.stop(host.as_deref())?;
         Ok(role_statuses(config, &report, host.as_deref()))
     }
 
     /// Without a role the supervisor is restarted too, and reads the configuration again.
     pub fn restart(&self, config: &Config, scope: &Scope) -> Result<Vec<RoleStatus>, ErrorReport> {
         let host = host(config, scope, Purpose::Restart)?;
-        Self::client(config).stop(host.as_deref())?;
+        Self::client(config)?.stop(host.as_deref())?;
         self.start(config, scope)
     }
 
     /// The supervisor's pid, if there is one, and the roles.
     pub fn status(&self, config: &Config) -> Result<(Option<u32>, Vec<RoleStatus>), ErrorReport> {
-        let report = Self::client(config).report()?;
+        let report = Self::client(config)?.report()?;
         let roles = role_statuses(config, &report, None);
         Ok((report.supervisor_pid, roles))
     }

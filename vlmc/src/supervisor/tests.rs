@@ -46,6 +46,11 @@ fn a_player_plays_its_part() {
         return;
     };
     let run_dir = RunDir::new(std::env::var_os(RUN_DIR).expect("given"));
+    // Whoever is forgotten by a test that failed goes by itself.
+    std::thread::spawn(|| {
+        std::thread::sleep(Duration::from_secs(60));
+        std::process::exit(1);
+    });
     match part.to_str().expect("plain") {
         "supervisor" => {
             detach_session();
@@ -562,4 +567,17 @@ fn a_configured_node_starts_twice_restarts_a_role_and_stops() {
         pids(&node.stop(&config, &everything).expect("stopped already")),
         [None; 4]
     );
+}
+
+#[test]
+fn a_run_directory_of_somebody_else_is_not_spoken_to() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().expect("a directory");
+    let text = format!("run_dir = \"{}\"", dir.path().display());
+    let config = load_text("a.toml", &text, &environment()).expect("fine");
+    assert!(LocalNode::client(&config).is_ok());
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).expect("opened");
+    let refused = LocalNode::client(&config).expect_err("open to all");
+    assert_eq!(refused.code, archipelago_protocol::ErrorCode::Permission);
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).expect("closed");
 }
