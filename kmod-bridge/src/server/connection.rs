@@ -5,6 +5,7 @@
 //!   after that (F78, S7).
 //! * **CONNECTION-2** After the client took its leave, everything that it asked before is answered.
 
+use std::cell::Cell;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
@@ -30,6 +31,8 @@ pub(super) struct Connection<E> {
     pub piece_bytes_max: u32,
     /// For log lines.
     pub number: u64,
+    /// An I/O error was logged: a client that repeats its requests does not fill the log (F99).
+    pub has_failed: Cell<bool>,
 }
 
 /// How the stream of requests ended.
@@ -72,6 +75,7 @@ pub(super) async fn serve<X: Exports>(
         outbox: Rc::new(Outbox::new(handle.clone(), socket.clone())),
         piece_bytes_max: shared.options.piece_bytes_max,
         number,
+        has_failed: Cell::new(false),
         handle: handle.clone(),
         export,
         agreed,

@@ -113,5 +113,7 @@ async fn open<X: Exports>(
     if shared.draining.get() {
         return Err(OpenRefusal::Shutdown);
     }
-    Ok((export.facts(), export))
+    let mut facts = export.facts();
+    facts.features.read_only |= shared.options.read_only;
+    Ok((facts, export))
 }

@@ -26,6 +26,8 @@ pub struct ServerOptions {
     pub mode_max: ReplyMode,
     /// Whether clients may ask which exports there are.
     pub list: bool,
+    /// Nothing can be changed through this server, whatever the exports allow.
+    pub read_only: bool,
 }
 
 impl Default for ServerOptions {
@@ -40,6 +42,7 @@ impl Default for ServerOptions {
             stall_timeout: Duration::from_secs(600),
             mode_max: ReplyMode::Extended,
             list: true,
+            read_only: false,
         }
     }
 }

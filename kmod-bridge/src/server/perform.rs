@@ -73,7 +73,7 @@ fn failure<E: Export>(connection: &Connection<E>, request: Request, errno: Errno
     let Request { cookie, offset, .. } = request;
     let error = NbdError::from(errno);
     let export = &connection.agreed.name;
-    if error == NbdError::Io {
+    if error == NbdError::Io && !connection.has_failed.replace(true) {
         tracing::error!(connection = connection.number, %export, ?request, %errno, "a request failed");
     } else {
         tracing::debug!(connection = connection.number, %export, ?request, %errno, "a request failed");

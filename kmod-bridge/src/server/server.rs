@@ -123,8 +123,9 @@ impl<X: Exports> Shared<X> {
 
     pub fn begin(self: &Rc<Self>, socket: OwnedFd) {
         let number = self.numbers.replace(self.numbers.get() + 1);
-        // Only TCP has it; answers are sent as soon as they are there.
+        // Only TCP has these: answers are sent as soon as they are there, and a client whose machine vanished is noticed.
         let _ = rustix::net::sockopt::set_tcp_nodelay(&socket, true);
+        let _ = rustix::net::sockopt::set_socket_keepalive(&socket, true);
         let socket = Rc::new(socket);
         let inside = self.connections.enter();
         let live = Live {

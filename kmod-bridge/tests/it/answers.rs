@@ -42,7 +42,7 @@ fn reads() -> Vec<(u64, u64, usize)> {
         100_000,
         1 << 20,
     ];
-    (0..400_u64)
+    (0..200_u64)
         .map(|cookie| {
             let len = sizes[cookie as usize * 7 % sizes.len()];
             let offset = cookie * 7919 % (SIZE - len as u64);

@@ -47,21 +47,26 @@ fn requests_outside_are_refused_and_the_connection_goes_on() {
 }
 
 #[test]
-fn nothing_changes_a_read_only_export() {
+fn nothing_changes_a_read_only_export_or_anything_on_a_read_only_server() {
     // F82
-    let served = serve(ServerOptions::default());
-    script(
-        &served,
-        "frozen",
-        &[
-            "assert h.is_read_only()",
-            "fails('EPERM', lambda: h.pwrite(b'x' * 512, 0))",
-            "fails('EPERM', lambda: h.trim(512, 0))",
-            "fails('EPERM', lambda: h.zero(512, 0))",
-            "h.flush()",
-            "assert h.pread(512, 0) == bytes(512)",
-        ],
-    );
+    for (export, read_only) in [("frozen", false), ("disk", true)] {
+        let served = serve(ServerOptions {
+            read_only,
+            ..ServerOptions::default()
+        });
+        script(
+            &served,
+            export,
+            &[
+                "assert h.is_read_only()",
+                "fails('EPERM', lambda: h.pwrite(b'x' * 512, 0))",
+                "fails('EPERM', lambda: h.trim(512, 0))",
+                "fails('EPERM', lambda: h.zero(512, 0))",
+                "h.flush()",
+                "assert h.pread(512, 0) == bytes(512)",
+            ],
+        );
+    }
 }
 
 #[test]
