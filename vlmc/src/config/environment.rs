@@ -29,8 +29,10 @@ impl Environment {
             let path = std::env::var_os(name).map(PathBuf::from);
             path.filter(|path| path.is_absolute())
         };
-        let home =
-            variable("HOME").unwrap_or_else(|| format!("/tmp/archipelago-home-{uid}").into());
+        // Never a place that somebody else could make.
+        let home = variable("HOME")
+            .or_else(|| super::accounts::home(Path::new(PASSWD_FILE), uid))
+            .unwrap_or_else(|| "/nonexistent".into());
         Self {
             uid,
             etc_dir: "/etc/archipelago".into(),
