@@ -10,6 +10,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use archipelago_runtime::Handle;
+use archipelago_runtime::local::Semaphore;
 
 use super::flow::Flow;
 use super::input::{Ended, Input};
@@ -29,6 +30,8 @@ pub(super) struct Connection<E> {
     pub flow: Rc<Flow>,
     pub outbox: Rc<Outbox>,
     pub piece_bytes_max: u32,
+    /// Pieces that may be on their way into a place, of all connections.
+    pub receiving: Rc<Semaphore>,
     /// For log lines.
     pub number: u64,
     /// An I/O error was logged: a client that repeats its requests does not fill the log (F99).
@@ -74,6 +77,7 @@ pub(super) async fn serve<X: Exports>(
     let connection = Rc::new(Connection {
         outbox: Rc::new(Outbox::new(handle.clone(), socket.clone())),
         piece_bytes_max: shared.options.piece_bytes_max,
+        receiving: shared.receiving.clone(),
         number,
         has_failed: Cell::new(false),
         handle: handle.clone(),

@@ -16,6 +16,7 @@ mod requests;
     reason = "the server is what this house is about"
 )]
 mod server;
+mod writes;
 
 pub use bind::{BindError, bind_tcp, bind_unix};
 pub use options::{OptionsError, ServerOptions};

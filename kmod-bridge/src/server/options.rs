@@ -18,6 +18,10 @@ pub struct ServerOptions {
     pub payload_bytes_max: u32,
     /// What an export sees of it at a time: the largest buffer that is asked for.
     pub piece_bytes_max: u32,
+    /// Pieces of writes that are received straight into the export's buffers at a time, of all connections. What comes
+    /// beyond them is copied when it is complete: clients that stop within a write take no more buffers than this from
+    /// others (F76). Fewer than half of the segment's buffers of that size.
+    pub receiving_max: usize,
     /// How long a client may take to choose an export.
     pub handshake_timeout: Duration,
     /// How long the rest of a write that was begun may take (F76).
@@ -38,6 +42,7 @@ impl Default for ServerOptions {
             bytes_max: 64 << 20,
             payload_bytes_max: PAYLOAD_BYTES_MAX,
             piece_bytes_max: 1 << 20,
+            receiving_max: 32,
             handshake_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_secs(600),
             mode_max: ReplyMode::Extended,

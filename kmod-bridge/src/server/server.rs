@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use archipelago_runtime::local::{Gate, Notify};
+use archipelago_runtime::local::{Gate, Notify, Semaphore};
 use archipelago_runtime::{Handle, Task};
 
 use super::accept;
@@ -33,6 +33,7 @@ pub(super) struct Shared<X> {
     pub options: ServerOptions,
     pub draining: Cell<bool>,
     pub orphans: Orphans,
+    pub receiving: Rc<Semaphore>,
     listeners: RefCell<Vec<Task<()>>>,
     live: RefCell<BTreeMap<u64, Live>>,
     connections: Gate,
@@ -50,7 +51,9 @@ impl<X: Exports> Clone for Server<X> {
 impl<X: Exports> Server<X> {
     pub fn new(handle: &Handle, exports: X, options: ServerOptions) -> Result<Self, OptionsError> {
         options.check()?;
+        let receiving = Rc::new(Semaphore::new(options.receiving_max));
         let shared = Rc::new(Shared {
+            receiving,
             handle: handle.clone(),
             exports,
             options,

@@ -69,7 +69,7 @@ fn requests_of_a_client_that_vanished_are_finished_and_nobody_else_is_let_in_bef
 
 #[test]
 fn a_write_that_was_only_half_sent_holds_up_nobody() {
-    // REQUEST-1, F76
+    // WRITE-1, F76
     let served = serve(ServerOptions::default());
     let mut stalled: Vec<RawClient> = (0..20)
         .map(|_| {

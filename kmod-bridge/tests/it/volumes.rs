@@ -17,6 +17,7 @@ fn serve_volume(mode_max: ReplyMode) -> (Served, Arc<Asked>) {
     let options = ServerOptions {
         mode_max,
         piece_bytes_max: 64 << 10,
+        receiving_max: 8,
         ..ServerOptions::default()
     };
     let asked = Arc::new(Asked::default());
@@ -27,7 +28,7 @@ fn serve_volume(mode_max: ReplyMode) -> (Served, Arc<Asked>) {
 
 #[test]
 fn a_volume_is_copied_there_and_back_through_a_handful_of_buffers() {
-    // BRIDGE-1: far more and longer requests than there are buffers
+    // BRIDGE-1, WRITE-3: far more and longer requests than there are buffers
     for mode in [ReplyMode::Simple, ReplyMode::Structured] {
         let (served, asked) = serve_volume(mode);
         let directory = tempfile::tempdir().unwrap();
@@ -215,5 +216,32 @@ fn readers_that_do_not_read_leave_the_buffers_to_others() {
     // Those who come back get all of it.
     for _ in 0..100 {
         assert_eq!(slow[0].reply(65536).data, [0; 65536]);
+    }
+}
+
+#[test]
+fn writers_that_stop_in_the_middle_leave_buffers_to_others() {
+    // WRITE-2, F76: there are 16 buffers
+    let (served, _) = serve_volume(ReplyMode::Simple);
+    let mut stopped: Vec<RawClient> = (0..40_u64)
+        .map(|index| {
+            let mut client = connect(&served).go("disk", ReplyMode::Simple);
+            client.request(CommandCode::WRITE, index, index * 65536, 65536);
+            client.write(&vec![index as u8; 40_000]);
+            client
+        })
+        .collect();
+    let mut client = connect(&served).go("disk", ReplyMode::Simple);
+    for cookie in 0..100 {
+        client.request(CommandCode::WRITE, cookie, SIZE / 2, 65536);
+        client.write(&[3; 65536]);
+        assert_eq!(client.reply(0).error, 0);
+    }
+    // They go on in the end, and nothing of theirs is lost.
+    for (index, client) in stopped.iter_mut().enumerate().rev() {
+        client.write(&vec![index as u8; 65536 - 40_000]);
+        assert_eq!(client.reply(0).error, 0);
+        client.request(CommandCode::READ, 1, index as u64 * 65536, 65536);
+        assert_eq!(client.reply(65536).data, [index as u8; 65536]);
     }
 }

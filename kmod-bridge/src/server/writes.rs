@@ -1,0 +1,131 @@
+//! Writes: their payload is received, piece by piece, before they can be done.
+//!
+//! # Invariants
+//! * **WRITE-1** Nothing is reserved for a payload but the piece that is being received (F71).
+//! * **WRITE-2** Clients that stop within a write keep `receiving_max` buffers from others, however many they are (F76).
+//! * **WRITE-3** Each piece is written as soon as it is there: no write waits for buffers with buffers of its own in hand.
+
+use std::rc::Rc;
+
+use archipelago_runtime::Task;
+use xseg::Errno;
+
+use super::connection::Connection;
+use super::flow::Admitted;
+use super::input::{Ended, Input};
+use super::perform;
+use crate::export::{Export, Payload};
+use crate::transmission::Request;
+
+/// A write whose payload comes next on the connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Write {
+    pub request: Request,
+    pub length: u32,
+    pub fua: bool,
+}
+
+/// A piece that was received.
+struct Piece {
+    offset: u64,
+    payload: Payload,
+}
+
+/// Receives a write and has it done. The stream stands behind it then, or it has ended.
+pub(super) async fn write<E: Export>(
+    connection: &Rc<Connection<E>>,
+    input: &mut Input,
+    admitted: Rc<Admitted>,
+    write: Write,
+) -> Result<(), Ended> {
+    let Write {
+        request,
+        length,
+        fua,
+    } = write;
+    let mut others: Vec<Task<Result<(), Errno>>> = Vec::new();
+    let mut last = Ok(None);
+    let mut done = 0;
+    while done < length {
+        let len_bytes = (length - done).min(connection.piece_bytes_max);
+        let received = receive(connection, input, len_bytes).await?;
+        let offset = request.offset + u64::from(done);
+        done += len_bytes;
+        match received {
+            Ok(payload) if done == length => last = Ok(Some(Piece { offset, payload })),
+            Ok(payload) => {
+                let piece = Piece { offset, payload };
+                let written = one(connection.clone(), Some(admitted.clone()), piece, fua);
+                others.push(connection.handle.spawn(written));
+            }
+            Err(errno) => {
+                input.discard((length - done) as usize).await?;
+                last = Err(errno);
+                break;
+            }
+        }
+    }
+    let own = connection.clone();
+    connection.handle.spawn(async move {
+        let mut result = match last {
+            Ok(Some(piece)) => one(own.clone(), None, piece, fua).await,
+            other => other.map(drop),
+        };
+        for piece in others {
+            result = result.and(piece.await);
+        }
+        perform::answer_done(&own, admitted, request, result).await;
+    });
+    Ok(())
+}
+
+/// Writes a piece. The request is in flight while any of its pieces is, even if the rest of it never comes.
+async fn one<E: Export>(
+    connection: Rc<Connection<E>>,
+    admitted: Option<Rc<Admitted>>,
+    piece: Piece,
+    fua: bool,
+) -> Result<(), Errno> {
+    let Piece { offset, payload } = piece;
+    let written = connection.export.write(offset, payload, fua).await;
+    drop(admitted);
+    written
+}
+
+/// Receives a piece, straight into its place (W1) as long as not too many others do. If there is no place, the piece is
+/// received for nothing, and the error is the inner one.
+async fn receive<E: Export>(
+    connection: &Connection<E>,
+    input: &mut Input,
+    len_bytes: u32,
+) -> Result<Result<Payload, Errno>, Ended> {
+    let len = len_bytes as usize;
+    let is_here = input.bytes().len() >= len;
+    let turn = connection.receiving.try_acquire(1);
+    if is_here || turn.is_some() {
+        return match place(connection, len_bytes).await {
+            Ok(place) => input.fill(place).await.map(Ok),
+            Err(errno) => input.discard(len).await.map(|()| Err(errno)),
+        };
+    }
+    // WRITE-2: until the bytes are all there they need no buffer.
+    let received = input.fill(Payload::Bytes(vec![0; len])).await?;
+    let Payload::Bytes(bytes) = received else {
+        return Ok(Err(Errno::IO));
+    };
+    let place = place(connection, len_bytes).await;
+    Ok(place.and_then(|mut place| {
+        let filled = place.fill(0, &bytes);
+        filled.map(|()| place).map_err(|error| error.errno())
+    }))
+}
+
+/// A place of exactly the size that was asked for.
+async fn place<E: Export>(connection: &Connection<E>, len_bytes: u32) -> Result<Payload, Errno> {
+    let place = connection.export.room(len_bytes).await?;
+    if place.len_bytes() == len_bytes as usize && place.is_whole() {
+        Ok(place)
+    } else {
+        Err(Errno::IO)
+    }
+}
