@@ -35,6 +35,36 @@ const PREREQUISITES: &[Prerequisite] = &[
         need: Need::Optional,
     },
     Prerequisite {
+        program: "nbdinfo",
+        package: "libnbd-bin",
+        why: "NBD exports as libnbd sees them, and nbdcopy",
+        need: Need::Required,
+    },
+    Prerequisite {
+        program: "nbdsh",
+        package: "python3-libnbd",
+        why: "NBD requests one by one",
+        need: Need::Required,
+    },
+    Prerequisite {
+        program: "qemu-img",
+        package: "qemu-utils",
+        why: "NBD exports as QEMU sees them: qemu-img, qemu-io, qemu-nbd",
+        need: Need::Required,
+    },
+    Prerequisite {
+        program: "fio",
+        package: "fio",
+        why: "a verified load on a volume",
+        need: Need::Required,
+    },
+    Prerequisite {
+        program: "mkfs.ext4",
+        package: "e2fsprogs",
+        why: "a file system on a volume",
+        need: Need::Required,
+    },
+    Prerequisite {
         program: "setpriv",
         package: "util-linux",
         why: "processes with another user, group or resource limit",
