@@ -1,14 +1,26 @@
-//! Objects as files.
+//! Objects as files: a blocker that keeps them below a directory.
+//!
+//! ```text
+//! <archip_dir>/archipelago              which store this is
+//!              objects/aa/bb/<name>     objects; aa/bb by the hash of their group
+//!              locks/<name>/<number>    locks
+//!              tmp/                     what is being made
+//! ```
+//! [`Filed`] is the peer. Data go straight between the segment's buffers and the files, on the reactor's ring; what goes
+//! by path is done by threads.
 
 #![forbid(unsafe_code)]
 
+mod engine;
 mod error;
 mod files;
 mod layout;
 mod locks;
 mod options;
+mod peer;
 mod root;
 mod sync;
 
 pub use error::FiledError;
 pub use options::{FiledOptions, SyncMethod};
+pub use peer::Filed;

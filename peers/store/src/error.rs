@@ -29,7 +29,8 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// What the wire says.
+    /// What the wire says. A failure whose errno would be taken for something else there, such as "not found", is EIO
+    /// (STORE-4).
     pub fn errno(&self) -> Errno {
         match self {
             Self::NotFound => Errno::NOENT,
@@ -39,7 +40,10 @@ impl StoreError {
             Self::NoSpace => Errno::NOSPC,
             Self::Invalid => Errno::INVAL,
             Self::Failed => Errno::UCLEAN,
-            Self::Io(errno) => *errno,
+            Self::Io(errno) => match Self::from(*errno) {
+                Self::Io(errno) => errno,
+                _ => Errno::IO,
+            },
         }
     }
 }
@@ -59,5 +63,27 @@ impl From<Errno> for StoreError {
             Errno::UCLEAN => Self::Failed,
             other => Self::Io(other),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn store_4_a_failure_is_a_failure_on_the_other_side_too() {
+        for errno in [Errno::NOENT, Errno::EXIST, Errno::INVAL, Errno::NOSPC] {
+            let there = StoreError::from(StoreError::Io(errno).errno());
+            assert_eq!(there, StoreError::Io(Errno::IO)); // STORE-4
+        }
+        for said in [
+            StoreError::NotFound,
+            StoreError::NoSpace,
+            StoreError::Failed,
+        ] {
+            assert_eq!(StoreError::from(said.errno()), said);
+        }
+        let stale = StoreError::Io(Errno::STALE);
+        assert_eq!(StoreError::from(stale.errno()), stale);
     }
 }

@@ -4,8 +4,8 @@
 //! store, not a move.
 //!
 //! # Invariants
-//! * **CACHE-1** One name has at most one open file, which is the file that has the name now.
-//! * **CACHE-2** A file that somebody uses is not offered for closing.
+//! * **FDCACHE-1** One name has at most one open file, which is the file that has the name now.
+//! * **FDCACHE-2** A file that somebody uses is not offered for closing.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -58,7 +58,7 @@ impl Cache {
         Some(Using::new(file))
     }
 
-    /// The file has its name from now on (CACHE-1).
+    /// The file has its name from now on (FDCACHE-1).
     pub fn insert(&self, file: OpenFile) -> Using {
         let now = self.tick();
         file.used_at.set(now);
@@ -96,7 +96,7 @@ impl Cache {
         self.files.borrow().len()
     }
 
-    /// The idle file that was used the longest time ago (CACHE-2): a clean one, if there is one among the first.
+    /// The idle file that was used the longest time ago (FDCACHE-2): a clean one, if there is one among the first.
     pub fn oldest_idle(&self, is_clean: impl Fn(&OpenFile) -> bool) -> Option<Rc<OpenFile>> {
         let mut queue = self.queue.borrow_mut();
         let (mut looks, mut dirty) = (0, None);
@@ -145,14 +145,14 @@ mod tests {
     }
 
     #[test]
-    fn cache_2_the_oldest_idle_file_goes_first() {
+    fn fdcache_2_the_oldest_idle_file_goes_first() {
         let cache = Cache::new(3);
         for number in 0..3 {
             drop(open(&cache, number));
         }
         assert!(cache.is_full());
         drop(cache.find(&name(0)));
-        let used = cache.find(&name(1)).unwrap(); // CACHE-2
+        let used = cache.find(&name(1)).unwrap(); // FDCACHE-2
         let oldest = cache.oldest_idle(|_| true).unwrap();
         assert_eq!(oldest.name, name(2));
         cache.remove(&name(2));
@@ -189,10 +189,10 @@ mod tests {
     }
 
     #[test]
-    fn cache_1_a_name_has_its_newest_file() {
+    fn fdcache_1_a_name_has_its_newest_file() {
         let cache = Cache::new(3);
         let (old, new) = (open(&cache, 1), open(&cache, 1));
-        assert!(old.is_gone.get() && !new.is_gone.get()); // CACHE-1
+        assert!(old.is_gone.get() && !new.is_gone.get()); // FDCACHE-1
         assert_eq!(cache.find(&name(1)).unwrap().id, new.id);
         assert_eq!(cache.len(), 1);
         assert!(cache.remove(&name(1)).is_some_and(|file| file.id == new.id));

@@ -34,11 +34,6 @@ impl Folder {
         (0..=u16::MAX).map(Self)
     }
 
-    /// Its number, of 65536.
-    pub fn number(self) -> usize {
-        usize::from(self.0)
-    }
-
     /// The directory that it lies in.
     pub fn outer(self) -> String {
         format!("{:02x}", self.0 >> 8)

@@ -13,7 +13,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{AtFlags, FlockOperation, OFlags, flock, fstat, statat};
+use rustix::fs::{AtFlags, FlockOperation, OFlags, flock, statat};
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
 
@@ -99,10 +99,9 @@ impl Temporary {
             return; // TEMPORARY-1
         }
         for name in names {
-            if *name != lock_name && (lock.is_some() || self.is_old(name)) {
-                if self.directory.unlink(name) == Err(Errno::ISDIR) {
-                    let _ = self.directory.remove_directory(name);
-                }
+            let is_garbage = *name != lock_name && (lock.is_some() || self.is_old(name));
+            if is_garbage && self.directory.unlink(name) == Err(Errno::ISDIR) {
+                let _ = self.directory.remove_directory(name);
             }
         }
         // The lock goes last, or its files would have to wait until they are old.

@@ -261,11 +261,6 @@ impl<F: Clone> Ledger<F> {
         self.tidy();
     }
 
-    /// How many files are not durable.
-    pub fn dirty_files(&self) -> usize {
-        self.files.len()
-    }
-
     /// A scope that has nothing to say takes no room.
     fn tidy(&mut self) {
         self.scopes

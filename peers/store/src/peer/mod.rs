@@ -9,4 +9,4 @@ pub use answer::{
     owner_of, refuse_lock,
 };
 pub use store_peer::StorePeer;
-pub use waiting::WaitingRoom;
+pub use waiting::{Leave, WaitingRoom};

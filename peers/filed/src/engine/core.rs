@@ -1,0 +1,131 @@
+//! What all operations share.
+
+use std::cell::{Cell, RefCell, RefMut};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use archipelago_runtime::{Handle, Station, local};
+use archipelago_store::StoreError;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use rustix::process::{Resource, getrlimit};
+
+use crate::error::FiledError;
+use crate::files::{Cache, OpenFile, Turns};
+use crate::options::FiledOptions;
+use crate::root::Root;
+use crate::sync::Ledger;
+
+/// Descriptors that are left to others: sockets, rings, directories, files that are being made.
+const DESCRIPTORS_RESERVED: u64 = 128;
+/// When no descriptor can be had the operation is tried again, so often, with such pauses (F24).
+pub(super) const DESCRIPTOR_TRIES_MAX: usize = 50;
+pub(super) const DESCRIPTOR_PAUSE: Duration = Duration::from_millis(20);
+
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub handle: Handle,
+    pub station: Rc<Station>,
+    pub options: FiledOptions,
+    pub root: Arc<Root>,
+    pub cache: Cache,
+    pub turns: Turns,
+    /// At the locks of these names.
+    pub lock_turns: Turns,
+    ledger: RefCell<Ledger<Rc<OpenFile>>>,
+    /// One sync of everything at a time.
+    pub everything_turn: local::Mutex<()>,
+    /// Locks were given back: so often, and now.
+    pub unlocks: Cell<u64>,
+    pub unlocked: local::Notify,
+}
+
+impl Engine {
+    /// Opens the store. Blocks: to be done before requests are served.
+    pub fn begin(
+        handle: &Handle,
+        station: &Rc<Station>,
+        options: &FiledOptions,
+    ) -> Result<Self, FiledError> {
+        let root = Root::open(options)?;
+        Ok(Self {
+            handle: handle.clone(),
+            station: station.clone(),
+            cache: Cache::new(files_max(options)),
+            options: options.clone(),
+            root: Arc::new(root),
+            turns: Turns::default(),
+            lock_turns: Turns::default(),
+            ledger: RefCell::default(),
+            everything_turn: local::Mutex::new(()),
+            unlocks: Cell::new(0),
+            unlocked: local::Notify::new(),
+        })
+    }
+
+    pub fn ledger(&self) -> RefMut<'_, Ledger<Rc<OpenFile>>> {
+        self.ledger.borrow_mut()
+    }
+
+    /// Does `work` on a thread.
+    pub async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Root) -> T + Send + 'static,
+    ) -> T {
+        let root = self.root.clone();
+        self.handle.blocking(move || work(&root)).await
+    }
+
+    /// The same for what needs descriptors: if there are none, idle files are closed, and it is tried again (F24).
+    pub async fn blocking_with_descriptors<T: Send + 'static>(
+        &self,
+        work: impl Fn(&Root) -> Result<T, StoreError> + Send + Clone + 'static,
+    ) -> Result<T, StoreError> {
+        for _ in 0..DESCRIPTOR_TRIES_MAX {
+            match self.blocking(work.clone()).await {
+                Err(StoreError::Io(Errno::MFILE | Errno::NFILE)) => {
+                    if !self.close_one().await {
+                        self.handle.sleep(DESCRIPTOR_PAUSE).await;
+                    }
+                }
+                done => return done,
+            }
+        }
+        Err(StoreError::Io(Errno::MFILE))
+    }
+
+    /// A descriptor of the same open file, for a thread.
+    pub async fn descriptor_of(&self, file: &OpenFile) -> Result<OwnedFd, StoreError> {
+        for _ in 0..DESCRIPTOR_TRIES_MAX {
+            match fcntl_dupfd_cloexec(&file.plain, 0) {
+                Err(Errno::MFILE | Errno::NFILE) => {
+                    if !self.close_one().await {
+                        self.handle.sleep(DESCRIPTOR_PAUSE).await;
+                    }
+                }
+                made => return made.map_err(error_of),
+            }
+        }
+        Err(StoreError::Io(Errno::MFILE))
+    }
+}
+
+/// How many files may be open: each takes one descriptor, or two.
+fn files_max(options: &FiledOptions) -> usize {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let available = limit.saturating_sub(DESCRIPTORS_RESERVED) / if options.direct { 2 } else { 1 };
+    // With fewer the store is slow, not broken.
+    let available = usize::try_from(available).unwrap_or(usize::MAX).max(8);
+    options.fdcache.min(available)
+}
+
+/// What a failed operation on a descriptor means: never that the object is not there (STORE-4).
+pub(super) fn error_of(errno: Errno) -> StoreError {
+    match errno {
+        Errno::NOSPC | Errno::DQUOT | Errno::FBIG => StoreError::NoSpace,
+        // It could only be opened for reading.
+        Errno::BADF => StoreError::Io(Errno::ROFS),
+        other => StoreError::Io(other),
+    }
+}

@@ -1,0 +1,187 @@
+//! Reading and writing: straight between the segment's buffers and the files (W1).
+//!
+//! # Invariants
+//! * **TRANSFER-1** What was written is booked before it is answered (LEDGER-1), also if only a part of it was.
+//! * **TRANSFER-2** A failed write fails its scope (STORE-5); a full store does not (F21).
+
+use std::rc::Rc;
+
+use archipelago_runtime::{Memory, SyncScope};
+use archipelago_store::{ObjectName, Scope, StoreError};
+use rustix::io::Errno;
+use xseg::{Data, Incoming};
+
+use super::core::{Engine, error_of};
+use super::opening::Missing;
+use crate::files::{Mode, OpenFile, Using};
+
+/// What every device takes: offsets, lengths and addresses of I/O past the page cache are multiples of it.
+const DIRECT_ALIGNMENT: u64 = 4096;
+
+/// Where in the object.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Range {
+    pub offset: u64,
+    pub len: u64,
+}
+
+/// Which way data go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    In,
+    Out,
+}
+
+fn is_aligned(range: Range, data: Data<'_>) -> bool {
+    let address = data.address().addr() as u64;
+    (range.offset | range.len | address).is_multiple_of(DIRECT_ALIGNMENT)
+}
+
+impl Engine {
+    /// Reads into the request's payload. The number of bytes is less than asked for only at the object's end.
+    pub async fn read(
+        &self,
+        request: &Incoming,
+        name: &ObjectName,
+        range: Range,
+    ) -> Result<u64, StoreError> {
+        for is_last in [false, true] {
+            let file = self.open(name, Missing::Fails).await?;
+            let Some(data) = payload(request, range.len)? else {
+                return Ok(0);
+            };
+            match self.transfer(&file, range, data, Way::Out).await {
+                Err(Errno::STALE) if !is_last => self.drop_stale(&file), // F40
+                done => return done.map_err(error_of),
+            }
+        }
+        Err(StoreError::Io(Errno::STALE))
+    }
+
+    /// Writes the request's payload in place.
+    pub async fn write(
+        &self,
+        request: &Incoming,
+        scope: Scope,
+        name: &ObjectName,
+        range: Range,
+    ) -> Result<Using, StoreError> {
+        for is_last in [false, true] {
+            let opened = self.open(name, Missing::IsMade).await;
+            let file = opened.inspect_err(|error| self.note_failure(scope, error))?;
+            let Some(data) = payload(request, range.len)? else {
+                self.ledger().wrote(scope, file.id, file.file());
+                return Ok(file);
+            };
+            let done = self.transfer(&file, range, data, Way::In).await;
+            self.ledger().wrote(scope, file.id, file.file()); // TRANSFER-1
+            match done {
+                Ok(_) => return Ok(file),
+                Err(Errno::STALE) if !is_last => self.drop_stale(&file), // F40
+                Err(errno) => {
+                    let error = error_of(errno);
+                    self.note_failure(scope, &error);
+                    return Err(error);
+                }
+            }
+        }
+        Err(StoreError::Io(Errno::STALE))
+    }
+
+    /// TRANSFER-2.
+    pub(super) fn note_failure(&self, scope: Scope, error: &StoreError) {
+        if matches!(error, StoreError::Io(_)) {
+            self.ledger().fail(scope);
+        }
+    }
+
+    /// As much as there is to read, or all there is to write.
+    async fn transfer(
+        &self,
+        file: &OpenFile,
+        range: Range,
+        data: Data<'_>,
+        way: Way,
+    ) -> Result<u64, Errno> {
+        if let Some(direct) = &file.direct
+            && !file.direct_failed.get()
+            && is_aligned(range, data)
+        {
+            let _inside = file.gate.enter(Mode::Direct).await;
+            match self.transfer_direct(direct, range, data, way).await {
+                Err(Errno::INVAL) => file.direct_failed.set(true),
+                done => return done,
+            }
+        }
+        let _inside = file.gate.enter(Mode::Buffered).await;
+        let memory = self.station.memory(data);
+        match way {
+            Way::Out => {
+                let read = self.handle.read_full_at(&file.plain, range.offset, memory);
+                read.await.0.map(|count| count as u64)
+            }
+            Way::In => {
+                let written = self.handle.write_all_at(&file.plain, range.offset, memory);
+                written.await.0.map(|()| range.len)
+            }
+        }
+    }
+
+    /// Past the page cache, in steps that stay aligned. INVAL: the device wants it otherwise.
+    async fn transfer_direct(
+        &self,
+        fd: &Rc<std::os::fd::OwnedFd>,
+        range: Range,
+        data: Data<'_>,
+        way: Way,
+    ) -> Result<u64, Errno> {
+        let mut done = 0;
+        while done < range.len {
+            let rest = data.part(done, range.len - done);
+            let memory: Memory = self.station.memory(rest.map_err(|error| error.errno())?);
+            let offset = range.offset + done;
+            let (count, _) = match way {
+                Way::Out => self.handle.read_at(fd, offset, memory).await,
+                Way::In => self.handle.write_at(fd, offset, memory).await,
+            };
+            let count = count? as u64;
+            done += count;
+            let is_end = count == 0 || !done.is_multiple_of(DIRECT_ALIGNMENT);
+            match way {
+                Way::Out if is_end => break,
+                // The rest goes through the page cache, by whoever asked (F29).
+                Way::In if is_end && done < range.len => return Err(Errno::INVAL),
+                _ => {}
+            }
+        }
+        Ok(done)
+    }
+
+    /// Writes the request's payload to a file that nobody else knows, and syncs it.
+    pub(super) async fn fill(
+        &self,
+        request: &Incoming,
+        fd: &Rc<std::os::fd::OwnedFd>,
+        len: u64,
+    ) -> Result<(), StoreError> {
+        if let Some(data) = payload(request, len)? {
+            let memory = self.station.memory(data);
+            let written = self.handle.write_all_at(fd, 0, memory).await;
+            written.0.map_err(error_of)?;
+        }
+        self.handle
+            .fsync(fd, SyncScope::All)
+            .await
+            .map_err(error_of)
+    }
+}
+
+/// The first `len` bytes of the request's payload; `None` if that is none.
+pub(super) fn payload(request: &Incoming, len: u64) -> Result<Option<Data<'_>>, StoreError> {
+    if len == 0 {
+        return Ok(None);
+    }
+    let data = request.data().ok_or(StoreError::Invalid)?;
+    let part = data.part(0, len).map_err(|_| StoreError::Invalid)?;
+    Ok(Some(part))
+}

@@ -1,0 +1,105 @@
+//! Locks, and waiting for them.
+//!
+//! What happens to a lock through this peer happens one after the other. So who gives up waiting gets nothing that was
+//! given back after it gave up: its last try was over by then.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use archipelago_store::peer::Leave;
+use archipelago_store::{LockOwner, LockRecord, ObjectName, StoreError};
+use xseg::Errno;
+
+use super::core::Engine;
+use crate::locks::LockState;
+
+/// Other nodes give locks back without telling us: so often we look.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// A request for a lock.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish {
+    pub name: ObjectName,
+    pub owner: LockOwner,
+    /// When it was asked for, by the asker's clock.
+    pub since: u64,
+}
+
+impl Engine {
+    /// Takes the lock, if it is free.
+    pub async fn lock(&self, wish: &Wish) -> Result<LockRecord, StoreError> {
+        let _turn = self.lock_turns.at(&wish.name).await;
+        self.lock_now(wish).await
+    }
+
+    async fn lock_now(&self, wish: &Wish) -> Result<LockRecord, StoreError> {
+        let wish = wish.clone();
+        self.blocking_with_descriptors(move |root| {
+            root.locks.take(&wish.name, &wish.owner, wish.since)
+        })
+        .await
+    }
+
+    /// The same, as soon as it is free. What is given back through this peer is noticed at once.
+    pub async fn wait_for_lock(
+        &self,
+        wish: &Wish,
+        leave: &Leave,
+    ) -> Result<Result<LockRecord, StoreError>, Errno> {
+        loop {
+            let unlocks = self.unlocks.get();
+            let turn = self.lock_turns.at(&wish.name).await;
+            if let Some(why) = leave.why() {
+                return Err(why);
+            }
+            match self.lock_now(wish).await {
+                Err(StoreError::Locked { .. }) => {}
+                taken => return Ok(taken),
+            }
+            drop(turn);
+            if self.unlocks.get() == unlocks {
+                self.wait_for_news(leave).await;
+            }
+        }
+    }
+
+    /// Until a lock was given back, it is time to look, or there is no use in waiting.
+    async fn wait_for_news(&self, leave: &Leave) {
+        let unlocked = self.handle.timeout(LOOK_EVERY, self.unlocked.notified());
+        let (mut unlocked, mut told) = (pin!(unlocked), pin!(leave.told()));
+        poll_fn(|context| {
+            let is_over = unlocked.as_mut().poll(context).is_ready()
+                || told.as_mut().poll(context).is_ready();
+            if is_over {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
+    pub async fn unlock(
+        &self,
+        name: &ObjectName,
+        owner: &LockOwner,
+        force: bool,
+    ) -> Result<(), StoreError> {
+        let _turn = self.lock_turns.at(name).await;
+        let (name, owner) = (name.clone(), owner.clone());
+        let given =
+            self.blocking_with_descriptors(move |root| root.locks.give_back(&name, &owner, force));
+        given.await?;
+        self.unlocks.set(self.unlocks.get() + 1);
+        self.unlocked.notify_all();
+        Ok(())
+    }
+
+    pub async fn lock_holder(&self, name: &ObjectName) -> Result<Option<LockRecord>, StoreError> {
+        let name = name.clone();
+        let state = self.blocking_with_descriptors(move |root| root.locks.state(&name));
+        Ok(LockState::holder(&state.await?))
+    }
+}

@@ -1,0 +1,256 @@
+//! The peer: requests in, answers out.
+
+use std::rc::Rc;
+
+use archipelago_runtime::{Handle, Peer, Service, Station};
+use archipelago_store::peer::{
+    WaitingRoom, answer_done, answer_error, answer_hash, answer_holder, answer_lock, answer_names,
+    answer_stat, owner_of, refuse_lock,
+};
+use archipelago_store::wire::{Call, Head};
+use archipelago_store::{LockOwner, ObjectName, StoreError};
+use xseg::{Errno, Incoming, OpCode};
+
+use crate::engine::{Engine, Range, Wish};
+use crate::error::FiledError;
+use crate::options::FiledOptions;
+use crate::root::Publication;
+
+/// A store in a directory, behind a port.
+#[derive(Debug)]
+pub struct Filed {
+    pub(crate) engine: Rc<Engine>,
+    waiting: WaitingRoom,
+}
+
+impl Filed {
+    /// Opens the store, which blocks, and serves it at `station`.
+    pub fn serve(
+        handle: &Handle,
+        station: &Rc<Station>,
+        options: &FiledOptions,
+    ) -> Result<(Rc<Self>, Service), FiledError> {
+        let filed = Rc::new(Self {
+            engine: Rc::new(Engine::begin(handle, station, options)?),
+            waiting: WaitingRoom::new(handle),
+        });
+        let service = handle.serve(station, options.nr_ops, filed.clone());
+        Ok((filed, service))
+    }
+
+    /// The store's uuid.
+    pub fn identity(&self) -> u128 {
+        self.engine.root.identity.uuid
+    }
+
+    /// Sends those away who wait for locks: they ask the next incarnation. To be called before the service is drained.
+    pub fn close(&self) {
+        self.waiting.close();
+    }
+
+    /// Makes everything durable: for the end, after the service was drained (P2).
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        self.engine.sync_everything().await
+    }
+
+    async fn write(&self, request: Incoming, call: Call) {
+        let engine = &self.engine;
+        let done = match call {
+            Call::Write {
+                scope,
+                name,
+                offset,
+                len,
+                durable,
+            } => {
+                let range = Range { offset, len };
+                let written = engine.write(&request, scope, &name, range).await;
+                match written {
+                    Ok(file) if durable => engine.settle_for(scope, &file).await.map(|()| len),
+                    written => written.map(|_| len),
+                }
+            }
+            Call::WriteFull { name, len } => {
+                let how = Publication::Replacing;
+                engine.make(&request, &name, len, how).await.map(|()| len)
+            }
+            Call::CreateExclusive { name, len } => {
+                let how = Publication::Exclusive;
+                engine.make(&request, &name, len, how).await.map(|()| len)
+            }
+            _ => Err(StoreError::Invalid),
+        };
+        answer_done(request, done);
+    }
+
+    async fn change(&self, request: Incoming, call: Call) {
+        let engine = &self.engine;
+        let done = match call {
+            Call::Extend {
+                scope,
+                name,
+                size,
+                reserve,
+            } => engine.extend(scope, &name, size, reserve).await.map(|()| 0),
+            Call::Copy {
+                scope,
+                from,
+                to,
+                len,
+            } => engine.copy(scope, &from, &to, len).await,
+            Call::Delete { name } => match engine.delete(&name).await {
+                // Our predecessor did it (S6).
+                Err(StoreError::NotFound) if request.request().redelivered => Ok(0),
+                deleted => deleted.map(|()| 0),
+            },
+            Call::Zero {
+                scope,
+                name,
+                offset,
+                len,
+            } => {
+                let range = Range { offset, len };
+                engine.zero(scope, &name, range).await.map(|()| len)
+            }
+            Call::Punch {
+                scope,
+                name,
+                offset,
+                len,
+            } => {
+                let range = Range { offset, len };
+                engine.punch(scope, &name, range).await.map(|()| 0)
+            }
+            Call::Sync { scope } => engine.sync(scope).await.map(|()| 0),
+            Call::Heal { scope } => {
+                engine.heal(scope);
+                Ok(0)
+            }
+            _ => Err(StoreError::Invalid),
+        };
+        answer_done(request, done);
+    }
+
+    async fn ask(&self, request: Incoming, call: Call) {
+        let engine = &self.engine;
+        match call {
+            Call::Stat { name } => answer_stat(request, engine.stat(&name).await),
+            Call::Hash { name } => answer_hash(request, engine.hash(&name).await),
+            Call::List { group, after, max } => match engine.list(group, after, max).await {
+                Ok(listing) => {
+                    let names = listing.names.iter().map(ObjectName::as_bytes);
+                    answer_names(request, names, listing.more);
+                }
+                Err(error) => answer_error(request, &error),
+            },
+            Call::Groups { after } => match engine.groups(after).await {
+                Ok(groups) => answer_names(request, groups.iter().map(Vec::as_slice), false),
+                Err(error) => answer_error(request, &error),
+            },
+            Call::LockOwner { name } => match engine.lock_holder(&name).await {
+                Ok(holder) => answer_holder(request, holder.as_ref()),
+                Err(error) => answer_error(request, &error),
+            },
+            _ => request.unsupported(),
+        }
+    }
+
+    async fn lock(&self, request: Incoming, name: ObjectName, since: u64, wait: bool) {
+        let owner = match owner_of(&request) {
+            Ok(owner) => owner,
+            Err(error) => return request.fail(error.errno()),
+        };
+        let wish = Wish { name, owner, since };
+        if wait {
+            let engine = self.engine.clone();
+            let work = |leave| async move { engine.wait_for_lock(&wish, &leave).await };
+            self.waiting
+                .admit_with(request, work, |request, taken| match taken {
+                    Ok(record) => answer_lock(request, &record),
+                    Err(error) => refuse_lock(request, &error, None),
+                });
+            return;
+        }
+        match self.engine.lock(&wish).await {
+            Ok(record) => answer_lock(request, &record),
+            Err(error) => self.refuse(request, &wish.name, &error).await,
+        }
+    }
+
+    async fn unlock(&self, request: Incoming, name: ObjectName, force: bool) {
+        let owner = match owner_of(&request) {
+            Ok(owner) => owner,
+            Err(error) => return request.fail(error.errno()),
+        };
+        if request.request().redelivered {
+            return self.unlock_again(request, &name, &owner, force).await;
+        }
+        match self.engine.unlock(&name, &owner, force).await {
+            Ok(()) => request.answer(0),
+            Err(error) => self.refuse(request, &name, &error).await,
+        }
+    }
+
+    /// Our predecessor may have done it, and another one may have the lock since (S6): ours is given back if we have it
+    /// still, and nobody else's is broken for a break that may have happened long ago.
+    async fn unlock_again(
+        &self,
+        request: Incoming,
+        name: &ObjectName,
+        owner: &LockOwner,
+        force: bool,
+    ) {
+        match self.engine.unlock(name, owner, false).await {
+            Ok(()) | Err(StoreError::NotLocked) => request.answer(0),
+            Err(StoreError::Locked { .. }) if force => request.fail(Errno::AGAIN),
+            Err(StoreError::Locked { .. }) => request.answer(0),
+            Err(error) => request.fail(error.errno()),
+        }
+    }
+
+    /// With who holds the lock, if that is why.
+    async fn refuse(&self, request: Incoming, name: &ObjectName, error: &StoreError) {
+        let holder = match error {
+            StoreError::Locked { .. } => self.engine.lock_holder(name).await.unwrap_or(None),
+            _ => None,
+        };
+        refuse_lock(request, error, holder.as_ref());
+    }
+}
+
+impl Peer for Filed {
+    async fn handle(&self, request: Incoming) {
+        let call = match Head::of(&request).decode() {
+            Ok(call) => call,
+            Err(error) => return request.fail(error.errno()),
+        };
+        match call {
+            Call::Read { name, offset, len } => {
+                let range = Range { offset, len };
+                let done = self.engine.read(&request, &name, range).await;
+                answer_done(request, done);
+            }
+            Call::Write { .. } | Call::WriteFull { .. } | Call::CreateExclusive { .. } => {
+                self.write(request, call).await;
+            }
+            Call::Lock { name, since, wait } => self.lock(request, name, since, wait).await,
+            Call::Unlock { name, force } => self.unlock(request, name, force).await,
+            Call::Stat { .. }
+            | Call::Hash { .. }
+            | Call::List { .. }
+            | Call::Groups { .. }
+            | Call::LockOwner { .. } => self.ask(request, call).await,
+            other => self.change(request, other).await,
+        }
+    }
+
+    fn notice(&self, notice: Incoming) {
+        match notice.request().op {
+            OpCode::CANCEL => {
+                let found = self.waiting.call_off(&notice);
+                notice.answer(u64::from(found));
+            }
+            _ => notice.unsupported(),
+        }
+    }
+}
