@@ -8,8 +8,8 @@ use archipelago_store::peer::{
     answer_stat, owner_of, refuse_lock,
 };
 use archipelago_store::wire::{Call, Head};
-use archipelago_store::{LockOwner, ObjectName, StoreError};
-use xseg::{Errno, Incoming, OpCode};
+use archipelago_store::{LockOwner, ObjectName, Scope, StoreError};
+use xseg::{Errno, Incoming, OpCode, flags};
 
 use crate::engine::{Engine, Range, Wish};
 use crate::error::FiledError;
@@ -53,34 +53,35 @@ impl Filed {
         self.engine.sync_everything().await
     }
 
-    async fn write(&self, request: Incoming, call: Call) {
-        let engine = &self.engine;
-        let done = match call {
-            Call::Write {
-                scope,
-                name,
-                offset,
-                len,
-                durable,
-            } => {
-                let range = Range { offset, len };
-                let written = engine.write(&request, scope, &name, range).await;
-                match written {
-                    Ok(file) if durable => engine.settle_for(scope, &file).await.map(|()| len),
-                    written => written.map(|_| len),
-                }
-            }
-            Call::WriteFull { name, len } => {
-                let how = Publication::Replacing;
-                engine.make(&request, &name, len, how).await.map(|()| len)
-            }
-            Call::CreateExclusive { name, len } => {
-                let how = Publication::Exclusive;
-                engine.make(&request, &name, len, how).await.map(|()| len)
-            }
-            _ => Err(StoreError::Invalid),
+    /// Reads and writes, which are most of all requests: nothing is allocated for them if their file is open.
+    async fn transfer(&self, request: Incoming) {
+        let done = match request.request().op {
+            OpCode::READ => self.read(&request).await,
+            _ => self.write(&request).await,
         };
         answer_done(request, done);
+    }
+
+    async fn read(&self, request: &Incoming) -> Result<u64, StoreError> {
+        let range = Range::of(request)?;
+        let name = request.target();
+        self.engine.read(request, name.as_bytes(), range).await
+    }
+
+    async fn write(&self, request: &Incoming) -> Result<u64, StoreError> {
+        let (range, scope) = (Range::of(request)?, Scope(request.request().handle));
+        let name = request.target();
+        let written = self.engine.write(request, scope, name.as_bytes(), range);
+        let file = written.await?;
+        if request.request().flags & flags::FUA != 0 {
+            self.engine.settle_for(scope, &file).await?;
+        }
+        Ok(range.len)
+    }
+
+    async fn make(&self, request: Incoming, name: &ObjectName, len: u64, how: Publication) {
+        let made = self.engine.make(&request, name, len, how).await;
+        answer_done(request, made.map(|()| len));
     }
 
     async fn change(&self, request: Incoming, call: Call) {
@@ -220,18 +221,19 @@ impl Filed {
 
 impl Peer for Filed {
     async fn handle(&self, request: Incoming) {
+        if matches!(request.request().op, OpCode::READ | OpCode::WRITE) {
+            return self.transfer(request).await;
+        }
         let call = match Head::of(&request).decode() {
             Ok(call) => call,
             Err(error) => return request.fail(error.errno()),
         };
         match call {
-            Call::Read { name, offset, len } => {
-                let range = Range { offset, len };
-                let done = self.engine.read(&request, &name, range).await;
-                answer_done(request, done);
+            Call::WriteFull { name, len } => {
+                self.make(request, &name, len, Publication::Replacing).await;
             }
-            Call::Write { .. } | Call::WriteFull { .. } | Call::CreateExclusive { .. } => {
-                self.write(request, call).await;
+            Call::CreateExclusive { name, len } => {
+                self.make(request, &name, len, Publication::Exclusive).await;
             }
             Call::Lock { name, since, wait } => self.lock(request, name, since, wait).await,
             Call::Unlock { name, force } => self.unlock(request, name, force).await,

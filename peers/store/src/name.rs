@@ -45,6 +45,13 @@ impl ObjectName {
     }
 }
 
+/// Names are found by their bytes, without making one.
+impl std::borrow::Borrow<[u8]> for ObjectName {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl std::fmt::Display for ObjectName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.escape_ascii().fmt(f)
@@ -70,6 +77,14 @@ mod tests {
             Err(BadObjectName::TooLong(256))
         );
         assert!(ObjectName::new(&[b'x'; 255]).is_ok());
+    }
+
+    #[test]
+    fn a_name_is_found_by_its_bytes() {
+        let name = ObjectName::new(b"a/b").unwrap();
+        let names = std::collections::HashSet::from([name.clone()]);
+        assert_eq!(names.get(&b"a/b"[..]), Some(&name));
+        assert_eq!(names.get(&b"a/c"[..]), None);
     }
 
     #[test]

@@ -15,7 +15,7 @@ const HASH_STEP_BYTES: usize = 256 << 10;
 
 impl Engine {
     pub async fn stat(&self, name: &ObjectName) -> Result<ObjectStat, StoreError> {
-        if let Some(file) = self.cache.find(name) {
+        if let Some(file) = self.cache.find(name.as_bytes()) {
             match stat_of(&file.plain) {
                 Err(StoreError::Io(Errno::STALE)) => self.drop_stale(&file), // F40
                 found => return found,

@@ -70,7 +70,7 @@ impl Engine {
         work: impl Fn(&OwnedFd) -> Result<(), Errno> + Send + Clone + 'static,
     ) -> Result<(), StoreError> {
         for is_last in [false, true] {
-            let file = self.open(name, missing).await;
+            let file = self.open(name.as_bytes(), missing).await;
             let file = file.inspect_err(|error| self.note_failure(scope, error))?;
             let changed = {
                 let _inside = file.gate.enter(Mode::Alone).await; // CHANGE-1

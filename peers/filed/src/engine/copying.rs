@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //! * **COPY-1** A copy has its name only when it is whole; one that fails leaves nothing, and the object that it was to
-//!   replace as it was.
+//!   replace as it was. (As with any write, what a power loss leaves of it before its scope is synced is not said.)
 
 use std::os::fd::OwnedFd;
 
@@ -33,7 +33,7 @@ impl Engine {
         if from == to {
             return Err(StoreError::Invalid);
         }
-        let source = self.open(from, Missing::Fails).await?;
+        let source = self.open(from.as_bytes(), Missing::Fails).await?;
         let copied = {
             // What goes past the page cache would not be seen.
             let _inside = source.gate.enter(Mode::Buffered).await;

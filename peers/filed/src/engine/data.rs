@@ -7,9 +7,9 @@
 use std::rc::Rc;
 
 use archipelago_runtime::{Memory, SyncScope};
-use archipelago_store::{ObjectName, Scope, StoreError};
+use archipelago_store::{Scope, StoreError, range_end};
 use rustix::io::Errno;
-use xseg::{Data, Incoming};
+use xseg::{Data, Incoming, Request};
 
 use super::core::{Engine, error_of};
 use super::opening::Missing;
@@ -18,11 +18,26 @@ use crate::files::{Mode, OpenFile, Using};
 /// What every device takes: offsets, lengths and addresses of I/O past the page cache are multiples of it.
 const DIRECT_ALIGNMENT: u64 = 4096;
 
-/// Where in the object.
+/// Where in the object. No object is longer than a file can be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Range {
     pub offset: u64,
     pub len: u64,
+}
+
+impl Range {
+    /// Where a request says, if its payload is as long.
+    pub fn of(request: &Incoming) -> Result<Self, StoreError> {
+        let Request { offset, length, .. } = request.request();
+        range_end(offset, length)?;
+        if length > request.data().map_or(0, |data| data.len()) {
+            return Err(StoreError::Invalid);
+        }
+        Ok(Self {
+            offset,
+            len: length,
+        })
+    }
 }
 
 /// Which way data go.
@@ -42,7 +57,7 @@ impl Engine {
     pub async fn read(
         &self,
         request: &Incoming,
-        name: &ObjectName,
+        name: &[u8],
         range: Range,
     ) -> Result<u64, StoreError> {
         for is_last in [false, true] {
@@ -63,7 +78,7 @@ impl Engine {
         &self,
         request: &Incoming,
         scope: Scope,
-        name: &ObjectName,
+        name: &[u8],
         range: Range,
     ) -> Result<Using, StoreError> {
         for is_last in [false, true] {

@@ -35,17 +35,20 @@ struct Opened {
 }
 
 impl Engine {
-    /// The object's file, in use.
-    pub(super) async fn open(
-        &self,
-        name: &ObjectName,
-        missing: Missing,
-    ) -> Result<Using, StoreError> {
-        if let Some(using) = self.cache.find(name) {
-            return Ok(using);
+    /// The object's file, in use. If it is open already that costs a look.
+    pub(super) async fn open(&self, name: &[u8], missing: Missing) -> Result<Using, StoreError> {
+        match self.cache.find(name) {
+            Some(using) => Ok(using),
+            None => {
+                let name = ObjectName::new(name).map_err(|_| StoreError::Invalid)?;
+                self.open_named(&name, missing).await
+            }
         }
+    }
+
+    async fn open_named(&self, name: &ObjectName, missing: Missing) -> Result<Using, StoreError> {
         let _turn = self.turns.at(name).await; // FDOPEN-2
-        if let Some(using) = self.cache.find(name) {
+        if let Some(using) = self.cache.find(name.as_bytes()) {
             return Ok(using);
         }
         self.make_room().await;
@@ -155,7 +158,12 @@ impl Engine {
     /// Makes a write of the scope durable (FUA).
     pub async fn settle_for(&self, scope: Scope, file: &Using) -> Result<(), StoreError> {
         self.refuse_failed(scope)?;
-        let settled = self.settle_file(file.file()).await;
+        let settled = if self.ledger().plan_is_everything() {
+            // An earlier incarnation may have made the file, and its name may not be durable (D2).
+            self.sync_everything_for(scope).await
+        } else {
+            self.settle_file(file.file()).await
+        };
         settled.inspect_err(|_| self.ledger().fail(scope))?;
         self.refuse_failed(scope)
     }

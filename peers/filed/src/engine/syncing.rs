@@ -72,7 +72,7 @@ impl Engine {
     }
 
     /// Everything that there is, unless another one did it while we waited for our turn.
-    async fn sync_everything_for(&self, scope: Scope) -> Result<(), StoreError> {
+    pub(super) async fn sync_everything_for(&self, scope: Scope) -> Result<(), StoreError> {
         let _turn = self.everything_turn.lock().await;
         let plan = self.ledger().plan(scope);
         if !plan.everything && plan.files.is_empty() && plan.folders.is_empty() {

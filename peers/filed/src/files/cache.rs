@@ -51,7 +51,8 @@ impl Cache {
         self.clock.get()
     }
 
-    pub fn find(&self, name: &ObjectName) -> Option<Using> {
+    /// The open file of the object with this name.
+    pub fn find(&self, name: &[u8]) -> Option<Using> {
         let files = self.files.borrow();
         let file = files.get(name)?;
         file.used_at.set(self.tick());
@@ -151,8 +152,8 @@ mod tests {
             drop(open(&cache, number));
         }
         assert!(cache.is_full());
-        drop(cache.find(&name(0)));
-        let used = cache.find(&name(1)).unwrap(); // FDCACHE-2
+        drop(cache.find(b"0"));
+        let used = cache.find(b"1").unwrap(); // FDCACHE-2
         let oldest = cache.oldest_idle(|_| true).unwrap();
         assert_eq!(oldest.name, name(2));
         cache.remove(&name(2));
@@ -193,9 +194,9 @@ mod tests {
         let cache = Cache::new(3);
         let (old, new) = (open(&cache, 1), open(&cache, 1));
         assert!(old.is_gone.get() && !new.is_gone.get()); // FDCACHE-1
-        assert_eq!(cache.find(&name(1)).unwrap().id, new.id);
+        assert_eq!(cache.find(b"1").unwrap().id, new.id);
         assert_eq!(cache.len(), 1);
         assert!(cache.remove(&name(1)).is_some_and(|file| file.id == new.id));
-        assert!(cache.find(&name(1)).is_none());
+        assert!(cache.find(b"1").is_none());
     }
 }

@@ -30,8 +30,12 @@ impl Folder {
         Self(u16::from_be_bytes([hash.as_bytes()[0], hash.as_bytes()[1]]))
     }
 
-    pub fn all() -> impl Iterator<Item = Self> {
-        (0..=u16::MAX).map(Self)
+    /// The one that lies there, by the names of the two directories.
+    pub fn at(outer: &[u8], inner: &[u8]) -> Option<Self> {
+        let number = |name: &[u8]| u8::from_str_radix(std::str::from_utf8(name).ok()?, 16).ok();
+        let folder = Self(u16::from_be_bytes([number(outer)?, number(inner)?]));
+        let is_exact = folder.outer().as_bytes() == outer && folder.inner().as_bytes() == inner;
+        is_exact.then_some(folder)
     }
 
     /// The directory that it lies in.
@@ -144,7 +148,12 @@ mod tests {
             folder.path(),
             format!("{}/{}", folder.outer(), folder.inner())
         );
-        assert_eq!(Folder::all().count(), 65_536);
+        let found = Folder::at(folder.outer().as_bytes(), folder.inner().as_bytes());
+        assert_eq!(found, Some(folder));
+        for foreign in [&b"1"[..], b"FF", b"+1", b"001", b"zz", b"", b"\xff\xff"] {
+            assert_eq!(Folder::at(foreign, b"00"), None, "{foreign:?}");
+            assert_eq!(Folder::at(b"00", foreign), None, "{foreign:?}");
+        }
     }
 
     proptest! {

@@ -50,12 +50,34 @@ impl Objects {
             return Err(self.absent());
         }
         let mut groups: BTreeSet<Vec<u8>> = BTreeSet::new();
-        for folder in Folder::all() {
+        let folders = self.folders().map_err(|errno| self.error(errno))?;
+        for folder in folders {
             let found = self.groups_in(folder, &mut groups);
             found.map_err(|errno| self.error(errno))?;
         }
         groups.retain(|group| after.is_none_or(|after| group.as_slice() > after));
         Ok(groups.into_iter().collect())
+    }
+
+    /// The folders that there are, and what has their names.
+    fn folders(&self) -> Result<Vec<Folder>, Errno> {
+        let (mut outer_names, mut folders) = (Vec::new(), Vec::new());
+        self.directory()
+            .read(|outer, _| outer_names.push(outer.to_vec()))?;
+        for outer in outer_names {
+            // A name that is a folder's with some other name is one of ours.
+            let Some(path) = Folder::at(&outer, b"00").map(Folder::outer) else {
+                continue;
+            };
+            match self.directory().open_directory(&path) {
+                Ok(directory) => {
+                    directory.read(|inner, _| folders.extend(Folder::at(&outer, inner)))?;
+                }
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(folders)
     }
 
     fn groups_in(&self, folder: Folder, groups: &mut BTreeSet<Vec<u8>>) -> Result<(), Errno> {

@@ -138,12 +138,17 @@ impl<F: Clone> Ledger<F> {
         matches!(&self.inherited, Inherited::Lost { healed } if !healed.contains(&scope))
     }
 
+    /// Nothing was ever synced: nothing of what there is can be taken for durable (LEDGER-4).
+    pub fn plan_is_everything(&self) -> bool {
+        matches!(self.inherited, Inherited::Unknown)
+    }
+
     /// LEDGER-1. To be asked only of a scope that is not failed.
     pub fn plan(&self, scope: Scope) -> Plan<F> {
         let mut plan = Plan {
             files: Vec::new(),
             folders: self.deletions.keys().copied().collect(),
-            everything: matches!(self.inherited, Inherited::Unknown),
+            everything: self.plan_is_everything(),
         };
         if let Some(book) = self.scopes.get(&scope) {
             let files = book.files.iter();
@@ -229,7 +234,7 @@ impl<F: Clone> Ledger<F> {
         for folder in folders {
             self.folder_synced(folder, begun);
         }
-        if matches!(self.inherited, Inherited::Unknown) {
+        if self.plan_is_everything() {
             self.inherited = Inherited::Durable;
         }
     }
@@ -239,7 +244,7 @@ impl<F: Clone> Ledger<F> {
         for book in self.scopes.values_mut() {
             book.failed |= !book.files.is_empty() || !book.folders.is_empty();
         }
-        if matches!(self.inherited, Inherited::Unknown) {
+        if self.plan_is_everything() {
             let healed = BTreeSet::new();
             self.inherited = Inherited::Lost { healed };
         }

@@ -362,3 +362,41 @@ fn nothing_is_left_in_tmp_whatever_came_of_it() {
         assert_eq!(links, 1);
     });
 }
+
+#[test]
+fn a_lock_is_one_for_all_who_share_the_directory() {
+    let (home, locks) = (
+        home(),
+        tempfile::tempdir().expect("there is a temporary directory"),
+    );
+    let mut options = options(home.path());
+    options.lock_dir = Some(locks.path().into());
+    let owner = |who: &str| LockOwner {
+        node: who.into(),
+        deployment: "d".into(),
+    };
+    let volume = name("lock/1");
+    on_one_reactor(&options, async |house| {
+        let first = house.client.lock(&volume, &owner("a"), false).await;
+        let first = first.expect("it is free");
+        let (theirs, other) = (options.clone(), volume.clone());
+        // Another node, which looks now and then.
+        let node = std::thread::spawn(move || {
+            on_one_reactor(&theirs, async |house| {
+                let refused = house.client.lock(&other, &owner("b"), false).await;
+                assert!(matches!(refused, Err(StoreError::Locked { .. })));
+                let taken = house.client.lock(&other, &owner("b"), true).await;
+                taken.expect("it is given back").token
+            })
+        });
+        house
+            .handle
+            .sleep(std::time::Duration::from_millis(50))
+            .await;
+        let given = house.client.unlock(&volume, &owner("a"), false).await;
+        assert_eq!(given, Ok(()));
+        let token = house.handle.blocking(move || node.join()).await;
+        assert!(token.expect("it ends well") > first.token);
+        assert!(!home.path().join("locks").exists());
+    });
+}
