@@ -1,0 +1,113 @@
+//! The composer, and what all its requests share.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use archipelago_protocol::VolumeIdBytes;
+use archipelago_runtime::{Handle, Station, local};
+use xseg::{BUFFER_BYTES_MIN, Buffer, Incoming};
+
+use super::attach::NameEntry;
+use super::volume::Volume;
+use crate::error::ComposeError;
+use crate::options::Options;
+
+/// The first and the longest pause before something is tried again.
+const PAUSE_FIRST: Duration = Duration::from_micros(200);
+const PAUSE_LONGEST: Duration = Duration::from_millis(20);
+
+/// What a volume is asked for by: its name, and the volume that it must be a snapshot of, or nothing.
+pub type Name = (Vec<u8>, Vec<u8>);
+
+#[derive(Debug)]
+pub struct Composer {
+    pub handle: Handle,
+    pub station: Rc<Station>,
+    pub options: Options,
+    pub myself: Weak<Self>,
+    pub blocker_permits: local::Semaphore,
+    pub mapper_permits: local::Semaphore,
+    pub names: RefCell<HashMap<Name, Rc<NameEntry>>>,
+    pub volumes: RefCell<HashMap<VolumeIdBytes, Rc<Volume>>>,
+    /// Volumes that this incarnation has attached: the mapper has none of our predecessor's grants of them.
+    pub met: RefCell<HashSet<VolumeIdBytes>>,
+    /// One volume at a time is met.
+    pub meeting: local::Mutex<()>,
+    /// Attaching and detaching exclude each other, so that the mapper hears them in the order that we mean.
+    pub attaching: Cell<u32>,
+    pub is_detaching: Cell<bool>,
+    pub detached: local::Notify,
+    pub has_timer: Cell<bool>,
+    /// Recalls that wait.
+    pub recalls: local::Gate,
+    /// The sizes of buffers that the segment has, smallest first.
+    sizes: Vec<u64>,
+}
+
+impl Composer {
+    pub fn new(handle: &Handle, station: Rc<Station>, options: Options) -> Rc<Self> {
+        let counts = station.segment().geometry().buffer_counts();
+        let sizes = (0..).map(|class| BUFFER_BYTES_MIN << class).zip(counts);
+        let sizes = sizes.filter(|(_, count)| *count > 0);
+        let sizes = sizes.map(|(bytes, _)| bytes).collect();
+        Rc::new_cyclic(|myself| Self {
+            handle: handle.clone(),
+            station,
+            blocker_permits: local::Semaphore::new(options.blocker_requests_max.max(1)),
+            mapper_permits: local::Semaphore::new(options.mapper_requests_max.max(1)),
+            options,
+            myself: myself.clone(),
+            names: RefCell::default(),
+            volumes: RefCell::default(),
+            met: RefCell::default(),
+            meeting: local::Mutex::default(),
+            attaching: Cell::new(0),
+            is_detaching: Cell::new(false),
+            detached: local::Notify::new(),
+            has_timer: Cell::new(false),
+            recalls: local::Gate::new(),
+            sizes,
+        })
+    }
+
+    /// A buffer of our own; a segment need not have all sizes.
+    pub async fn buffer(&self, bytes: u64) -> Result<Buffer, ComposeError> {
+        let fitting = self.sizes.iter().find(|size| **size >= bytes);
+        Ok(self.station.buffer(*fitting.unwrap_or(&bytes)).await?)
+    }
+
+    /// A pause before the next try, longer each time.
+    pub async fn pause(&self, tries: u32) {
+        let longer = PAUSE_FIRST.saturating_mul(1 << tries.min(10));
+        self.handle.sleep(longer.min(PAUSE_LONGEST)).await;
+    }
+
+    /// Waits for what our predecessors had sent: it may be writes that were never answered (S7).
+    pub async fn orphans_ended(&self) {
+        let mut tries = 0;
+        while self.station.orphans() > 0 {
+            self.pause(tries).await; // the port's bell tells when one ends, and nobody hears it for us
+            tries += 1;
+        }
+    }
+
+    /// The bytes that a request is about, checked (F45, F72).
+    pub fn range_of(
+        &self,
+        volume: &Volume,
+        request: &Incoming,
+    ) -> Result<std::ops::Range<u64>, ComposeError> {
+        let said = request.request();
+        let (offset, length, size) = (said.offset, said.length, volume.size());
+        match offset.checked_add(length) {
+            Some(end) if end <= size => Ok(offset..end),
+            _ => Err(ComposeError::OutOfRange {
+                offset,
+                length,
+                size,
+            }),
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The composer as a peer: who asks whom for what, and who waits for whom.
+
+mod ask;
+mod attach;
+mod core;
+mod granted;
+mod idle;
+mod maps;
+mod objects;
+mod peer;
+mod read;
+mod read_window;
+mod recall;
+mod running;
+mod status;
+mod together;
+mod volume;
+mod write;
+mod zero;
+
+pub use running::{RunningComposer, serve};

@@ -1,0 +1,131 @@
+//! Requests of bridges, one after the other.
+
+use archipelago_protocol::BLOCK_STATUS;
+use archipelago_runtime::Peer;
+use xseg::{Incoming, OpCode};
+
+use super::core::{Composer, Name};
+use super::volume::Volume;
+use super::zero::Ends;
+use crate::error::ComposeError;
+
+/// How often a volume is attached anew for one request.
+const ATTACHES_MAX: u32 = 16;
+/// The flag of INFO's answer.
+const READ_ONLY: u64 = 1 << 0;
+
+/// The answer to a request.
+struct Answer {
+    done: u64,
+    args: Option<[u64; 4]>,
+}
+
+impl From<u64> for Answer {
+    fn from(done: u64) -> Self {
+        Self { done, args: None }
+    }
+}
+
+fn is_known(op: OpCode) -> bool {
+    matches!(
+        op,
+        OpCode::READ
+            | OpCode::WRITE
+            | OpCode::WRITE_ZEROES
+            | OpCode::DISCARD
+            | OpCode::FLUSH
+            | OpCode::INFO
+            | OpCode::OPEN
+            | OpCode::CLOSE
+            | BLOCK_STATUS
+    )
+}
+
+impl Composer {
+    async fn perform(&self, request: &Incoming) -> Result<Answer, ComposeError> {
+        let op = request.request().op;
+        let name: Name = (
+            request.target().as_bytes().to_vec(),
+            request.snapshot().as_bytes().to_vec(),
+        );
+        // Who begins to use a volume means what the name stands for now.
+        let anew = op == OpCode::INFO || op == OpCode::OPEN;
+        for tries in 0..ATTACHES_MAX {
+            let visit = self.visit(&name, anew).await?;
+            match self.perform_on(&visit.volume, request).await {
+                Err(ComposeError::NotAttached) => visit.volume.lose(),
+                done => return done,
+            }
+            self.pause(tries).await;
+        }
+        Err(ComposeError::NotAttached)
+    }
+
+    async fn perform_on(
+        &self,
+        volume: &Volume,
+        request: &Incoming,
+    ) -> Result<Answer, ComposeError> {
+        let done = match request.request().op {
+            OpCode::READ => self.read(volume, request).await?,
+            OpCode::WRITE => self.write(volume, request).await?,
+            OpCode::WRITE_ZEROES => self.make_zero(volume, request, Ends::BecomeZero).await?,
+            OpCode::DISCARD => self.make_zero(volume, request, Ends::StayAsTheyAre).await?,
+            OpCode::FLUSH => self.ask_flush(volume).await.map(|()| 0)?,
+            BLOCK_STATUS => self.block_status(volume, request).await?,
+            OpCode::INFO => return Ok(info(volume)),
+            OpCode::OPEN => {
+                volume.users.set(volume.users.get() + 1);
+                return Ok(info(volume));
+            }
+            _ => {
+                volume.users.set(volume.users.get().saturating_sub(1));
+                0
+            }
+        };
+        Ok(done.into())
+    }
+}
+
+fn info(volume: &Volume) -> Answer {
+    let flags = if volume.is_read_only() { READ_ONLY } else { 0 };
+    let args = [volume.size(), flags, volume.shape.grain_bytes(), 0];
+    Answer {
+        done: 0,
+        args: Some(args),
+    }
+}
+
+impl Peer for Composer {
+    async fn handle(&self, mut request: Incoming) {
+        if !is_known(request.request().op) {
+            return request.unsupported();
+        }
+        let performed = self.perform(&request).await;
+        self.station.parts_home(&request).await;
+        match performed {
+            Ok(answer) => {
+                if let Some(args) = answer.args {
+                    request.set_answer_args(args);
+                }
+                request.answer(answer.done);
+            }
+            Err(error) => {
+                let said = request.request();
+                tracing::debug!(
+                    op = %said.op, target = ?request.target(), offset = said.offset, length = said.length, %error,
+                    "a request failed"
+                );
+                request.fail(error.errno());
+            }
+        }
+    }
+
+    fn notice(&self, notice: Incoming) {
+        match notice.request().op {
+            OpCode::RECALL => self.recall(notice),
+            OpCode::CANCEL => notice.answer(0), // what is under way ends by itself
+            _ => notice.unsupported(),
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! A volume as its composer knows it.
+//!
+//! # Invariants
+//! * **COMPOSE-1** What is cached was fresh when it was put there, and is forgotten when it is recalled (EPOCH-1).
+//! * **COMPOSE-2** I/O is begun with a map in the same step in which the map was looked up: so a recall that comes later
+//!   waits for it (UNDERWAY-1).
+
+use std::cell::{Cell, RefCell};
+use std::ops::Range;
+use std::rc::Rc;
+
+use archipelago_protocol::{MapHead, VolumeIdBytes};
+use archipelago_runtime::local::Notify;
+
+use crate::pure::{
+    Assigned, BlockCache, BlockMap, ClaimId, ClaimMode, Claims, Epochs, QuestionId, Shape, Source,
+    Underway,
+};
+
+#[derive(Debug)]
+pub struct Volume {
+    pub id: VolumeIdBytes,
+    pub shape: Shape,
+    state: RefCell<State>,
+    claims: RefCell<Claims>,
+    released: Notify,
+    underway: RefCell<Underway>,
+    ended: Notify,
+    /// Bridges that have opened it.
+    pub users: Cell<u64>,
+    /// Requests that are being handled.
+    pub active: Cell<u32>,
+    pub idle_since_ns: Cell<u64>,
+}
+
+#[derive(Debug)]
+struct State {
+    size: u64,
+    is_read_only: bool,
+    is_attached: bool,
+    /// The size may have changed since it was told.
+    is_old: bool,
+    epochs: Epochs,
+    cache: BlockCache,
+}
+
+impl Volume {
+    pub fn new(id: VolumeIdBytes, head: &MapHead, cached_blocks_max: usize) -> Self {
+        let volume = Self {
+            id,
+            shape: Shape::of(head),
+            state: RefCell::new(State {
+                size: 0,
+                is_read_only: true,
+                is_attached: false,
+                is_old: true,
+                epochs: Epochs::default(),
+                cache: BlockCache::new(cached_blocks_max),
+            }),
+            claims: RefCell::default(),
+            released: Notify::new(),
+            underway: RefCell::default(),
+            ended: Notify::new(),
+            users: Cell::new(0),
+            active: Cell::new(0),
+            idle_since_ns: Cell::new(0),
+        };
+        volume.attached(head);
+        volume
+    }
+
+    /// The mapper knows that we have it.
+    pub fn attached(&self, head: &MapHead) {
+        let mut state = self.state.borrow_mut();
+        state.is_attached = true;
+        state.hear(head);
+        state.is_old = head.epoch < state.epochs.newest();
+    }
+
+    /// Is what we know of it as a whole good enough for I/O?
+    pub fn is_ready(&self) -> bool {
+        let state = self.state.borrow();
+        state.is_attached && !state.is_old
+    }
+
+    pub fn is_attached(&self) -> bool {
+        self.state.borrow().is_attached
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.users.get() == 0 && self.active.get() == 0
+    }
+
+    pub fn size(&self) -> u64 {
+        self.state.borrow().size
+    }
+
+    pub fn is_read_only(&self) -> bool {
+        self.state.borrow().is_read_only
+    }
+
+    pub fn is_writable(&self, source: &Source) -> bool {
+        self.state.borrow().epochs.is_writable(&self.id, source)
+    }
+
+    pub fn cached(&self, block: u64) -> Option<Rc<BlockMap>> {
+        self.state.borrow_mut().cache.get(block)
+    }
+
+    /// The mapper is asked about these blocks from now on, until the question is dropped.
+    pub fn ask(&self, blocks: Range<u64>) -> Question<'_> {
+        Question {
+            id: self.state.borrow_mut().epochs.ask(blocks),
+            volume: self,
+        }
+    }
+
+    /// Takes in what the mapper answered, if it is fresh (COMPOSE-1).
+    pub fn take_in(
+        &self,
+        question: &Question<'_>,
+        head: &MapHead,
+        first_block: u64,
+        maps: &mut [Rc<BlockMap>],
+    ) -> bool {
+        self.put_commits(question, first_block, maps);
+        let mut state = self.state.borrow_mut();
+        let is_fresh = state.epochs.is_fresh(question.id, head.epoch);
+        if !is_fresh {
+            state.epochs.hear_epoch(head.epoch);
+            return false;
+        }
+        state.hear(head);
+        for (block, map) in (first_block..).zip(maps.iter()) {
+            state.cache.insert(block, map.clone());
+        }
+        true
+    }
+
+    /// The mapper granted an object of ours.
+    pub fn hear_grant(&self, question: &Question<'_>, epoch: u64, stamp: u64) -> bool {
+        let mut state = self.state.borrow_mut();
+        let is_new = epoch >= state.epochs.newest();
+        state.epochs.hear_grant(epoch, stamp);
+        is_new && state.epochs.grant_holds(question.id, epoch)
+    }
+
+    /// A grant was committed: the map says so, if nothing else happened.
+    pub fn committed(
+        &self,
+        question: &Question<'_>,
+        epoch: u64,
+        place: (u64, Range<u16>),
+        source: Source,
+    ) {
+        let (block, subs) = place;
+        let mut state = self.state.borrow_mut();
+        state.epochs.hear_epoch(epoch);
+        if state.epochs.is_recalled(question.id) {
+            state.cache.forget(block);
+            state.epochs.change(&(block..block + 1));
+            return;
+        }
+        state.cache.assign(block, subs.clone(), source);
+        let assigned = Assigned {
+            block,
+            subs,
+            source,
+        };
+        state.epochs.assign(&assigned);
+    }
+
+    /// What we committed while the question was on its way counts over what was told (EPOCH-5).
+    pub fn put_commits(
+        &self,
+        question: &Question<'_>,
+        first_block: u64,
+        maps: &mut [Rc<BlockMap>],
+    ) {
+        let state = self.state.borrow();
+        for assigned in state.epochs.assigned(question.id) {
+            let place = assigned.block.checked_sub(first_block);
+            let map = place.and_then(|place| maps.get_mut(usize::try_from(place).ok()?));
+            if let Some(map) = map {
+                Rc::make_mut(map).assign(assigned.subs.clone(), assigned.source);
+            }
+        }
+    }
+
+    /// We have changed the map of these blocks.
+    pub fn changed(&self, blocks: &Range<u64>, epoch: u64) {
+        let mut state = self.state.borrow_mut();
+        state.cache.forget_range(blocks);
+        state.epochs.change(blocks);
+        state.epochs.hear_epoch(epoch);
+    }
+
+    pub fn forget(&self, block: u64) {
+        self.state.borrow_mut().cache.forget(block);
+    }
+
+    /// The mapper takes back what it said about these blocks.
+    pub fn recall(&self, epoch: u64, blocks: &Range<u64>) {
+        let mut state = self.state.borrow_mut();
+        state.is_old |= epoch > state.epochs.newest();
+        state.epochs.recall(epoch, blocks);
+        state.cache.forget_range(blocks);
+    }
+
+    /// The volume is not attached any more.
+    pub fn lose(&self) {
+        let mut state = self.state.borrow_mut();
+        state.is_attached = false;
+        state.epochs.reset();
+        state.cache.forget_range(&(0..u64::MAX));
+    }
+
+    /// I/O begins (COMPOSE-2).
+    pub fn begin_io(&self) -> IoGuard<'_> {
+        IoGuard {
+            time: self.underway.borrow_mut().begin(),
+            volume: self,
+        }
+    }
+
+    /// The same, if the grant of the question still holds.
+    pub fn begin_granted(&self, question: &Question<'_>, epoch: u64) -> Option<IoGuard<'_>> {
+        let holds = self.state.borrow().epochs.grant_holds(question.id, epoch);
+        holds.then(|| self.begin_io())
+    }
+
+    /// What was begun till now is to be waited for: see `is_over`.
+    pub fn mark(&self) -> u64 {
+        self.underway.borrow_mut().recall()
+    }
+
+    pub fn is_over(&self, mark: u64) -> bool {
+        self.underway.borrow().is_over(mark)
+    }
+
+    /// Waits for all that was begun before the mark.
+    pub async fn over(&self, mark: u64) {
+        while !self.is_over(mark) {
+            self.ended.notified().await;
+        }
+    }
+
+    /// Waits for a range of sub-blocks, counted from the volume's first.
+    pub async fn claim(&self, subs: Range<u64>, mode: ClaimMode) -> ClaimGuard<'_> {
+        let id = self.claims.borrow_mut().ask(subs, mode);
+        let guard = ClaimGuard { volume: self, id };
+        while !self.claims.borrow_mut().is_granted(id) {
+            self.released.notified().await;
+        }
+        guard
+    }
+}
+
+impl State {
+    fn hear(&mut self, head: &MapHead) {
+        if head.epoch >= self.epochs.newest() {
+            self.size = head.size;
+            self.is_read_only = head.is_read_only;
+        }
+        self.epochs.hear(head.epoch, head.floor);
+    }
+}
+
+/// A question that is on its way.
+#[derive(Debug)]
+pub struct Question<'a> {
+    volume: &'a Volume,
+    id: QuestionId,
+}
+
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        self.volume.state.borrow_mut().epochs.close(self.id);
+    }
+}
+
+/// I/O that a recall waits for.
+#[derive(Debug)]
+#[must_use = "dropped, the I/O counts as ended"]
+pub struct IoGuard<'a> {
+    volume: &'a Volume,
+    time: u64,
+}
+
+impl Drop for IoGuard<'_> {
+    fn drop(&mut self) {
+        if self.volume.underway.borrow_mut().end(self.time) {
+            self.volume.ended.notify_all();
+        }
+    }
+}
+
+/// A range that is ours to write.
+#[derive(Debug)]
+#[must_use = "dropped, the range is given back"]
+pub struct ClaimGuard<'a> {
+    volume: &'a Volume,
+    id: ClaimId,
+}
+
+impl Drop for ClaimGuard<'_> {
+    fn drop(&mut self) {
+        if self.volume.claims.borrow_mut().release(self.id) {
+            self.volume.released.notify_all();
+        }
+    }
+}
