@@ -13,6 +13,7 @@ use std::rc::Rc;
 
 use archipelago_runtime::SyncScope;
 use archipelago_store::{Scope, StoreError};
+use rustix::fs::{Advice, fadvise};
 use rustix::io::Errno;
 
 use super::core::{DESCRIPTOR_PAUSE, DESCRIPTOR_TRIES_MAX, Engine};
@@ -148,6 +149,9 @@ impl Engine {
             }
             Err(errno) => {
                 self.ledger().file_failed(file.id);
+                // What was not written is still in memory and would be read as if it had been: whoever looks now, to see
+                // what is left, is to see what the disk has.
+                let _ = fadvise(&file.plain, 0, None, Advice::DontNeed);
                 Err(failure(errno))
             }
         }

@@ -7,7 +7,7 @@ use archipelago_filed::{Filed, FiledOptions};
 use archipelago_runtime::{Handle, Reactor, ReactorOptions, Service, Station};
 use archipelago_store::{BlockerClient, ObjectName};
 use tempfile::TempDir;
-use xseg::{BindOptions, CreateOptions, Geometry, PortId, Segment};
+use xseg::{BindOptions, CreateOptions, Geometry, PortId, Segment, WaitMethod};
 
 const BLOCKER: u32 = 0;
 
@@ -36,6 +36,10 @@ pub fn segment() -> Segment {
 }
 
 pub fn reactor(segment: &Segment, is_blocker: bool) -> Reactor {
+    reactor_with(segment, is_blocker, &ReactorOptions::default())
+}
+
+fn reactor_with(segment: &Segment, is_blocker: bool, how: &ReactorOptions) -> Reactor {
     let options = BindOptions::default();
     let port = if is_blocker {
         segment.bind(BLOCKER, &options)
@@ -43,7 +47,7 @@ pub fn reactor(segment: &Segment, is_blocker: bool) -> Reactor {
         segment.bind_dynamic(&options)
     };
     let port = port.expect("the port is free");
-    Reactor::new(port, &ReactorOptions::default()).expect("the kernel gives what it takes")
+    Reactor::new(port, how).expect("the kernel gives what it takes")
 }
 
 pub fn client(station: &Rc<Station>, segment: &Segment) -> BlockerClient {
@@ -78,14 +82,15 @@ pub fn on_one_reactor<T>(options: &FiledOptions, test: impl AsyncFnOnce(&House) 
     })
 }
 
-/// Serves the directory on another thread.
+/// Serves the directory on another thread, which does without io_uring.
 pub fn on_two_threads(options: &FiledOptions, test: impl AsyncFnOnce(&BlockerClient)) {
     let segment = segment();
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
     let (ready, is_ready) = std::sync::mpsc::channel::<()>();
     let (theirs, options) = (segment.clone(), options.clone());
     let blocker = std::thread::spawn(move || {
-        let reactor = reactor(&theirs, true);
+        let how = ReactorOptions::default().wait_method(WaitMethod::Futex);
+        let reactor = reactor_with(&theirs, true, &how);
         let handle = reactor.handle();
         let served = Filed::serve(&handle, &handle.station(), &options);
         let (filed, service) = served.expect("the store can be opened");

@@ -18,6 +18,8 @@ pub(super) struct Faults {
     pub random: SimRandom,
     pub calls: Calls,
     pub failing_calls: BTreeMap<u64, StoreError>,
+    /// Calls that are done and fail all the same.
+    pub lost_answers: BTreeMap<u64, StoreError>,
     pub failing_kinds: BTreeMap<CallKind, StoreError>,
     /// This call and all after it find nobody.
     pub dies_at: Option<u64>,
@@ -32,6 +34,7 @@ impl Faults {
             random: SimRandom::new(seed),
             calls: Calls::default(),
             failing_calls: BTreeMap::new(),
+            lost_answers: BTreeMap::new(),
             failing_kinds: BTreeMap::new(),
             dies_at: None,
             yields_max: 0,
@@ -43,8 +46,8 @@ impl Faults {
         self.dies_at.is_some_and(|at| self.calls.total() >= at)
     }
 
-    /// Counts a call and says what becomes of it.
-    pub fn next(&mut self, kind: CallKind) -> Result<(), StoreError> {
+    /// Counts a call and says what becomes of it: an error instead of it, or one after it.
+    pub fn next(&mut self, kind: CallKind) -> Result<Option<StoreError>, StoreError> {
         if self.is_dead() {
             return Err(DEAD);
         }
@@ -53,7 +56,7 @@ impl Faults {
         let by_number = self.failing_calls.remove(&number);
         match by_number.or_else(|| self.failing_kinds.get(&kind).cloned()) {
             Some(error) => Err(error),
-            None => Ok(()),
+            None => Ok(self.lost_answers.remove(&number)),
         }
     }
 

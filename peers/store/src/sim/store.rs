@@ -122,8 +122,18 @@ impl SimStore {
         self.state().faults.calls
     }
 
-    /// The step before each call.
-    async fn enter(&self, kind: CallKind) -> Result<RefMut<'_, State>, StoreError> {
+    /// The call with this number is done, and its answer is lost: it fails all the same.
+    pub fn lose_answer(&self, call: u64, error: StoreError) {
+        self.state().faults.lost_answers.insert(call, error);
+    }
+
+    /// One call: waits as long as the seed says, and does its work in one step, or fails.
+    async fn step<T>(
+        &self,
+        kind: CallKind,
+        scope: Option<Scope>,
+        work: impl FnOnce(&mut State) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let yields = {
             let faults = &mut self.state().faults;
             faults.random.below(faults.yields_max.saturating_add(1))
@@ -132,27 +142,26 @@ impl SimStore {
             yield_now().await;
         }
         let mut state = self.state();
-        state.faults.next(kind)?;
-        if state.faults.random.one_in(WRITE_BACK_ONE_IN) {
-            let State { disk, faults, .. } = &mut *state;
-            disk.write_back_some(&mut faults.random);
+        let done = state.attempt(kind, work);
+        if let (Err(error), Some(scope)) = (&done, scope) {
+            state.faults.latch(scope, error); // STORE-5
         }
-        Ok(state)
+        done
     }
+}
 
-    /// The same for a call whose failure spoils its scope (STORE-5).
-    async fn enter_scope(
-        &self,
+impl State {
+    fn attempt<T>(
+        &mut self,
         kind: CallKind,
-        scope: Scope,
-    ) -> Result<RefMut<'_, State>, StoreError> {
-        match self.enter(kind).await {
-            Ok(state) => Ok(state),
-            Err(error) => {
-                self.state().faults.latch(scope, &error);
-                Err(error)
-            }
+        work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let lost = self.faults.next(kind)?;
+        if self.faults.random.one_in(WRITE_BACK_ONE_IN) {
+            self.disk.write_back_some(&mut self.faults.random);
         }
+        let done = work(self);
+        lost.map_or(done, Err)
     }
 }
 
@@ -169,9 +178,11 @@ impl Store for SimStore {
         offset: u64,
         into: &mut [u8],
     ) -> Result<usize, StoreError> {
-        let state = self.enter(CallKind::Read).await?;
-        range_end(offset, into.len() as u64)?;
-        Ok(state.disk.find(name)?.read(offset, into))
+        self.step(CallKind::Read, None, |state| {
+            range_end(offset, into.len() as u64)?;
+            Ok(state.disk.find(name)?.read(offset, into))
+        })
+        .await
     }
 
     async fn write(
@@ -181,25 +192,31 @@ impl Store for SimStore {
         offset: u64,
         data: &[u8],
     ) -> Result<(), StoreError> {
-        let mut state = self.enter_scope(CallKind::Write, scope).await?;
-        let len = data.len() as u64;
-        range_end(offset, len)?;
-        let inode = state.disk.open_for(scope, name, offset, len)?;
-        inode.write(scope, offset, data);
-        Ok(())
+        self.step(CallKind::Write, Some(scope), |state| {
+            let len = data.len() as u64;
+            range_end(offset, len)?;
+            let inode = state.disk.open_for(scope, name, offset, len)?;
+            inode.write(scope, offset, data);
+            Ok(())
+        })
+        .await
     }
 
     async fn write_full(&self, name: &ObjectName, data: &[u8]) -> Result<(), StoreError> {
-        let mut state = self.enter(CallKind::WriteFull).await?;
-        state.disk.settle(name, Blob::of(data))
+        self.step(CallKind::WriteFull, None, |state| {
+            state.disk.settle(name, Blob::of(data))
+        })
+        .await
     }
 
     async fn create_exclusive(&self, name: &ObjectName, data: &[u8]) -> Result<(), StoreError> {
-        let mut state = self.enter(CallKind::CreateExclusive).await?;
-        if state.disk.has(name) {
-            return Err(StoreError::Exists);
-        }
-        state.disk.settle(name, Blob::of(data))
+        self.step(CallKind::CreateExclusive, None, |state| {
+            if state.disk.has(name) {
+                return Err(StoreError::Exists);
+            }
+            state.disk.settle(name, Blob::of(data))
+        })
+        .await
     }
 
     async fn extend(
@@ -209,12 +226,14 @@ impl Store for SimStore {
         size: u64,
         reserve: bool,
     ) -> Result<(), StoreError> {
-        let mut state = self.enter_scope(CallKind::Extend, scope).await?;
-        range_end(0, size)?;
-        let needs = if reserve { size } else { 0 };
-        let inode = state.disk.open_for(scope, name, 0, needs)?;
-        inode.extend(scope, size, reserve);
-        Ok(())
+        self.step(CallKind::Extend, Some(scope), |state| {
+            range_end(0, size)?;
+            let needs = if reserve { size } else { 0 };
+            let inode = state.disk.open_for(scope, name, 0, needs)?;
+            inode.extend(scope, size, reserve);
+            Ok(())
+        })
+        .await
     }
 
     async fn copy(
@@ -224,18 +243,21 @@ impl Store for SimStore {
         to: &ObjectName,
         len: u64,
     ) -> Result<u64, StoreError> {
-        let mut state = self.enter_scope(CallKind::Copy, scope).await?;
-        if from == to {
-            return Err(StoreError::Invalid);
-        }
-        let blob = state.disk.find(from)?.prefix(len);
-        let copied = blob.size();
-        state.disk.replace(scope, to, blob)?;
-        Ok(copied)
+        self.step(CallKind::Copy, Some(scope), |state| {
+            if from == to {
+                return Err(StoreError::Invalid);
+            }
+            let blob = state.disk.find(from)?.prefix(len);
+            let copied = blob.size();
+            state.disk.replace(scope, to, blob)?;
+            Ok(copied)
+        })
+        .await
     }
 
     async fn delete(&self, name: &ObjectName) -> Result<(), StoreError> {
-        self.enter(CallKind::Delete).await?.disk.remove(name)
+        self.step(CallKind::Delete, None, |state| state.disk.remove(name))
+            .await
     }
 
     async fn punch(
@@ -245,20 +267,24 @@ impl Store for SimStore {
         offset: u64,
         len: u64,
     ) -> Result<(), StoreError> {
-        let mut state = self.enter_scope(CallKind::Punch, scope).await?;
-        range_end(offset, len)?;
-        state.disk.find_mut(name)?.punch(scope, offset, len);
-        state.disk.touch(scope, name);
-        Ok(())
+        self.step(CallKind::Punch, Some(scope), |state| {
+            range_end(offset, len)?;
+            state.disk.find_mut(name)?.punch(scope, offset, len);
+            state.disk.touch(scope, name);
+            Ok(())
+        })
+        .await
     }
 
     async fn stat(&self, name: &ObjectName) -> Result<ObjectStat, StoreError> {
-        let state = self.enter(CallKind::Stat).await?;
-        let blob = state.disk.find(name)?;
-        Ok(ObjectStat {
-            size: blob.size(),
-            allocated: blob.allocated(),
+        self.step(CallKind::Stat, None, |state| {
+            let blob = state.disk.find(name)?;
+            Ok(ObjectStat {
+                size: blob.size(),
+                allocated: blob.allocated(),
+            })
         })
+        .await
     }
 
     async fn list(
@@ -267,33 +293,44 @@ impl Store for SimStore {
         after: Option<&ObjectName>,
         max: usize,
     ) -> Result<Listing, StoreError> {
-        let state = self.enter(CallKind::List).await?;
-        Ok(page_of_names(state.disk.names(), group, after, max))
+        self.step(CallKind::List, None, |state| {
+            Ok(page_of_names(state.disk.names(), group, after, max))
+        })
+        .await
     }
 
     async fn groups(&self) -> Result<Vec<Vec<u8>>, StoreError> {
-        let state = self.enter(CallKind::Groups).await?;
-        let groups: BTreeSet<&[u8]> = state.disk.names().map(ObjectName::group).collect();
-        Ok(groups.into_iter().map(<[u8]>::to_vec).collect())
+        self.step(CallKind::Groups, None, |state| {
+            let groups: BTreeSet<&[u8]> = state.disk.names().map(ObjectName::group).collect();
+            Ok(groups.into_iter().map(<[u8]>::to_vec).collect())
+        })
+        .await
     }
 
     async fn hash(&self, name: &ObjectName) -> Result<[u8; 32], StoreError> {
-        Ok(self.enter(CallKind::Hash).await?.disk.find(name)?.hash())
+        self.step(CallKind::Hash, None, |state| {
+            Ok(state.disk.find(name)?.hash())
+        })
+        .await
     }
 
     async fn sync(&self, scope: Scope) -> Result<(), StoreError> {
-        let mut state = self.enter_scope(CallKind::Sync, scope).await?;
-        if state.faults.failed.contains(&scope) {
-            return Err(StoreError::Failed);
-        }
-        state.disk.sync(scope);
-        Ok(())
+        self.step(CallKind::Sync, Some(scope), |state| {
+            if state.faults.failed.contains(&scope) {
+                return Err(StoreError::Failed);
+            }
+            state.disk.sync(scope);
+            Ok(())
+        })
+        .await
     }
 
     async fn heal(&self, scope: Scope) -> Result<(), StoreError> {
-        let mut state = self.enter(CallKind::Heal).await?;
-        state.faults.failed.remove(&scope);
-        Ok(())
+        self.step(CallKind::Heal, None, |state| {
+            state.faults.failed.remove(&scope);
+            Ok(())
+        })
+        .await
     }
 
     async fn lock(
@@ -302,16 +339,23 @@ impl Store for SimStore {
         owner: &LockOwner,
         wait: bool,
     ) -> Result<LockRecord, StoreError> {
-        drop(self.enter(CallKind::Lock).await?);
+        // Not a clock: equal seeds do equal things.
+        let tried = self.step(CallKind::Lock, None, |state| {
+            let since = state.faults.calls.total();
+            state.locks.take(name, owner, since)
+        });
+        match tried.await {
+            Err(StoreError::Locked { .. }) if wait => {}
+            taken => return taken,
+        }
         poll_fn(|context| {
             let mut state = self.state();
             if state.faults.is_dead() {
                 return Poll::Ready(Err(DEAD));
             }
-            // Not a clock: equal seeds do equal things.
             let since = state.faults.calls.total();
             match state.locks.take(name, owner, since) {
-                Err(StoreError::Locked { .. }) if wait => {
+                Err(StoreError::Locked { .. }) => {
                     state.locks.wait(name, context.waker());
                     Poll::Pending
                 }
@@ -327,12 +371,16 @@ impl Store for SimStore {
         owner: &LockOwner,
         force: bool,
     ) -> Result<(), StoreError> {
-        let mut state = self.enter(CallKind::Unlock).await?;
-        state.locks.give_back(name, owner, force)
+        self.step(CallKind::Unlock, None, |state| {
+            state.locks.give_back(name, owner, force)
+        })
+        .await
     }
 
     async fn lock_owner(&self, name: &ObjectName) -> Result<Option<LockRecord>, StoreError> {
-        let state = self.enter(CallKind::LockOwner).await?;
-        Ok(state.locks.holder(name))
+        self.step(CallKind::LockOwner, None, |state| {
+            Ok(state.locks.holder(name))
+        })
+        .await
     }
 }

@@ -180,6 +180,23 @@ fn store_5_a_failed_scope_stays_failed_until_it_is_healed() {
 }
 
 #[test]
+fn a_call_whose_answer_is_lost_was_done() {
+    block_on(async {
+        let (store, object) = (SimStore::new(13), name("v/1"));
+        let broken = StoreError::Io(Errno::IO);
+        store.lose_answer(0, broken.clone());
+        store.lose_answer(2, broken.clone());
+        let created = store.create_exclusive(&object, b"x").await;
+        assert_eq!(created, Err(broken.clone()));
+        let again = store.create_exclusive(&object, b"x").await;
+        assert_eq!(again, Err(StoreError::Exists));
+        assert_eq!(store.write(ONE, &object, 0, b"y").await, Err(broken));
+        assert_eq!(content(&store, &object).await.unwrap(), b"y");
+        assert_eq!(store.sync(ONE).await, Err(StoreError::Failed)); // STORE-5
+    });
+}
+
+#[test]
 fn failures_that_spoil_nothing_do_not_latch() {
     block_on(async {
         let (store, object) = (SimStore::new(9), name("v/1"));
