@@ -1,0 +1,12 @@
+//! A composer between clients that check every byte, a naive mapper and a store in memory.
+
+mod blocker;
+mod client;
+mod edges;
+mod failing;
+mod mapper;
+mod naive;
+mod random;
+mod recalls;
+mod restarts;
+mod world;
