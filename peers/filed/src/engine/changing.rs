@@ -98,7 +98,7 @@ impl Engine {
         let folder = place.folder;
         self.blocking_with_descriptors(move |root| root.objects.delete(&place))
             .await?;
-        if let Some(old) = self.cache.remove(name) {
+        if let Some(old) = self.cache.remove(name.as_bytes()) {
             self.ledger().forget(old.id);
         }
         self.ledger().deleted(folder);

@@ -38,9 +38,9 @@ impl Engine {
             // What goes past the page cache would not be seen.
             let _inside = source.gate.enter(Mode::Buffered).await;
             let fd = self.descriptor_of(&source).await?;
-            self.blocking(move |root| {
+            self.blocking_with(fd, move |root, fd| {
                 let (staged, made) = Staged::begin(root.objects.temporary()).map_err(error_of)?;
-                let copied = copy(&fd, &made, len).map_err(error_of)?;
+                let copied = copy(fd, &made, len).map_err(error_of)?;
                 Ok((staged, made, copied))
             })
         }
@@ -62,14 +62,14 @@ impl Engine {
         let _turn = self.turns.at(to).await;
         let (name, place) = (to.clone(), Place::of(to));
         let at = place.clone();
-        let published = self.blocking(move |root| {
+        let published = self.blocking_with(staged, move |root, staged| {
             let replacing = Publication::Replacing;
             let published = root.objects.publish(staged, &at, &name, replacing);
             published.map_err(|errno| root.objects.error(errno))
         });
         let published = published.await;
         // What had the name stays booked: until the copy is durable a power loss may bring it back.
-        self.cache.remove(to);
+        self.cache.remove(to.as_bytes());
         published.inspect_err(|error| self.note_failure(scope, error))?;
         let copy = self.keep_made(to, &place, made).await;
         self.ledger().wrote(scope, copy.id, copy.file());

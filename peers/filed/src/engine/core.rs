@@ -19,9 +19,11 @@ use crate::sync::Ledger;
 
 /// Descriptors that are left to others: sockets, rings, directories, files that are being made.
 const DESCRIPTORS_RESERVED: u64 = 128;
+/// What goes by path needs so many for a moment.
+const DESCRIPTORS_FREED: usize = 4;
 /// When no descriptor can be had the operation is tried again, so often, with such pauses (F24).
-pub(super) const DESCRIPTOR_TRIES_MAX: usize = 50;
-pub(super) const DESCRIPTOR_PAUSE: Duration = Duration::from_millis(20);
+const DESCRIPTOR_TRIES_MAX: usize = 50;
+const DESCRIPTOR_PAUSE: Duration = Duration::from_millis(20);
 
 #[derive(Debug)]
 pub(crate) struct Engine {
@@ -84,13 +86,32 @@ impl Engine {
     ) -> Result<T, StoreError> {
         for _ in 0..DESCRIPTOR_TRIES_MAX {
             match self.blocking(work.clone()).await {
-                Err(StoreError::Io(Errno::MFILE | Errno::NFILE)) => {
-                    if !self.close_one().await {
-                        self.handle.sleep(DESCRIPTOR_PAUSE).await;
-                    }
-                }
+                Err(StoreError::Io(Errno::MFILE | Errno::NFILE)) => self.free_descriptors().await,
                 done => return done,
             }
+        }
+        Err(StoreError::Io(Errno::MFILE))
+    }
+
+    /// The same for what brings what it needs back when it could not be done.
+    pub async fn blocking_with<A: Send + 'static, T: Send + 'static>(
+        &self,
+        mut needs: A,
+        work: impl Fn(&Root, &mut A) -> Result<T, StoreError> + Send + Clone + 'static,
+    ) -> Result<T, StoreError> {
+        for _ in 0..DESCRIPTOR_TRIES_MAX {
+            let work = work.clone();
+            let (done, back) = self
+                .blocking(move |root| {
+                    let done = work(root, &mut needs);
+                    (done, needs)
+                })
+                .await;
+            match done {
+                Err(StoreError::Io(Errno::MFILE | Errno::NFILE)) => self.free_descriptors().await,
+                done => return done,
+            }
+            needs = back;
         }
         Err(StoreError::Io(Errno::MFILE))
     }
@@ -99,15 +120,22 @@ impl Engine {
     pub async fn descriptor_of(&self, file: &OpenFile) -> Result<OwnedFd, StoreError> {
         for _ in 0..DESCRIPTOR_TRIES_MAX {
             match fcntl_dupfd_cloexec(&file.plain, 0) {
-                Err(Errno::MFILE | Errno::NFILE) => {
-                    if !self.close_one().await {
-                        self.handle.sleep(DESCRIPTOR_PAUSE).await;
-                    }
-                }
+                Err(Errno::MFILE | Errno::NFILE) => self.free_descriptors().await,
                 made => return made.map_err(error_of),
             }
         }
         Err(StoreError::Io(Errno::MFILE))
+    }
+
+    /// Closes some files; if there are none that could be closed, others may close theirs.
+    async fn free_descriptors(&self) {
+        let mut closed = false;
+        for _ in 0..DESCRIPTORS_FREED {
+            closed |= self.close_one().await;
+        }
+        if !closed {
+            self.handle.sleep(DESCRIPTOR_PAUSE).await;
+        }
     }
 }
 

@@ -35,6 +35,13 @@ struct Making {
     operation: OperationId,
 }
 
+/// How far a file has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Published {
+    Named,
+    Durable,
+}
+
 impl Engine {
     /// Creates the object with the request's payload, or replaces it.
     pub async fn make(
@@ -61,6 +68,10 @@ impl Engine {
             }
             Err(StoreError::Exists) => Err(StoreError::Exists),
             made => {
+                let made = match made {
+                    Ok(Published::Named) => self.settle_folder(Place::of(name).folder).await,
+                    made => made.map(drop),
+                };
                 self.forget_replaced(name, made.is_ok());
                 made
             }
@@ -69,7 +80,7 @@ impl Engine {
 
     /// Another file has the name now; or, if that failed half way, perhaps.
     fn forget_replaced(&self, name: &ObjectName, is_durable: bool) {
-        if let Some(old) = self.cache.remove(name)
+        if let Some(old) = self.cache.remove(name.as_bytes())
             && is_durable
         {
             self.ledger().forget(old.id);
@@ -81,7 +92,7 @@ impl Engine {
         request: &Incoming,
         making: Making,
         len: u64,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Published, StoreError> {
         let mut bytes = vec![0; len as usize];
         if let Some(data) = payload(request, len)? {
             let read = data.read(0, &mut bytes);
@@ -89,11 +100,11 @@ impl Engine {
         }
         self.blocking_with_descriptors(move |root| {
             making.refuse_existing(root)?;
-            let (staged, fd) = Staged::begin(root.objects.temporary()).map_err(error_of)?;
+            let (mut staged, fd) = Staged::begin(root.objects.temporary()).map_err(error_of)?;
             making.mark(&fd);
             write_all(&fd, &bytes).map_err(error_of)?;
             rustix::fs::fsync(&fd).map_err(error_of)?;
-            making.publish(root, staged)
+            making.publish(root, &mut staged)
         })
         .await
     }
@@ -103,7 +114,7 @@ impl Engine {
         request: &Incoming,
         making: Making,
         len: u64,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Published, StoreError> {
         let first = making.clone();
         let begun = self.blocking_with_descriptors(move |root| {
             first.refuse_existing(root)?;
@@ -113,7 +124,7 @@ impl Engine {
         });
         let (staged, fd) = begun.await?;
         self.fill(request, &Rc::new(fd), len).await?;
-        self.blocking(move |root| making.publish(root, staged))
+        self.blocking_with(staged, move |root, staged| making.publish(root, staged))
             .await
     }
 
@@ -154,13 +165,21 @@ impl Making {
         }
     }
 
-    /// MAKE-1: the content is synced already.
-    fn publish(&self, root: &Root, staged: Staged) -> Result<(), StoreError> {
+    /// MAKE-1: the content is synced already. Once the file has its name nothing is tried again, or it would find itself:
+    /// if only the descriptors for the last step lack, that step is left to the caller.
+    fn publish(&self, root: &Root, staged: &mut Staged) -> Result<Published, StoreError> {
         let (objects, place) = (&root.objects, Place::of(&self.name));
         match objects.publish(staged, &place, &self.name, self.how) {
-            Ok(()) => objects.settle(place.folder).map_err(error_of),
-            Err(Errno::EXIST) if self.how == Publication::Exclusive => Err(StoreError::Exists),
-            Err(errno) => Err(objects.error(errno)),
+            Ok(()) => {}
+            Err(Errno::EXIST) if self.how == Publication::Exclusive => {
+                return Err(StoreError::Exists);
+            }
+            Err(errno) => return Err(objects.error(errno)),
+        }
+        match objects.settle(place.folder) {
+            Ok(()) => Ok(Published::Durable),
+            Err(Errno::MFILE | Errno::NFILE) => Ok(Published::Named),
+            Err(errno) => Err(error_of(errno)),
         }
     }
 }

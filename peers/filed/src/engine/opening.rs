@@ -71,6 +71,8 @@ impl Engine {
         let file = OpenFile::new(id, name.clone(), place.folder, plain, direct);
         if made {
             self.ledger().named(id, place.folder);
+        } else {
+            self.ledger().opened(id, place.folder);
         }
         self.cache.insert(file)
     }
@@ -121,7 +123,7 @@ impl Engine {
     /// Forgets a descriptor that has become useless (F40).
     pub(super) fn drop_stale(&self, file: &OpenFile) {
         if !file.is_gone.get() {
-            self.cache.remove(&file.name);
+            self.cache.remove(file.name.as_bytes());
         }
     }
 
@@ -134,15 +136,16 @@ impl Engine {
         }
     }
 
-    /// Closes the file that was used the longest time ago (FDOPEN-1). Tells whether there was one.
+    /// Closes the file that was used the longest time ago (FDOPEN-1). Tells whether there was one. That takes no
+    /// descriptor: it is done when there are none.
     pub(super) async fn close_one(&self) -> bool {
-        let is_clean = |file: &OpenFile| !self.ledger().is_dirty(file.id);
+        let is_clean = |file: &OpenFile| !self.ledger().is_written(file.id);
         let Some(file) = self.cache.oldest_idle(is_clean) else {
             return false;
         };
         if !is_clean(&file) {
             let using = Using::new(&file);
-            let synced = self.settle_file(using.file()).await;
+            let synced = self.sync_file(&file, None).await;
             drop(using);
             if synced.is_err() {
                 // What could not be written will not be: those whom it concerns were told (LEDGER-2).
@@ -150,7 +153,8 @@ impl Engine {
             }
         }
         if file.is_idle() && is_clean(&file) && !file.is_gone.get() {
-            self.cache.remove(&file.name);
+            self.cache.remove(file.name.as_bytes());
+            self.ledger().closed(file.id);
         }
         true
     }
@@ -171,7 +175,7 @@ impl Engine {
     /// Makes what is in the file durable, and its name.
     pub(super) async fn settle_file(&self, file: &Rc<OpenFile>) -> Result<(), StoreError> {
         self.sync_file(file, None).await?;
-        if self.ledger().is_dirty(file.id) {
+        if self.ledger().is_named(file.id) {
             self.settle_folder(file.folder).await?;
         }
         Ok(())

@@ -16,7 +16,7 @@ use archipelago_store::{Scope, StoreError};
 use rustix::fs::{Advice, fadvise};
 use rustix::io::Errno;
 
-use super::core::{DESCRIPTOR_PAUSE, DESCRIPTOR_TRIES_MAX, Engine};
+use super::core::Engine;
 use super::parallel::in_parallel;
 use crate::files::OpenFile;
 use crate::layout::Folder;
@@ -136,7 +136,7 @@ impl Engine {
         let _turn = file.sync_turn.lock().await;
         let is_needed = match scope {
             Some(scope) => self.ledger().needs(scope, file.id),
-            None => self.ledger().is_dirty(file.id),
+            None => self.ledger().is_written(file.id),
         };
         if !is_needed {
             return Ok(()); // DURABLE-1: who had the turn before us began after we came, or has failed us
@@ -159,7 +159,9 @@ impl Engine {
 
     pub(super) async fn settle_folder(&self, folder: Folder) -> Result<(), StoreError> {
         let begun = self.ledger().now();
-        match self.settle_on_a_thread(folder).await {
+        let settled = self
+            .blocking_with_descriptors(move |root| root.objects.settle(folder).map_err(failure));
+        match settled.await {
             Ok(()) => {
                 self.ledger().folder_synced(folder, begun);
                 Ok(())
@@ -169,16 +171,5 @@ impl Engine {
                 Err(error)
             }
         }
-    }
-
-    /// It is what files are waiting for to be closed, so it cannot wait for files to be closed (F24).
-    async fn settle_on_a_thread(&self, folder: Folder) -> Result<(), StoreError> {
-        for _ in 0..DESCRIPTOR_TRIES_MAX {
-            match self.blocking(move |root| root.objects.settle(folder)).await {
-                Err(Errno::MFILE | Errno::NFILE) => self.handle.sleep(DESCRIPTOR_PAUSE).await,
-                settled => return settled.map_err(failure),
-            }
-        }
-        Err(failure(Errno::MFILE))
     }
 }

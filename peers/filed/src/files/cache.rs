@@ -83,7 +83,7 @@ impl Cache {
     }
 
     /// The name stands for another file now, or for none.
-    pub fn remove(&self, name: &ObjectName) -> Option<Rc<OpenFile>> {
+    pub fn remove(&self, name: &[u8]) -> Option<Rc<OpenFile>> {
         let file = self.files.borrow_mut().remove(name)?;
         file.is_gone.set(true);
         Some(file)
@@ -156,9 +156,9 @@ mod tests {
         let used = cache.find(b"1").unwrap(); // FDCACHE-2
         let oldest = cache.oldest_idle(|_| true).unwrap();
         assert_eq!(oldest.name, name(2));
-        cache.remove(&name(2));
+        cache.remove(b"2");
         assert_eq!(cache.oldest_idle(|_| true).unwrap().name, name(0));
-        cache.remove(&name(0));
+        cache.remove(b"0");
         assert!(
             cache.oldest_idle(|_| true).is_none(),
             "the last one is in use"
@@ -183,7 +183,7 @@ mod tests {
         let cache = Cache::new(3);
         for number in 0..500 {
             let file = Rc::downgrade(open(&cache, number).file());
-            drop(cache.remove(&name(number)));
+            drop(cache.remove(name(number).as_bytes()));
             assert_eq!(file.strong_count(), 0);
         }
         assert!(cache.queue.borrow().len() <= QUEUE_SLACK + 2);
@@ -196,7 +196,7 @@ mod tests {
         assert!(old.is_gone.get() && !new.is_gone.get()); // FDCACHE-1
         assert_eq!(cache.find(b"1").unwrap().id, new.id);
         assert_eq!(cache.len(), 1);
-        assert!(cache.remove(&name(1)).is_some_and(|file| file.id == new.id));
+        assert!(cache.remove(b"1").is_some_and(|file| file.id == new.id));
         assert!(cache.find(b"1").is_none());
     }
 }

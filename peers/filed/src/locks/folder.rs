@@ -157,7 +157,7 @@ impl LockFolder {
         holder: Option<&LockRecord>,
     ) -> Result<(), Errno> {
         let text = write_state(name, number, holder);
-        let staged = Staged::with(&self.temporary, text.as_bytes())?;
+        let mut staged = Staged::with(&self.temporary, text.as_bytes())?;
         let folder = &seen.folder;
         staged.publish(folder, &file_of(number), Publication::Exclusive)?;
         if !folder.is_named(&file_of(seen.number), &seen.file) {

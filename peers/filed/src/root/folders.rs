@@ -122,7 +122,7 @@ impl Objects {
     /// Gives a staged file an object's name: not durable before its folder was settled.
     pub fn publish(
         &self,
-        staged: Staged,
+        staged: &mut Staged,
         place: &Place,
         name: &ObjectName,
         how: Publication,
@@ -160,7 +160,7 @@ impl Objects {
         if read_sidecar(folder, sidecar)?.as_deref() == Some(name.as_bytes()) {
             return Ok(());
         }
-        let staged = Staged::with(&self.temporary, name.as_bytes())?;
+        let mut staged = Staged::with(&self.temporary, name.as_bytes())?;
         staged.publish(folder, &sidecar.file, Publication::Replacing)?;
         folder.sync()
     }

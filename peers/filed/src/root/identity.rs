@@ -110,7 +110,7 @@ impl Identity {
             Some(uuid) => uuid,
             None => random_u128()?,
         };
-        let staged = Staged::with(temporary, Self { uuid }.text().as_bytes())?;
+        let mut staged = Staged::with(temporary, Self { uuid }.text().as_bytes())?;
         match staged.publish(top, FILE, Publication::Exclusive) {
             Ok(()) | Err(Errno::EXIST) => top.sync(),
             Err(errno) => Err(errno),

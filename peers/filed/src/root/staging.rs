@@ -49,7 +49,7 @@ impl Staged {
 
     /// Gives the file its name in `directory`. Not synced.
     pub fn publish(
-        mut self,
+        &mut self,
         directory: &Directory,
         name: &str,
         how: Publication,

@@ -8,7 +8,8 @@
 //!   (STORE-2): one that was begun before does not cover it.
 //! * **LEDGER-2** When a sync fails, all scopes that it could have covered are failed, and stay so until they are healed
 //!   (STORE-5, F27).
-//! * **LEDGER-3** A name that is not durable belongs to each scope that wrote under it.
+//! * **LEDGER-3** A name that is not durable belongs to each scope that wrote under it, also if its file was closed and
+//!   opened again in between.
 //! * **LEDGER-4** What earlier incarnations wrote is not durable before a sync of everything (D2).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -28,6 +29,8 @@ pub(crate) struct Ledger<F> {
     scopes: HashMap<Scope, DirtyScope>,
     /// Names that are not durable yet.
     names: HashMap<FileId, (Folder, Moment)>,
+    /// Where names of closed files are that are not durable yet.
+    closed: BTreeMap<Folder, Moment>,
     /// Where something was deleted.
     deletions: BTreeMap<Folder, Moment>,
     inherited: Inherited,
@@ -74,6 +77,7 @@ impl<F> Default for Ledger<F> {
             files: HashMap::new(),
             scopes: HashMap::new(),
             names: HashMap::new(),
+            closed: BTreeMap::new(),
             deletions: BTreeMap::new(),
             inherited: Inherited::Unknown,
         }
@@ -110,6 +114,21 @@ impl<F: Clone> Ledger<F> {
     pub fn named(&mut self, id: FileId, folder: Folder) {
         let now = self.next();
         self.names.insert(id, (folder, now));
+    }
+
+    /// The file is closed: what was in it is durable.
+    pub fn closed(&mut self, id: FileId) {
+        if let Some((folder, named)) = self.names.remove(&id) {
+            let last = self.closed.entry(folder).or_insert(named);
+            *last = named.max(*last);
+        }
+    }
+
+    /// A file that was there before was opened. It may be one that was named and closed just now.
+    pub fn opened(&mut self, id: FileId, folder: Folder) {
+        if self.closed.contains_key(&folder) {
+            self.named(id, folder);
+        }
     }
 
     pub fn deleted(&mut self, folder: Folder) {
@@ -168,8 +187,13 @@ impl<F: Clone> Ledger<F> {
     }
 
     /// Has anybody something in it that is not durable?
-    pub fn is_dirty(&self, id: FileId) -> bool {
-        self.files.contains_key(&id) || self.names.contains_key(&id)
+    pub fn is_written(&self, id: FileId) -> bool {
+        self.files.contains_key(&id)
+    }
+
+    /// Is its name not durable?
+    pub fn is_named(&self, id: FileId) -> bool {
+        self.names.contains_key(&id)
     }
 
     /// The file was synced, by a sync that was begun then.
@@ -204,8 +228,10 @@ impl<F: Clone> Ledger<F> {
         self.names
             .retain(|_, (of, named)| *of != folder || *named > begun);
         let is_done = |at: Option<&Moment>| at.is_some_and(|at| *at <= begun);
-        if is_done(self.deletions.get(&folder)) {
-            self.deletions.remove(&folder);
+        for names in [&mut self.deletions, &mut self.closed] {
+            if is_done(names.get(&folder)) {
+                names.remove(&folder);
+            }
         }
         for book in self.scopes.values_mut() {
             if is_done(book.folders.get(&folder)) {
@@ -229,7 +255,8 @@ impl<F: Clone> Ledger<F> {
             self.file_synced(id, begun);
         }
         let folders = self.scopes.values().flat_map(|book| book.folders.keys());
-        let mut folders: BTreeSet<Folder> = folders.chain(self.deletions.keys()).copied().collect();
+        let names = self.deletions.keys().chain(self.closed.keys());
+        let mut folders: BTreeSet<Folder> = folders.chain(names).copied().collect();
         folders.extend(self.names.values().map(|(folder, _)| *folder));
         for folder in folders {
             self.folder_synced(folder, begun);

@@ -33,7 +33,7 @@ fn ledger_1_a_sync_covers_what_was_written_before_it_began() {
     assert_eq!(files(&ledger.plan(ONE)), [1], "written since"); // LEDGER-1
     ledger.file_synced(FileId(1), ledger.now());
     assert!(files(&ledger.plan(ONE)).is_empty());
-    assert!(!ledger.is_dirty(FileId(1)));
+    assert!(!ledger.is_written(FileId(1)));
 }
 
 #[test]
@@ -74,11 +74,28 @@ fn ledger_3_a_fresh_name_concerns_each_who_writes_under_it() {
         assert_eq!(ledger.plan(scope).folders, [folder]); // LEDGER-3
     }
     ledger.file_synced(FileId(1), ledger.now());
-    assert!(ledger.is_dirty(FileId(1)), "its name is not durable");
+    assert!(ledger.is_named(FileId(1)) && !ledger.is_written(FileId(1)));
     ledger.folder_synced(folder, ledger.now());
     ledger.wrote(TWO, FileId(1), &());
     assert!(ledger.plan(TWO).folders.is_empty());
     assert!(ledger.plan(ONE).files.is_empty());
+}
+
+#[test]
+fn ledger_3_a_name_is_remembered_when_its_file_is_closed() {
+    let (mut ledger, folder) = (settled(), Folder::of_group(b"v"));
+    ledger.named(FileId(1), folder);
+    ledger.wrote(ONE, FileId(1), &());
+    ledger.file_synced(FileId(1), ledger.now());
+    ledger.closed(FileId(1));
+    ledger.opened(FileId(2), folder);
+    ledger.wrote(TWO, FileId(2), &());
+    for scope in [ONE, TWO] {
+        assert_eq!(ledger.plan(scope).folders, [folder]); // LEDGER-3
+    }
+    ledger.folder_synced(folder, ledger.now());
+    ledger.opened(FileId(3), folder);
+    assert!(!ledger.is_named(FileId(3)) && !ledger.is_named(FileId(2)));
 }
 
 #[test]

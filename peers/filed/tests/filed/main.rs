@@ -4,5 +4,6 @@ mod conforms;
 mod directory;
 mod files;
 mod house;
+mod limits;
 mod redone;
 mod requests;
