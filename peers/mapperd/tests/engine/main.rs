@@ -7,5 +7,6 @@
 mod client;
 mod faults;
 mod random_histories;
+mod seeds;
 mod stories;
 mod world;

@@ -9,6 +9,7 @@ use archipelago_store::sim::{SimRandom, block_on};
 use archipelago_store::{ObjectName, Store};
 
 use crate::client::{GRAIN_BYTES, SECTORS, Sub, read_from, read_sub, shape, write_sub};
+use crate::seeds::seeds;
 use crate::world::{COMPOSER, SimWorld, crashed, killed, mapper_of, objects_of};
 
 /// What a volume or a snapshot has to say.
@@ -458,13 +459,7 @@ fn run(seed: u64, steps: u64) {
 /// VOL-1, VOL-2, SNAP-1, SPACE-1, SPACE-2, FOLD-1, DIR-1, MAPPER-2
 #[test]
 fn after_random_histories_all_volumes_say_what_they_should_and_no_space_is_lost() {
-    let seeds = match std::env::var("SIM_SEED") {
-        Ok(seed) => {
-            let seed: u64 = seed.parse().expect("SIM_SEED is a number");
-            seed..seed + 1
-        }
-        Err(_) => 0..40,
-    };
+    let seeds = seeds(20);
     for seed in seeds {
         println!("SIM_SEED={seed}");
         run(seed, 80);
