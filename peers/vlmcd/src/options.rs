@@ -16,7 +16,7 @@ pub struct Options {
     /// Requests to the blocker at a time. With `mapper_requests_max` at most as many as the port may have away: so what
     /// goes to the blocker never waits for what waits for the mapper (P1).
     pub blocker_requests_max: usize,
-    /// Requests to the mapper at a time.
+    /// Requests to the mapper at a time, a third of them of each kind: for grants, for their ends, others.
     pub mapper_requests_max: usize,
     /// Requests to the blocker for one request at a time.
     pub parts_max: usize,

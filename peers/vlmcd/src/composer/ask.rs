@@ -86,7 +86,7 @@ impl Composer {
 
     async fn ask(&self, ask: Ask<'_>) -> Result<Reply, ComposeError> {
         let mapper = self.mapper()?;
-        let _permit = self.mapper_permits.acquire(1).await;
+        let _permit = self.mapper_permits.acquire(ask.op).await;
         let mut draft = self.station.draft(ask.op).await?;
         draft.set_target(ask.target)?;
         draft.set_snapshot(ask.second)?;

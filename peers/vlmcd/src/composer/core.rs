@@ -10,6 +10,7 @@ use archipelago_runtime::{Handle, Station, local};
 use xseg::{BUFFER_BYTES_MIN, Buffer, Incoming};
 
 use super::attach::NameEntry;
+use super::permits::MapperPermits;
 use super::volume::Volume;
 use crate::error::ComposeError;
 use crate::options::Options;
@@ -28,7 +29,7 @@ pub struct Composer {
     pub options: Options,
     pub myself: Weak<Self>,
     pub blocker_permits: local::Semaphore,
-    pub mapper_permits: local::Semaphore,
+    pub mapper_permits: MapperPermits,
     pub names: RefCell<HashMap<Name, Rc<NameEntry>>>,
     pub volumes: RefCell<HashMap<VolumeIdBytes, Rc<Volume>>>,
     /// Volumes that this incarnation has attached: the mapper has none of our predecessor's grants of them.
@@ -56,7 +57,7 @@ impl Composer {
             handle: handle.clone(),
             station,
             blocker_permits: local::Semaphore::new(options.blocker_requests_max.max(1)),
-            mapper_permits: local::Semaphore::new(options.mapper_requests_max.max(1)),
+            mapper_permits: MapperPermits::new(options.mapper_requests_max),
             options,
             myself: myself.clone(),
             names: RefCell::default(),

@@ -8,6 +8,7 @@ mod idle;
 mod maps;
 mod objects;
 mod peer;
+mod permits;
 mod read;
 mod read_window;
 mod recall;

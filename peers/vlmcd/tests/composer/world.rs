@@ -5,7 +5,7 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
-use archipelago_runtime::{Handle, Reactor, ReactorOptions, Station};
+use archipelago_runtime::{Handle, Reactor, ReactorOptions};
 use archipelago_store::MemStore;
 use archipelago_vlmcd::{Options, RunningComposer, serve};
 use xseg::{BindOptions, CreateOptions, Geometry, Segment};
@@ -42,7 +42,7 @@ impl Random {
 }
 
 pub fn segment() -> Segment {
-    let geometry = Geometry::new(16, 8, 512)
+    let geometry = Geometry::new(64, 8, 512)
         .and_then(|geometry| geometry.with_buffers(4096, 64))
         .and_then(|geometry| geometry.with_buffers(64 << 10, 128))
         .and_then(|geometry| geometry.with_buffers(256 << 10, 16));
@@ -64,7 +64,6 @@ pub struct World {
     pub mapper: Rc<Mapper>,
     pub blocker: Rc<Blocker>,
     pub store: MemStore,
-    pub stations: Vec<Rc<Station>>,
 }
 
 impl World {
@@ -86,7 +85,6 @@ impl World {
             mapper,
             blocker,
             store,
-            stations: Vec::new(),
         }
     }
 
