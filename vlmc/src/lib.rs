@@ -4,4 +4,6 @@
 
 pub mod cli;
 pub mod config;
+pub mod host;
 pub mod supervisor;
+pub mod volumes;

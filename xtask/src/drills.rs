@@ -53,6 +53,8 @@ enum FuzzSubject {
 
 impl Bench {
     pub fn run(&self) -> Result<Outcome> {
+        // What is measured as users have it.
+        command::run(&mut cargo(["build", "--release"]))?;
         let options = ["--package", "archipelago-benches", "--all-features"];
         let mut command = release(&options);
         command.arg("--").arg(&self.name).args(&self.args);

@@ -1,7 +1,7 @@
 //! What `vlmc` needs done, without saying how: one method a command.
 
 use archipelago_protocol::{LockInfo, VolumeInfo, VolumeName, VolumeRef, VolumeSize};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::error_report::ErrorReport;
 use super::progress::Progress;
@@ -87,7 +87,7 @@ pub struct CloneRequest {
 }
 
 /// A volume that is attached, or reachable.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachment {
     pub volume: String,
     /// `nbd` or `ublk`.

@@ -68,12 +68,13 @@ impl HostProcess {
     }
 
     /// How it ended, if it did.
-    pub fn ended(&mut self) -> Option<String> {
+    pub fn ended(&mut self) -> Option<Ending> {
         match &mut self.child {
             Some(child) => child.try_wait().ok().flatten().map(describe),
-            None => self
-                .wait(Duration::ZERO)
-                .then(|| "an end that nobody saw".into()),
+            None => self.wait(Duration::ZERO).then(|| Ending {
+                text: "an end that nobody saw".into(),
+                was_killed: false,
+            }),
         }
     }
 
@@ -90,10 +91,23 @@ impl HostProcess {
     }
 }
 
-fn describe(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
+/// How a process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// For people.
+    pub text: String,
+    /// By SIGKILL, which no fault of a program sends.
+    pub was_killed: bool,
+}
+
+fn describe(status: ExitStatus) -> Ending {
+    let text = match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(signal)) => format!("signal {signal}"),
         (None, None) => "an end of an unknown kind".into(),
+    };
+    Ending {
+        text,
+        was_killed: status.signal() == Some(Signal::KILL.as_raw()),
     }
 }

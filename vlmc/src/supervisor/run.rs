@@ -119,8 +119,12 @@ impl<L: Launcher> Supervisor<L> {
         let mut gone = Vec::new();
         for (name, process) in &mut self.processes {
             if let Some(how) = process.ended() {
-                tracing::warn!(host = name, pid = process.pid, how, "ended");
-                self.core.exited(name, &how, now);
+                tracing::warn!(host = name, pid = process.pid, how = how.text, "ended");
+                if how.was_killed {
+                    self.core.killed(name, now);
+                } else {
+                    self.core.exited(name, &how.text, now);
+                }
                 gone.push(name.clone());
             }
         }

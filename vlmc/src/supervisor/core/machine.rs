@@ -146,6 +146,19 @@ impl Core {
         }
     }
 
+    /// A process that served was killed from outside (an administrator, or the kernel for want of memory): no fault of
+    /// its own that it would repeat. The next one starts at once.
+    pub fn killed(&mut self, name: &str, now: Duration) {
+        match self.host_mut(name) {
+            Some(host) if host.phase == Phase::Running && host.is_wanted => {
+                host.restarts += 1;
+                host.message = Some("restarted after signal 9".into());
+                host.phase = Phase::Waiting { until: now };
+            }
+            _ => self.exited(name, "signal 9", now),
+        }
+    }
+
     /// A process is gone, or could not be made; `how` is for people.
     pub fn exited(&mut self, name: &str, how: &str, now: Duration) {
         let limits = self.limits;

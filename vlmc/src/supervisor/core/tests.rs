@@ -87,6 +87,25 @@ fn a_host_in_a_crash_loop_is_left_down_with_a_message_until_started_by_hand() {
     assert_eq!(core.actions(now), [spawn("a")]);
 }
 
+/// SUP-3: only a fault of its own that it would repeat leaves a host down.
+#[test]
+fn a_host_that_serves_may_be_killed_as_often_as_one_likes() {
+    let mut core = core(&["a"]);
+    core.start(None);
+    for round in 0..50 {
+        let now = ms(round * 10);
+        assert_eq!(core.actions(now), [spawn("a")], "round {round}");
+        core.ready("a");
+        core.killed("a", now);
+    }
+    // Killed before it serves: that may be a fault.
+    for round in 0..5 {
+        core.actions(ms(1000 + round * 1000));
+        core.killed("a", ms(1000 + round * 1000));
+    }
+    assert_eq!(core.phase("a"), Some(Phase::Failed));
+}
+
 /// SUP-4
 #[test]
 fn hosts_stop_in_reverse_and_are_killed_when_they_do_not() {

@@ -1,0 +1,67 @@
+//! Why a host does not run.
+
+use archipelago_protocol::ErrorCode;
+
+use crate::cli::ErrorReport;
+use crate::supervisor::SupervisorError;
+
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HostError {
+    #[error("the configuration has no host {name}")]
+    Unknown { name: String },
+    #[error("the role {role} cannot run yet: {kind} is not built into this program")]
+    Unbuilt { role: String, kind: &'static str },
+    #[error("{0}")]
+    Supervisor(#[from] SupervisorError),
+    #[error("the segment {name}: {source}")]
+    Segment {
+        name: String,
+        source: xseg::SegmentError,
+    },
+    #[error("the segment {name} has no size that works: {source}")]
+    Geometry {
+        name: String,
+        source: xseg::GeometryError,
+    },
+    #[error("the role {role} cannot have port {port}: {source}")]
+    Port {
+        role: String,
+        port: u32,
+        source: xseg::PortError,
+    },
+    #[error("the reactor does not start: {0}")]
+    Runtime(#[from] archipelago_runtime::RuntimeError),
+    #[error("the role {role} does not start: {why}")]
+    Role { role: String, why: String },
+    #[error("signals cannot be waited for: {0}")]
+    Signals(rustix::io::Errno),
+    #[error("cannot become the user {user}: {source}")]
+    Privileges {
+        user: String,
+        source: rustix::io::Errno,
+    },
+}
+
+impl From<HostError> for ErrorReport {
+    fn from(error: HostError) -> Self {
+        let (code, remedy) = match &error {
+            HostError::Unknown { .. } => (ErrorCode::NotFound, "name one of those in [hosts]"),
+            HostError::Unbuilt { .. } => (ErrorCode::Unsupported, "use a file_blocker"),
+            HostError::Supervisor(_) => (ErrorCode::Busy, "`archipelago status` tells what runs"),
+            HostError::Segment { .. } => (
+                ErrorCode::Unavailable,
+                "`xseg report` tells what is wrong; `archipelago stop` and `start` make it anew",
+            ),
+            HostError::Geometry { .. } => {
+                (ErrorCode::Invalid, "change size and ports of [segment]")
+            }
+            HostError::Port { .. } => (ErrorCode::Busy, "`xseg reportall` tells who has it"),
+            HostError::Runtime(_) | HostError::Role { .. } | HostError::Signals(_) => {
+                (ErrorCode::Failed, "")
+            }
+            HostError::Privileges { .. } => (ErrorCode::Permission, "change user and group"),
+        };
+        Self::new(code, error.to_string(), remedy)
+    }
+}

@@ -1,0 +1,17 @@
+//! A host: a process that runs one or more roles on a reactor, until it is told to stop.
+
+mod doctor;
+mod error;
+mod identity;
+mod logging;
+mod privileges;
+mod roles;
+mod run;
+mod segment;
+mod this_node;
+
+pub use error::HostError;
+pub use identity::owner;
+pub use run::run;
+pub use segment::{join, place};
+pub use this_node::ThisNode;

@@ -1,0 +1,156 @@
+//! This machine as a node: processes by the supervisor, volumes by the mapper.
+
+use std::path::{Path, PathBuf};
+
+use archipelago_protocol::{ErrorCode, VolumeName, VolumeSize};
+
+use super::segment;
+use crate::cli::{
+    Attachment, CreateRequest, CreateSource, ErrorReport, Finding, Node, NodeStatus, RoleState,
+    RoleStatus, Scope, Volumes,
+};
+use crate::config::{Config, Environment};
+use crate::supervisor::LocalNode;
+use crate::volumes::{Attachments, PortVolumes};
+
+/// The volume that `quickstart` makes.
+const FIRST_VOLUME: &str = "first";
+const FIRST_BYTES: u64 = 1 << 30;
+
+#[derive(Clone, Debug)]
+pub struct ThisNode {
+    processes: LocalNode,
+}
+
+impl ThisNode {
+    pub fn new(environment: Environment, program: PathBuf, config_file: Option<PathBuf>) -> Self {
+        Self {
+            processes: LocalNode::new(environment, program, config_file),
+        }
+    }
+
+    fn attached(config: &Config) -> Result<Vec<Attachment>, ErrorReport> {
+        Attachments::of(config).all()
+    }
+}
+
+impl Node for ThisNode {
+    fn start(&mut self, config: &Config, scope: &Scope) -> Result<Vec<RoleStatus>, ErrorReport> {
+        self.processes.start(config, scope)
+    }
+
+    fn stop(&mut self, config: &Config, scope: &Scope) -> Result<Vec<RoleStatus>, ErrorReport> {
+        let attached = Self::attached(config)?;
+        if let Some(first) = attached.first()
+            && !scope.is_forced
+        {
+            return Err(ErrorReport::new(
+                ErrorCode::Busy,
+                format!(
+                    "{} volumes are mapped, {} among them",
+                    attached.len(),
+                    first.volume
+                ),
+                "unmap them (`vlmc showmapped`, `vlmc unmap`), or say --force: their clients wait then",
+            ));
+        }
+        let roles = self.processes.stop(config, scope)?;
+        if scope.role.is_none() {
+            // A tool may still have a port in it: the next start joins the segment, or makes a new one.
+            if let Err(error) = segment::destroy(config) {
+                tracing::debug!(%error, "the segment stays");
+            }
+        }
+        Ok(roles)
+    }
+
+    fn restart(&mut self, config: &Config, scope: &Scope) -> Result<Vec<RoleStatus>, ErrorReport> {
+        self.processes.restart(config, scope)
+    }
+
+    fn status(&mut self, config: &Config) -> Result<NodeStatus, ErrorReport> {
+        let (supervisor_pid, mut roles) = self.processes.status(config)?;
+        if let Ok(segment) = segment::join(config) {
+            for status in &mut roles {
+                let port = config.role(&status.role).map(|role| role.ports.start);
+                let report = port.and_then(|port| segment.report_port(port).ok());
+                status.inflight = report.map(|report| report.held.into());
+            }
+        }
+        let attached = Self::attached(config)?;
+        Ok(NodeStatus {
+            supervisor_pid,
+            segment: config.segment.name.clone(),
+            roles,
+            attached: attached
+                .into_iter()
+                .map(|attachment| attachment.volume)
+                .collect(),
+        })
+    }
+
+    fn quickstart(&mut self, config: &Config) -> Result<Vec<String>, ErrorReport> {
+        let roles = self.start(config, &Scope::default())?;
+        if let Some(failed) = roles.iter().find(|role| role.state != RoleState::Running) {
+            let why = failed.message.clone().unwrap_or_default();
+            return Err(ErrorReport::new(
+                ErrorCode::Unavailable,
+                format!("the role {} is {}: {why}", failed.role, failed.state.name()),
+                format!("look into {}", config.log_dir.display()),
+            ));
+        }
+        let names: Vec<&str> = roles.iter().map(|role| role.role.as_str()).collect();
+        let mut lines = vec![format!("running: {}", names.join(", "))];
+        let mut volumes = PortVolumes::new(config, config.timeout);
+        let name = VolumeName::new(FIRST_VOLUME).expect("a good name");
+        let request = CreateRequest {
+            volume: name.clone(),
+            source: CreateSource::Blank,
+            size: Some(VolumeSize::from_bytes(FIRST_BYTES).expect("a good size")),
+            object_bytes: None,
+        };
+        match volumes.create(&request) {
+            Ok(_) => lines.push(format!("made: the volume {FIRST_VOLUME}, 1 GiB, thin")),
+            Err(error) if error.code == ErrorCode::Exists => {
+                lines.push(format!("there already: the volume {FIRST_VOLUME}"));
+            }
+            Err(error) => return Err(error),
+        }
+        let socket = config.nbd.socket.display();
+        let uri = format!("nbd+unix:///{FIRST_VOLUME}?socket={socket}");
+        lines.push(String::new());
+        lines.push("what to do next:".into());
+        lines.push(format!("  nbdinfo '{uri}'"));
+        lines.push(format!("  qemu-img info '{uri}'"));
+        lines.push(format!("  nbdcopy disk.img '{uri}'"));
+        lines.push(format!(
+            "  qemu-system-x86_64 -drive file='{uri}',format=raw,if=virtio"
+        ));
+        lines.push(format!("  vlmc snapshot {FIRST_VOLUME} monday"));
+        lines.push("  archipelago status".into());
+        lines.push("  archipelago stop".into());
+        Ok(lines)
+    }
+
+    fn doctor(&mut self, config: &Config) -> Result<Vec<Finding>, ErrorReport> {
+        Ok(super::doctor::findings(config))
+    }
+
+    fn log_level(&mut self, _: &Config, role: &str, level: u8) -> Result<(), ErrorReport> {
+        Err(ErrorReport::new(
+            ErrorCode::Unsupported,
+            format!(
+                "the level of {role} cannot be changed to {level} while it runs, in this version"
+            ),
+            "set log_level in the configuration, and `archipelago restart` the role",
+        ))
+    }
+
+    fn host(&mut self, config: &Config, name: &str) -> Result<(), ErrorReport> {
+        Ok(super::run(config, name)?)
+    }
+
+    fn supervise(&mut self, config: &Config, _: Option<&Path>) -> Result<(), ErrorReport> {
+        self.processes.supervise(config, None)
+    }
+}

@@ -1,0 +1,8 @@
+//! What `vlmc` does, done by the node that runs: requests to its mapper over the segment.
+
+mod asking;
+mod attachments;
+mod port_volumes;
+
+pub use attachments::Attachments;
+pub use port_volumes::PortVolumes;

@@ -1,0 +1,63 @@
+//! The commands of the guide, with its usages.
+
+use crate::support::Node;
+
+#[test]
+fn every_command_of_the_guide_does_what_the_guide_says() {
+    let node = Node::started("");
+    node.vlmc(&["create", "disk", "--size", "100"]).ok();
+    assert!(node.vlmc(&["info", "disk"]).ok().contains("104857600"));
+    node.vlmc(&["open", "disk"]).ok();
+    node.vlmc(&["open", "disk"]).ok();
+    assert_eq!(
+        node.vlmc(&["snapshot", "disk", "monday"]).ok(),
+        "Snapshot name: monday\n"
+    );
+    node.vlmc(&["create", "copy", "--snap", "monday"]).ok();
+    node.vlmc(&["create", "larger", "--snap", "monday", "--size", "200"])
+        .ok();
+    assert!(node.vlmc(&["info", "copy"]).ok().contains("104857600"));
+    assert!(node.vlmc(&["info", "larger"]).ok().contains("209715200"));
+    assert_eq!(node.names(), ["copy", "disk", "larger", "monday"]);
+    node.vlmc(&["close", "disk"]).ok();
+    node.vlmc(&["--json", "close", "disk"]).fails(1, "failed");
+    node.vlmc(&["lock", "disk"]).ok();
+    node.vlmc(&["lock", "disk"]).ok();
+    node.vlmc(&["unlock", "disk"]).ok();
+    node.vlmc(&["rename", "copy", "twin"]).ok();
+    node.vlmc(&["resize", "twin", "--size", "300"]).ok();
+    node.vlmc(&["clone", "disk", "second"]).ok();
+    let children = node.vlmc(&["--json", "children", "monday"]).json();
+    assert_eq!(
+        children["volumes"].as_array().unwrap().len(),
+        2,
+        "{children}"
+    );
+    node.vlmc(&["remove", "twin"]).ok();
+    node.vlmc(&["rm", "monday"]).ok();
+    assert_eq!(node.names(), ["disk", "larger", "second"]);
+    let mapped = node.vlmc(&["--json", "map", "disk"]).json();
+    assert_eq!(mapped["attachment"]["uri"], node.uri("disk"), "{mapped}");
+    assert!(node.vlmc(&["showmapped"]).ok().contains("disk"));
+    node.vlmc(&["--json", "remove", "disk"]).fails(5, "busy");
+    node.archipelago(&["--json", "stop"]).fails(5, "busy");
+    node.vlmc(&["unmap", &node.uri("disk")]).ok();
+    node.vlmc(&["remove", "disk"]).ok();
+    node.archipelago(&["restart"]).ok();
+    assert_eq!(node.names(), ["larger", "second"]);
+    assert_eq!(node.archipelago(&["status"]).code, 0);
+    node.archipelago(&["stop"]).ok();
+    assert_ne!(node.archipelago(&["status"]).code, 0);
+    node.vlmc(&["--json", "list"]).fails(9, "unavailable");
+}
+
+#[test]
+fn quickstart_may_be_said_twice_and_says_what_to_do_next() {
+    let node = Node::new("");
+    let first = node.archipelago(&["quickstart"]).ok();
+    assert!(first.contains("what to do next"), "{first}");
+    let second = node.archipelago(&["quickstart"]).ok();
+    assert!(second.contains("there already"), "{second}");
+    assert_eq!(node.names(), ["first"]);
+    assert_eq!(node.archipelago(&["doctor"]).code, 0);
+}

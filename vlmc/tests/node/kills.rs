@@ -1,0 +1,83 @@
+//! Hosts are killed in the middle of work: nothing that was answered is lost (S8).
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::{Node, must, until};
+
+fn kill(pid: i32) {
+    let pid = Pid::from_raw(pid).unwrap();
+    let _ = kill_process(pid, Signal::KILL); // it may be gone already
+}
+
+/// With all roles in one host the client's socket dies too: it connects again, and everything answered is there.
+#[test]
+fn what_was_answered_is_there_after_the_host_was_killed() {
+    let node = Node::started("");
+    node.vlmc(&["create", "disk", "--size", "64"]).ok();
+    for round in 1..=10_u64 {
+        let at = round * 3 * 4096 + 512;
+        let (write, read) = (
+            format!("write -P {round} {at} 20k"),
+            format!("read -P {round} {at} 20k"),
+        );
+        must("qemu-io", &["-f", "raw", "-c", &write, &node.uri("disk")]);
+        if round == 5 {
+            node.vlmc(&["snapshot", "disk", "monday"]).ok();
+        }
+        let before = node.pids();
+        before.iter().copied().for_each(kill);
+        until("another host serves", || {
+            let now = node.pids();
+            !now.is_empty() && now != before && node.vlmc(&["info", "disk"]).code == 0
+        });
+        must(
+            "qemu-io",
+            &["-f", "raw", "-r", "-c", &read, &node.uri("disk")],
+        );
+    }
+    assert_eq!(node.names(), ["disk", "monday"]);
+}
+
+/// Each role in a process of its own: whoever but the one with the client's socket is killed, the client sees no
+/// error, only latency (S8).
+#[test]
+fn a_client_sees_no_error_when_the_hosts_behind_its_own_are_killed() {
+    let node = Node::started("[hosts]\nisolate = true\n");
+    node.vlmc(&["create", "disk", "--size", "64"]).ok();
+    let uri = format!("--uri={}", node.uri("disk"));
+    let mut load = std::process::Command::new("fio")
+        .args([
+            "--name=verified",
+            "--ioengine=nbd",
+            &uri,
+            "--rw=randwrite",
+            "--bs=4k",
+            "--size=48M",
+        ])
+        .args([
+            "--iodepth=8",
+            "--verify=crc32c",
+            "--verify_fatal=1",
+            "--fsync=64",
+        ])
+        .args(["--rate_iops=1500", "--output=fio.out"])
+        .current_dir(node.path(""))
+        .spawn()
+        .unwrap();
+    let victims = ["blockerb", "mapperd", "blockerm"];
+    let mut kills = 0;
+    while load.try_wait().unwrap().is_none() {
+        let victim = victims[kills % victims.len()];
+        if let Some(pid) = node.pid_of(victim) {
+            kill(pid);
+            kills += 1;
+            until("another host serves", || {
+                node.pid_of(victim).is_some_and(|now| now != pid)
+            });
+        }
+        std::thread::sleep(std::time::Duration::from_millis(300));
+    }
+    let said = std::fs::read_to_string(node.path("fio.out")).unwrap_or_default();
+    assert!(load.wait().unwrap().success(), "{said}");
+    assert!(kills >= 3, "{kills} kills, {said}");
+}

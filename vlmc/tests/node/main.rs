@@ -1,0 +1,12 @@
+//! A whole node, as its users see it: real processes, a directory, real clients.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends with the first thing that is not as it should be"
+)]
+
+mod bad_input;
+mod commands;
+mod disks;
+mod kills;
+mod support;
