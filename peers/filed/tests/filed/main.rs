@@ -4,6 +4,7 @@ mod conforms;
 mod directory;
 mod files;
 mod house;
+mod kills;
 mod limits;
 mod redone;
 mod requests;
