@@ -94,6 +94,25 @@ operations! {
     REMOVE = 61, "remove", Manage, ByOperationId, false;
     RENAME = 62, "rename", Manage, ByOperationId, false;
     RESIZE = 63, "resize", Manage, ByOperationId, false;
+    /// Whole sub-blocks become zero.
+    MAP_DISCARD = 100, "map-discard", Zero, Again, false;
+    LOCKS = 101, "locks", Lock, Again, false;
+    CHILDREN = 102, "children", Other, Again, false;
+    /// Of a volume, by its name.
+    LOCK = 103, "lock", Lock, Again, false;
+    UNLOCK = 104, "unlock", Lock, Again, false;
+    /// A composer begins to use a volume.
+    ATTACH = 105, "attach", Map, Again, false;
+    DETACH = 106, "detach", Map, Again, false;
+    /// A granted write was not done.
+    MAP_GIVE_UP = 107, "map-give-up", Map, Again, false;
+    /// Makes an object longer.
+    EXTEND = 200, "extend", Write, Again, false;
+    /// A store that failed is believed again.
+    HEAL = 201, "heal", Manage, Again, false;
+    GROUPS = 202, "groups", Other, Again, false;
+    /// Which ranges of a volume are stored.
+    BLOCK_STATUS = 210, "block-status", Map, Again, false;
 }
 
 impl OpCode {

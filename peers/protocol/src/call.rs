@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 use xseg::OpCode;
 
 /// The locks of all volumes.
-pub const LOCKS: OpCode = OpCode(101);
+pub const LOCKS: OpCode = OpCode::LOCKS;
 /// What hangs from a volume or a snapshot.
-pub const CHILDREN: OpCode = OpCode(102);
+pub const CHILDREN: OpCode = OpCode::CHILDREN;
 /// Locks a volume without opening it.
-pub const LOCK: OpCode = OpCode(103);
+pub const LOCK: OpCode = OpCode::LOCK;
 /// Gives a volume's lock back; FORCE breaks another's.
-pub const UNLOCK: OpCode = OpCode(104);
+pub const UNLOCK: OpCode = OpCode::UNLOCK;
 /// Which ranges are mapped: extent in bytes, answered with [`crate::Extent`]s.
-pub const BLOCK_STATUS: OpCode = OpCode(210);
+pub const BLOCK_STATUS: OpCode = OpCode::BLOCK_STATUS;
 
 /// The largest JSON text of a call or an answer.
 pub const CALL_BYTES_MAX: u64 = 1 << 20;

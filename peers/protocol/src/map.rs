@@ -23,13 +23,13 @@ use xseg::OpCode;
 pub const RUN_BYTES: usize = 40;
 
 /// Whole sub-blocks in the range become zero.
-pub const MAP_DISCARD: OpCode = OpCode(100);
+pub const MAP_DISCARD: OpCode = OpCode::MAP_DISCARD;
 /// A composer begins to use a volume.
-pub const ATTACH: OpCode = OpCode(105);
+pub const ATTACH: OpCode = OpCode::ATTACH;
 /// A composer has forgotten a volume.
-pub const DETACH: OpCode = OpCode(106);
+pub const DETACH: OpCode = OpCode::DETACH;
 /// A granted write was not done.
-pub const MAP_GIVE_UP: OpCode = OpCode(107);
+pub const MAP_GIVE_UP: OpCode = OpCode::MAP_GIVE_UP;
 
 /// The 16 bytes that name a volume for life.
 pub type VolumeIdBytes = [u8; 16];
