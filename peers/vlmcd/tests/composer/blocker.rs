@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use archipelago_runtime::{Handle, Peer};
+use archipelago_runtime::{Handle, Peer, local::Notify};
 use archipelago_store::MemStore;
 use archipelago_store::peer::StorePeer;
 use xseg::{Errno, Incoming, OpCode};
@@ -16,6 +16,9 @@ pub struct Blocker {
     handle: Handle,
     random: Random,
     pub delay_us: Cell<u64>,
+    /// Nothing is done until it is released.
+    is_held: Cell<bool>,
+    released: Notify,
     pub failing: Cell<Option<(OpCode, Errno)>>,
     pub asked: RefCell<BTreeMap<u16, u64>>,
 }
@@ -27,9 +30,16 @@ impl Blocker {
             handle: handle.clone(),
             random: Random::new(seed),
             delay_us: Cell::new(0),
+            is_held: Cell::new(false),
+            released: Notify::new(),
             failing: Cell::new(None),
             asked: RefCell::default(),
         }
+    }
+
+    pub fn hold(&self, is_held: bool) {
+        self.is_held.set(is_held);
+        self.released.notify_all();
     }
 
     pub fn count_of(&self, op: OpCode) -> u64 {
@@ -45,6 +55,9 @@ impl Peer for Blocker {
         if longest > 0 {
             let us = self.random.below(longest + 1);
             self.handle.sleep(Duration::from_micros(us)).await;
+        }
+        while self.is_held.get() {
+            self.released.notified().await;
         }
         match self.failing.get() {
             Some((failing, errno)) if failing == op => request.fail(errno),

@@ -113,6 +113,21 @@ impl Mapper {
         Ok(())
     }
 
+    /// A recall of words that may be nonsense, to one composer.
+    pub async fn recall_raw(
+        &self,
+        op: OpCode,
+        composer: u32,
+        id: &[u8],
+        args: [u64; 4],
+    ) -> Result<u64, Errno> {
+        let mut draft = self.station.draft(op).await.unwrap();
+        draft.set_target(id).unwrap();
+        draft.set_args(args);
+        let to = self.station.segment().geometry().port(composer).unwrap();
+        self.station.call(draft, to).await.unwrap().result()
+    }
+
     /// Freezes a volume's state as another one.
     pub async fn snapshot(&self, name: &str, snapshot: &str, id: u8) {
         self.with(name, |volume| {
@@ -168,6 +183,12 @@ impl Mapper {
             }
             self.with(name, |volume| volume.displaced.remove(&(block, source)));
         }
+        self.moved.notify_all();
+    }
+
+    /// Grants wait until it is over.
+    pub fn hold_grants(&self, name: &str, are_held: bool) {
+        self.with(name, |volume| volume.holds = u32::from(are_held));
         self.moved.notify_all();
     }
 

@@ -1,1 +1,122 @@
+//! A composer that dies with requests under way, and its successor.
 
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::rc::Rc;
+use std::time::Duration;
+
+use archipelago_runtime::{Handle, Reactor, ReactorOptions};
+use archipelago_vlmcd::serve;
+use xseg::{BindOptions, JoinOptions, Place, Segment};
+
+use crate::mapper::Moods;
+use crate::naive::Volume;
+use crate::random::{Model, check_all, work};
+use crate::world::{COMPOSER, Random, named_segment, options, run_in};
+
+const SIZE: u64 = 3 * 65_536 + 5_000;
+
+/// Names the segment to a composer in a process of its own.
+const PLACE: &str = "VLMCD_TEST_SEGMENT";
+
+/// Not a test of anything by itself: the process that others kill.
+#[test]
+fn a_composer_in_a_process_of_its_own() {
+    let Ok(path) = std::env::var(PLACE) else {
+        return;
+    };
+    let path = Path::new(&path);
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap();
+    let place = Place::within(path.parent().unwrap(), name).unwrap();
+    let segment = JoinOptions::new().join(&place).unwrap();
+    let port = segment.bind(COMPOSER, &BindOptions::default()).unwrap();
+    let reactor = Reactor::new(port, &ReactorOptions::default()).unwrap();
+    let handle = reactor.handle();
+    let composer = serve(&handle, &handle.station(), options(&segment));
+    println!("\nready");
+    reactor.block_on(async move {
+        let until_told = || std::io::stdin().read(&mut [0]).map(drop);
+        handle.blocking(until_told).await.unwrap();
+        composer.drain().await;
+    });
+}
+
+/// The life of such a process.
+struct Life {
+    child: Child,
+    /// Open as long as it lives: it goes on writing there.
+    _said: BufReader<ChildStdout>,
+}
+
+impl Life {
+    fn begin(segment: &Segment) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--nocapture"])
+            .arg("restarts::a_composer_in_a_process_of_its_own")
+            .env(PLACE, segment.place().path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        let is_ready = said.by_ref().lines().any(|line| line.unwrap() == "ready");
+        assert!(is_ready, "it ends before it serves");
+        Self { child, _said: said }
+    }
+
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Tells it to end, which it does in good order.
+    async fn drain(mut self, handle: &Handle) -> bool {
+        drop(self.child.stdin.take());
+        let ended = handle.blocking(move || self.child.wait()).await;
+        ended.unwrap().success()
+    }
+}
+
+/// S7, S8, D1, ATTACH-2, RECALL-2
+#[test]
+fn what_a_composer_held_when_it_died_is_done_by_the_next_one() {
+    for seed in 1..4 {
+        let segment = named_segment(&format!("restarts-{seed}"));
+        run_in(&segment, seed, |world| async move {
+            world.mapper.add("v", Volume::new(1, SIZE));
+            world.mapper.moods.set(Moods {
+                stale: 20,
+                wide: 50,
+                delay_us: 500,
+            });
+            world.blocker.delay_us.set(800);
+            let mut life = Life::begin(&world.segment);
+            let model = Rc::new(Model::new(&Random::new(seed), SIZE, 4));
+            let mut tasks = Vec::new();
+            for who in 0..4 {
+                let (client, model) = (world.client("v"), model.clone());
+                let work = async move { work(client, &model, seed, who, 60).await };
+                tasks.push(world.handle.spawn(work));
+            }
+            for death in 0..4 {
+                world.handle.sleep(Duration::from_millis(30)).await;
+                if death == 2 {
+                    world.mapper.snapshot("v", "s", 2).await;
+                }
+                life.kill();
+                life = Life::begin(&world.segment);
+            }
+            for task in tasks {
+                task.await;
+            }
+            let expected = model.bytes.borrow().clone();
+            check_all(&world.client("v"), &expected).await;
+            assert!(life.drain(&world.handle).await);
+            world.mapper.with("v", |volume| {
+                assert!(volume.grants.is_empty() && volume.composers.is_empty());
+            });
+        });
+        Segment::destroy(segment.place(), &JoinOptions::new(), true).unwrap();
+    }
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 use archipelago_runtime::{Handle, Reactor, ReactorOptions};
 use archipelago_store::MemStore;
 use archipelago_vlmcd::{Options, RunningComposer, serve};
-use xseg::{BindOptions, CreateOptions, Geometry, Segment};
+use xseg::{BindOptions, CreateOptions, Geometry, Place, Segment};
 
 use crate::blocker::Blocker;
 use crate::client::Client;
@@ -41,13 +41,25 @@ impl Random {
     }
 }
 
-pub fn segment() -> Segment {
+fn geometry() -> Geometry {
     let geometry = Geometry::new(64, 8, 512)
         .and_then(|geometry| geometry.with_buffers(4096, 64))
         .and_then(|geometry| geometry.with_buffers(64 << 10, 128))
         .and_then(|geometry| geometry.with_buffers(256 << 10, 16));
-    let created = CreateOptions::new(geometry.unwrap()).create_private();
+    geometry.expect("a geometry that can be")
+}
+
+fn segment() -> Segment {
+    let created = CreateOptions::new(geometry()).create_private();
     created.unwrap()
+}
+
+/// A segment that others join by its name: what they hold of it is their own.
+pub fn named_segment(name: &str) -> Segment {
+    let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let name = format!("{name}-{}", std::process::id());
+    let place = Place::within(directory, &name).unwrap();
+    CreateOptions::new(geometry()).create(&place).unwrap()
 }
 
 pub fn options(segment: &Segment) -> Options {
@@ -110,11 +122,19 @@ impl World {
 
 /// Runs a test on a reactor of its own, without a composer.
 pub fn run_bare<F: Future<Output = ()>>(seed: u64, test: impl FnOnce(Rc<World>) -> F) {
-    let segment = segment();
+    run_in(&segment(), seed, test);
+}
+
+/// The same in a segment that is there already.
+pub fn run_in<F: Future<Output = ()>>(
+    segment: &Segment,
+    seed: u64,
+    test: impl FnOnce(Rc<World>) -> F,
+) {
     let port = segment.bind_dynamic(&BindOptions::default()).unwrap();
     let reactor = Reactor::new(port, &ReactorOptions::default()).unwrap();
     let handle = reactor.handle();
-    let world = Rc::new(World::begin(&handle, &segment, seed));
+    let world = Rc::new(World::begin(&handle, segment, seed));
     let limited = handle.timeout(LIMIT, test(world));
     drop(handle);
     reactor.block_on(limited).expect("it took too long");
