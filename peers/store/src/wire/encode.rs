@@ -1,132 +1,125 @@
-//! From a call to the words of a request.
+//! From a call to the words of a request: one question for each word.
 
 use xseg::{OpCode, flags};
 
 use super::call::Call;
 use super::head::Head;
 use super::op::{EXTEND, GROUPS, HEAL};
-use crate::contract::Scope;
 use crate::name::ObjectName;
-
-impl Head {
-    fn named(op: OpCode, name: &ObjectName) -> Self {
-        let mut head = Self::new(op);
-        head.target = name.as_bytes().to_vec();
-        head
-    }
-
-    fn with_scope(mut self, scope: Scope) -> Self {
-        self.handle = scope.0;
-        self
-    }
-
-    fn with_extent(mut self, offset: u64, length: u64) -> Self {
-        (self.offset, self.length) = (offset, length);
-        self
-    }
-
-    fn with_flag(mut self, flag: u32, is_set: bool) -> Self {
-        self.flags |= if is_set { flag } else { 0 };
-        self
-    }
-
-    fn with_arg(mut self, arg: u64) -> Self {
-        self.args[0] = arg;
-        self
-    }
-}
 
 impl Call {
     /// The words that ask for it. The payload, if there is one, is the caller's to attach.
     pub fn head(&self) -> Head {
-        match self {
-            Self::Read { name, offset, len } => {
-                Head::named(OpCode::READ, name).with_extent(*offset, *len)
-            }
-            Self::Write {
-                scope,
-                name,
-                offset,
-                len,
-                durable,
-            } => Head::named(OpCode::WRITE, name)
-                .with_scope(*scope)
-                .with_extent(*offset, *len)
-                .with_flag(flags::FUA, *durable),
-            Self::WriteFull { name, len } => {
-                Head::named(OpCode::WRITE_FULL, name).with_extent(0, *len)
-            }
-            Self::CreateExclusive { name, len } => {
-                Head::named(OpCode::CREATE_EXCLUSIVE, name).with_extent(0, *len)
-            }
-            Self::Zero {
-                scope,
-                name,
-                offset,
-                len,
-            } => Head::named(OpCode::WRITE_ZEROES, name)
-                .with_scope(*scope)
-                .with_extent(*offset, *len),
-            Self::Punch {
-                scope,
-                name,
-                offset,
-                len,
-            } => Head::named(OpCode::DISCARD, name)
-                .with_scope(*scope)
-                .with_extent(*offset, *len),
-            other => other.head_without_range(),
+        let (offset, length) = self.extent();
+        Head {
+            flags: self.flags(),
+            target: self.target().to_vec(),
+            second: self.second().to_vec(),
+            handle: self.handle(),
+            offset,
+            length,
+            args: [self.argument(), 0, 0, 0],
+            ..Head::new(self.op())
         }
     }
 
-    fn head_without_range(&self) -> Head {
+    fn op(&self) -> OpCode {
         match self {
-            Self::Extend {
-                scope,
-                name,
-                size,
-                reserve,
-            } => Head::named(EXTEND, name)
-                .with_scope(*scope)
-                .with_extent(0, *size)
-                .with_arg(u64::from(*reserve)),
-            Self::Copy {
-                scope,
-                from,
-                to,
-                len,
-            } => {
-                let head = Head::named(OpCode::COPY, to).with_scope(*scope);
-                let second = from.as_bytes().to_vec();
-                Head { second, ..head }.with_extent(0, *len)
-            }
-            Self::List { group, after, max } => {
-                let after = after.as_ref().map(ObjectName::as_bytes);
-                Head {
-                    target: group.clone(),
-                    second: after.unwrap_or_default().to_vec(),
-                    ..Head::new(OpCode::LIST)
-                }
-                .with_arg(*max)
-            }
-            Self::Groups { after } => Head {
-                target: after.clone().unwrap_or_default(),
-                ..Head::new(GROUPS)
-            }
-            .with_arg(u64::from(after.is_some())),
-            Self::Lock { name, since, wait } => Head::named(OpCode::ACQUIRE, name)
-                .with_flag(flags::NOWAIT, !*wait)
-                .with_arg(*since),
-            Self::Unlock { name, force } => {
-                Head::named(OpCode::RELEASE, name).with_flag(flags::FORCE, *force)
-            }
-            Self::Sync { scope } => Head::new(OpCode::SYNC).with_scope(*scope),
-            Self::Heal { scope } => Head::new(HEAL).with_scope(*scope),
-            Self::Hash { name } => Head::named(OpCode::HASH, name),
-            Self::LockOwner { name } => Head::named(OpCode::LOCK_OWNER, name),
-            Self::Stat { name } => Head::named(OpCode::INFO, name),
-            Self::Delete { name } => Head::named(OpCode::DELETE, name),
-            ranged => unreachable!("{ranged:?} has a range, which was looked at before"),
+            Self::Read { .. } => OpCode::READ,
+            Self::Write { .. } => OpCode::WRITE,
+            Self::WriteFull { .. } => OpCode::WRITE_FULL,
+            Self::CreateExclusive { .. } => OpCode::CREATE_EXCLUSIVE,
+            Self::Extend { .. } => EXTEND,
+            Self::Copy { .. } => OpCode::COPY,
+            Self::Delete { .. } => OpCode::DELETE,
+            Self::Zero { .. } => OpCode::WRITE_ZEROES,
+            Self::Punch { .. } => OpCode::DISCARD,
+            Self::Stat { .. } => OpCode::INFO,
+            Self::List { .. } => OpCode::LIST,
+            Self::Groups { .. } => GROUPS,
+            Self::Hash { .. } => OpCode::HASH,
+            Self::Sync { .. } => OpCode::SYNC,
+            Self::Heal { .. } => HEAL,
+            Self::Lock { .. } => OpCode::ACQUIRE,
+            Self::Unlock { .. } => OpCode::RELEASE,
+            Self::LockOwner { .. } => OpCode::LOCK_OWNER,
+        }
+    }
+
+    fn target(&self) -> &[u8] {
+        match self {
+            Self::Read { name, .. }
+            | Self::Write { name, .. }
+            | Self::WriteFull { name, .. }
+            | Self::CreateExclusive { name, .. }
+            | Self::Extend { name, .. }
+            | Self::Copy { to: name, .. }
+            | Self::Delete { name }
+            | Self::Zero { name, .. }
+            | Self::Punch { name, .. }
+            | Self::Stat { name }
+            | Self::Hash { name }
+            | Self::Lock { name, .. }
+            | Self::Unlock { name, .. }
+            | Self::LockOwner { name } => name.as_bytes(),
+            Self::List { group, .. } => group,
+            Self::Groups { after } => after.as_deref().unwrap_or_default(),
+            Self::Sync { .. } | Self::Heal { .. } => &[],
+        }
+    }
+
+    fn second(&self) -> &[u8] {
+        match self {
+            Self::Copy { from, .. } => from.as_bytes(),
+            Self::List { after, .. } => after.as_ref().map_or(&[], ObjectName::as_bytes),
+            _ => &[],
+        }
+    }
+
+    fn handle(&self) -> u64 {
+        match self {
+            Self::Write { scope, .. }
+            | Self::Extend { scope, .. }
+            | Self::Copy { scope, .. }
+            | Self::Zero { scope, .. }
+            | Self::Punch { scope, .. }
+            | Self::Sync { scope }
+            | Self::Heal { scope } => scope.0,
+            _ => 0,
+        }
+    }
+
+    fn extent(&self) -> (u64, u64) {
+        match self {
+            Self::Read { offset, len, .. }
+            | Self::Write { offset, len, .. }
+            | Self::Zero { offset, len, .. }
+            | Self::Punch { offset, len, .. } => (*offset, *len),
+            Self::WriteFull { len, .. }
+            | Self::CreateExclusive { len, .. }
+            | Self::Extend { size: len, .. }
+            | Self::Copy { len, .. } => (0, *len),
+            _ => (0, 0),
+        }
+    }
+
+    fn flags(&self) -> u32 {
+        let (flag, is_set) = match self {
+            Self::Write { durable, .. } => (flags::FUA, *durable),
+            Self::Lock { wait, .. } => (flags::NOWAIT, !*wait),
+            Self::Unlock { force, .. } => (flags::FORCE, *force),
+            _ => (0, false),
+        };
+        if is_set { flag } else { 0 }
+    }
+
+    fn argument(&self) -> u64 {
+        match self {
+            Self::Extend { reserve, .. } => u64::from(*reserve),
+            Self::List { max, .. } => *max,
+            Self::Groups { after } => u64::from(after.is_some()),
+            Self::Lock { since, .. } => *since,
+            _ => 0,
         }
     }
 }
