@@ -297,3 +297,26 @@ fn durable_1_syncs_at_the_same_time_share_their_work() {
         assert_eq!(done.get(), 20);
     });
 }
+
+#[test]
+fn aligned_data_go_past_the_page_cache_and_others_through_it() {
+    in_a_house(
+        |options| options.direct = true,
+        async |house| {
+            let object = name("v/1");
+            house.client.write(ONE, &object, 0, &[1; 4096]).await.unwrap();
+            house.client.write(ONE, &object, 5000, &[2; 100]).await.unwrap();
+            let file = house.engine.cache.find(b"v/1").unwrap();
+            let Some(direct) = &file.direct else {
+                return; // a file system without
+            };
+            assert!(!file.direct_failed.get());
+            let flags = rustix::fs::fcntl_getfl(direct).unwrap();
+            assert!(flags.contains(rustix::fs::OFlags::DIRECT));
+            let mut data = [0; 8192];
+            let read = house.client.read(&object, 0, &mut data).await;
+            assert_eq!(read, Ok(5100));
+            assert_eq!((data[4095], data[4999], data[5000]), (1, 0, 2));
+        },
+    );
+}
