@@ -139,6 +139,9 @@ impl Composer {
         if !self.met.borrow().contains(&id) {
             self.orphans_ended().await;
             self.ask_detach(&id).await?;
+            if self.orphaned_grants_ended(&id).await {
+                self.ask_detach(&id).await?; // they were granted to nobody
+            }
             now = self.ask_attach(name).await?;
         }
         let (id, head) = now;

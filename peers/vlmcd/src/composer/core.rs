@@ -85,15 +85,6 @@ impl Composer {
         self.handle.sleep(longer.min(PAUSE_LONGEST)).await;
     }
 
-    /// Waits for what our predecessors had sent: it may be writes that were never answered (S7).
-    pub async fn orphans_ended(&self) {
-        let mut tries = 0;
-        while self.station.orphans() > 0 {
-            self.pause(tries).await; // the port's bell tells when one ends, and nobody hears it for us
-            tries += 1;
-        }
-    }
-
     /// The bytes that a request is about, checked (F45, F72).
     pub fn range_of(
         &self,

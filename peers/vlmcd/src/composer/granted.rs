@@ -5,6 +5,7 @@
 //!   data before map (F36).
 //! * **GRANTED-2** Data are written by a grant only while a recall would wait for them; so none lands after the recall
 //!   that voids the grant (S7).
+//! * **GRANTED-3** What others may write in place is not copied: what they write meanwhile would be lost.
 
 use std::ops::Range;
 
@@ -14,7 +15,7 @@ use super::ask::Granted;
 use super::core::Composer;
 use super::objects::ObjectRange;
 use super::volume::{Question, Volume};
-use super::write::{Change, Step, TRIES_MAX};
+use super::write::{Change, Step};
 use crate::error::ComposeError;
 use crate::pure::{BlockMap, ClaimMode, Fill, Pad, Source, fill};
 
@@ -42,7 +43,7 @@ impl Composer {
         let subs = volume.shape.subs_touched(bytes);
         let mut claimed = subs.clone();
         let mut was_damaged = false;
-        for tries in 0..TRIES_MAX {
+        loop {
             let range = volume.shape.over_volume(block, &claimed);
             let _claim = volume.claim(range, ClaimMode::Exclusive).await;
             if is_writable_somewhere(volume, block, &subs) {
@@ -52,7 +53,7 @@ impl Composer {
             match end {
                 Ok(End::Committed) => return Ok(Step::Done),
                 Ok(End::Wider) => {
-                    claimed = 0..volume.shape.subs();
+                    claimed = 0..volume.shape.subs(); // a grant is never wider than that
                     continue;
                 }
                 Ok(End::Void) => {}
@@ -63,13 +64,13 @@ impl Composer {
                         return Err(ComposeError::Damaged { object, why });
                     }
                     was_damaged = true;
+                    continue; // the next grant tells the map of then
                 }
                 Err(error) => return Err(error),
             }
             volume.forget(block);
-            self.pause(tries).await;
+            return Ok(Step::Again);
         }
-        Err(ComposeError::Moved)
     }
 
     async fn write_by_grant(
@@ -89,6 +90,8 @@ impl Composer {
             Ok(End::Void)
         } else if granted_subs.start < claimed.start || claimed.end < granted_subs.end {
             Ok(End::Wider) // WRITE-2: the claim is given back first
+        } else if may_others_write(volume, &granted, &subs) {
+            Ok(End::Void)
         } else {
             let work = self.fill_grant(change, block, bytes, granted, &question);
             let written = work.await;
@@ -175,6 +178,16 @@ fn is_writable_somewhere(volume: &Volume, block: u64, subs: &Range<u16>) -> bool
         .any(|source| volume.is_writable(&source))
 }
 
+/// Another composer may have moved these sub-blocks to where it, and we, may write them in place (GRANTED-3).
+fn may_others_write(volume: &Volume, granted: &Granted, subs: &Range<u16>) -> bool {
+    let sources = granted
+        .map
+        .parts(subs.clone())
+        .filter_map(|(_, source)| source);
+    let mut elsewhere = sources.filter(|source| *source != granted.source);
+    elsewhere.any(|source| volume.is_writable(&source))
+}
+
 /// A grant that is being filled, with the buffer for what is copied.
 struct Filling<'a> {
     composer: &'a Composer,
@@ -205,6 +218,14 @@ impl Filling<'_> {
         let subs = pad.sub..pad.sub + 1;
         let whole = volume.shape.bytes_of(&subs);
         let old = self.old.parts(subs).find_map(|(_, source)| source);
+        if old == Some(self.source) {
+            // GRANTED-3: it is there, whole, and others may be writing to the rest of it.
+            let (source, bytes) = (self.source, pad.bytes.clone());
+            let work = self
+                .composer
+                .write_whole(self.change, self.block, source, bytes);
+            return work.await;
+        }
         let len = whole.end - whole.start;
         let mut buffer = self.take_scratch()?;
         match old {

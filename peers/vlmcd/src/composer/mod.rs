@@ -7,6 +7,7 @@ mod granted;
 mod idle;
 mod maps;
 mod objects;
+mod orphans;
 mod peer;
 mod permits;
 mod read;

@@ -3,7 +3,7 @@
 //! # Invariants
 //! * **RECALL-1** What is recalled is forgotten before anything else happens, and answered when the blocker's I/O that
 //!   was begun before has ended; a recall never waits for the mapper (P1).
-//! * **RECALL-2** While an earlier incarnation's requests are at work no recall is answered (S7).
+//! * **RECALL-2** While an earlier incarnation's writes are at work no recall is answered (S7, ORPHAN-1).
 
 use std::rc::Rc;
 
@@ -33,7 +33,7 @@ impl Composer {
         let is_over = waits_for
             .as_ref()
             .is_none_or(|(mark, volume)| volume.is_over(*mark));
-        if is_over && self.station.orphans() == 0 {
+        if is_over && !self.has_orphans() {
             return notice.answer(0);
         }
         self.answer_later(notice, waits_for);

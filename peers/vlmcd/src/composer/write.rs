@@ -113,9 +113,7 @@ impl Composer {
             if left.is_empty() {
                 return Ok(());
             }
-            if tries > 2 {
-                self.pause(tries).await;
-            }
+            self.pause(tries).await;
         }
         Err(ComposeError::Moved)
     }

@@ -230,8 +230,16 @@ impl Mapper {
         if self.is_in_the_mood(self.moods.get().stale) {
             return request.fail(Errno::STALE);
         }
-        let wants_all = self.is_in_the_mood(self.moods.get().wide);
+        let is_moody = self.is_in_the_mood(self.moods.get().wide);
         let subs = loop {
+            // What composers may write in place is neither moved nor copied.
+            let writable = |subs: std::ops::Range<u16>| {
+                self.with(name, |volume| volume.has_writable(call.block, subs))
+            };
+            if writable(asked.clone()) {
+                return request.fail(Errno::STALE);
+            }
+            let wants_all = is_moody && !writable(0..16);
             let subs = if wants_all { 0..16 } else { asked.clone() };
             if !self.with(name, |volume| volume.must_wait(call.block, &subs)) {
                 break subs;

@@ -101,6 +101,12 @@ impl Volume {
         source.0 == self.id && source.1 > self.floor
     }
 
+    pub fn has_writable(&self, block: u64, subs: Range<u16>) -> bool {
+        let map = self.block(block);
+        let mut sources = subs.filter_map(|sub| map[usize::from(sub)]);
+        sources.any(|source| self.is_writable(&source))
+    }
+
     pub fn must_wait(&self, block: u64, subs: &Range<u16>) -> bool {
         let overlaps = |grant: &Grant| {
             grant.block == block && grant.subs.start < subs.end && subs.start < grant.subs.end

@@ -15,6 +15,7 @@ use crate::naive::Volume;
 use crate::random::{Model, check_all, work};
 use crate::world::{COMPOSER, Random, named_segment, options, run_in};
 
+const STEPS: u64 = 90;
 const SIZE: u64 = 3 * 65_536 + 5_000;
 
 /// Names the segment to a composer in a process of its own.
@@ -78,7 +79,7 @@ impl Life {
     }
 }
 
-/// S7, S8, D1, ATTACH-2, RECALL-2
+/// S7, S8, D1, ATTACH-2, RECALL-2, ORPHAN-1, ORPHAN-2
 #[test]
 fn what_a_composer_held_when_it_died_is_done_by_the_next_one() {
     for seed in 1..4 {
@@ -96,17 +97,21 @@ fn what_a_composer_held_when_it_died_is_done_by_the_next_one() {
             let mut tasks = Vec::new();
             for who in 0..4 {
                 let (client, model) = (world.client("v"), model.clone());
-                let work = async move { work(client, &model, seed, who, 60).await };
+                let work = async move { work(client, &model, seed, who, STEPS).await };
                 tasks.push(world.handle.spawn(work));
             }
-            for death in 0..4 {
-                world.handle.sleep(Duration::from_millis(30)).await;
-                if death == 2 {
-                    world.mapper.snapshot("v", "s", 2).await;
-                }
+            for death in 0..5_u8 {
+                world.handle.sleep(Duration::from_millis(25)).await;
+                // The mapper waits for the one that dies, and for its successor then.
+                let (own, name) = (world.clone(), format!("s{death}"));
+                let snapshot = async move { own.mapper.snapshot("v", &name, 50 + death).await };
+                let snapshot = world.handle.spawn(snapshot);
+                world.handle.sleep(Duration::from_micros(300)).await;
                 life.kill();
                 life = Life::begin(&world.segment);
+                snapshot.await;
             }
+            assert!(model.steps.get() < 4 * STEPS, "they all died too late");
             for task in tasks {
                 task.await;
             }
