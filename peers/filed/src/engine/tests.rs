@@ -304,8 +304,16 @@ fn aligned_data_go_past_the_page_cache_and_others_through_it() {
         |options| options.direct = true,
         async |house| {
             let object = name("v/1");
-            house.client.write(ONE, &object, 0, &[1; 4096]).await.unwrap();
-            house.client.write(ONE, &object, 5000, &[2; 100]).await.unwrap();
+            house
+                .client
+                .write(ONE, &object, 0, &[1; 4096])
+                .await
+                .unwrap();
+            house
+                .client
+                .write(ONE, &object, 5000, &[2; 100])
+                .await
+                .unwrap();
             let file = house.engine.cache.find(b"v/1").unwrap();
             let Some(direct) = &file.direct else {
                 return; // a file system without
