@@ -94,6 +94,11 @@ impl Core {
     }
 
     fn is_fit(&self, one: Rescued) -> bool {
+        // Whoever does not serve yet, or has enough to do, is not handed a request that its predecessor held either
+        // (INBOX-1).
+        if one.lane.kind == LaneKind::Requests && self.held.get() >= self.held_max.get() {
+            return false;
+        }
         let is_work = one.redelivered && one.lane.kind != LaneKind::Replies;
         !(is_work && delivery::has_orphaned_parts(self.mapping(), one.slot, self.me.port))
     }

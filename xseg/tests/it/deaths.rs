@@ -118,6 +118,43 @@ fn a_killed_servers_successor_gets_what_it_held_marked_and_the_rest_as_it_was() 
     }
 }
 
+/// INBOX-1: what a predecessor held waits like everything else until the successor serves, one request at a time.
+#[test]
+fn a_successor_is_handed_what_its_predecessor_held_only_when_it_has_room() {
+    let room = Room::new();
+    let client = room.bind_dynamic();
+    drop(room.bind(0)); // so that requests can wait for it
+    for handle in 0..3 {
+        send(&client, room.port(0), handle);
+    }
+    let mut server = WorkerOptions::at(&room.segment)
+        .arg(3)
+        .start("take_and_hold");
+    server.expect("taken");
+    server.kill();
+
+    let heir = room
+        .segment
+        .bind(0, &BindOptions::default().held_max(0))
+        .unwrap();
+    assert!(heir.poll().is_none());
+    assert!(!heir.has_news());
+    heir.set_held_max(1);
+    for _ in 0..3 {
+        assert!(heir.has_news());
+        let request = next_request(&heir);
+        assert!(request.request().redelivered);
+        assert!(heir.poll().is_none());
+        request.answer(0);
+    }
+    assert!(heir.poll().is_none());
+    for _ in 0..3 {
+        drop(next_reply(&client));
+    }
+    drop((client, heir));
+    assert_all_free(&room.segment);
+}
+
 /// SETTLE-3
 #[test]
 fn after_settlement_a_static_port_is_vacant_and_what_was_sent_to_it_waits() {
