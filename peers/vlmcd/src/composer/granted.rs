@@ -89,7 +89,7 @@ impl Composer {
         let end = if !volume.hear_grant(&question, head.epoch, head.stamp) {
             Ok(End::Void)
         } else if granted_subs.start < claimed.start || claimed.end < granted_subs.end {
-            Ok(End::Wider) // WRITE-2: the claim is given back first
+            Ok(End::Wider) // CWRITE-2: the claim is given back first
         } else if may_others_write(volume, &granted, &subs) {
             Ok(End::Void)
         } else {

@@ -1,8 +1,8 @@
 //! What our predecessors had sent when they died, and who has it still (S7).
 //!
 //! # Invariants
-//! * **ORPHAN-1** No recall is answered and no volume attached while the blocker may have a predecessor's write.
-//! * **ORPHAN-2** Nobody waits here for what lies with a mapper, which may wait for us (P1); but for a grant that was
+//! * **CORPHAN-1** No recall is answered and no volume attached while the blocker may have a predecessor's write.
+//! * **CORPHAN-2** Nobody waits here for what lies with a mapper, which may wait for us (P1); but for a grant that was
 //!   asked for by a predecessor, once nothing of ours is in its way.
 
 use archipelago_protocol::VolumeIdBytes;
@@ -45,7 +45,7 @@ impl Composer {
         holder(report).is_some_and(|holder| mappers.iter().any(|mapper| mapper.get() == holder))
     }
 
-    /// May the blocker have writes of our predecessors (ORPHAN-1)?
+    /// May the blocker have writes of our predecessors (CORPHAN-1)?
     pub fn has_orphans(&self) -> bool {
         let orphans = self.orphans();
         orphans.iter().any(|report| !self.is_with_a_mapper(report))
@@ -60,7 +60,7 @@ impl Composer {
         }
     }
 
-    /// Waits for the grants of a volume that our predecessors asked for. Tells whether there were any (ORPHAN-2).
+    /// Waits for the grants of a volume that our predecessors asked for. Tells whether there were any (CORPHAN-2).
     pub async fn orphaned_grants_ended(&self, id: &VolumeIdBytes) -> bool {
         let target = String::from_utf8_lossy(id);
         let mut tries = 0;

@@ -3,7 +3,7 @@
 //! # Invariants
 //! * **RECALL-1** What is recalled is forgotten before anything else happens, and answered when the blocker's I/O that
 //!   was begun before has ended; a recall never waits for the mapper (P1).
-//! * **RECALL-2** While an earlier incarnation's writes are at work no recall is answered (S7, ORPHAN-1).
+//! * **RECALL-2** While an earlier incarnation's writes are at work no recall is answered (S7, CORPHAN-1).
 
 use std::rc::Rc;
 

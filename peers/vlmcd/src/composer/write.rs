@@ -1,9 +1,9 @@
 //! WRITE: in place where that is allowed, to a new place elsewhere.
 //!
 //! # Invariants
-//! * **WRITE-1** A write in place goes only where the newest map says so and only while nobody changes that sub-block's
+//! * **CWRITE-1** A write in place goes only where the newest map says so and only while nobody changes that sub-block's
 //!   place: it has a shared claim, under which the map was looked at (CLAIM-1, COMPOSE-2).
-//! * **WRITE-2** Nobody who waits for a claim has another, or a grant: waits have no circle (P1).
+//! * **CWRITE-2** Nobody who waits for a claim has another, or a grant: waits have no circle (P1).
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -159,7 +159,7 @@ impl Composer {
             .parts(subs)
             .all(|(_, source)| source == Some(range.source));
         if !is_there || !volume.is_writable(&range.source) {
-            return Ok(Step::Again); // WRITE-1
+            return Ok(Step::Again); // CWRITE-1
         }
         match change.request {
             Some(request) => {

@@ -191,7 +191,7 @@ mod tests {
 
     const BLOCKS: u64 = 4;
 
-    #[derive(Clone, Debug)]
+    #[derive(Clone, Copy, Debug)]
     enum Step {
         Ask(u64, u64),
         /// The mapper answers; the answer arrives later.

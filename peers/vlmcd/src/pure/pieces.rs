@@ -223,7 +223,7 @@ mod tests {
                 prop_assert!(bytes.start <= pad.bytes.start && pad.bytes.end <= bytes.end);
                 new += pad.bytes.end - pad.bytes.start;
             }
-            prop_assert!(fill.whole.start % GRAIN == 0 && fill.whole.end % GRAIN == 0);
+            prop_assert!(fill.whole.start.is_multiple_of(GRAIN) && fill.whole.end.is_multiple_of(GRAIN));
             prop_assert!(fill.whole.is_empty() || (bytes.start <= fill.whole.start && fill.whole.end <= bytes.end));
             for at in fill.whole.clone().step_by(GRAIN as usize) {
                 written[(at / GRAIN) as usize] += 1;

@@ -160,7 +160,7 @@ mod tests {
                 prop_assert_eq!(subs.end - subs.start, 1);
             }
             if !whole.is_empty() {
-                prop_assert_eq!(whole.start % shape.grain_bytes(), 0);
+                prop_assert!(whole.start.is_multiple_of(shape.grain_bytes()));
                 prop_assert!(whole.end % shape.grain_bytes() == 0 || whole.end == size);
                 all.push(whole);
             }

@@ -160,7 +160,7 @@ impl Mapper {
             .await
             .unwrap();
         for (block, source) in displaced {
-            let mut is_used = vec![false; 16];
+            let mut is_used = [false; 16];
             for volume in self.volumes.borrow().values() {
                 for (sub, other) in volume.block(block).iter().enumerate() {
                     is_used[sub] |= *other == Some(source);

@@ -191,7 +191,7 @@ async fn history(world: Rc<World>, seed: u64, composers: &[u32], options: Option
     });
 }
 
-/// COMPOSE-1, COMPOSE-2, WRITE-1, WRITE-2, GRANTED-1, GRANTED-2, ZERO-1
+/// COMPOSE-1, COMPOSE-2, CWRITE-1, CWRITE-2, GRANTED-1, GRANTED-2, ZERO-1
 #[test]
 fn whatever_clients_and_the_mapper_do_volumes_hold_the_bytes_that_were_written() {
     for seed in 1..7 {

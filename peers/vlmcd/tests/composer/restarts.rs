@@ -79,7 +79,7 @@ impl Life {
     }
 }
 
-/// S7, S8, D1, ATTACH-2, RECALL-2, ORPHAN-1, ORPHAN-2
+/// S7, S8, D1, ATTACH-2, RECALL-2, CORPHAN-1, CORPHAN-2
 #[test]
 fn what_a_composer_held_when_it_died_is_done_by_the_next_one() {
     for seed in 1..4 {
