@@ -97,7 +97,7 @@ fn space(role: &str, directory: &Path) -> Finding {
     match rustix::fs::statvfs(directory) {
         Ok(stat) => {
             let (free, all) = (stat.f_bavail * stat.f_frsize, stat.f_blocks * stat.f_frsize);
-            let percent = if all == 0 { 100 } else { free * 100 / all };
+            let percent = (free * 100).checked_div(all).unwrap_or(100);
             let grade = match percent {
                 0..2 => Grade::Bad,
                 2..10 => Grade::Note,
