@@ -140,9 +140,8 @@ impl Volume {
     /// The mapper granted an object of ours.
     pub fn hear_grant(&self, question: &Question<'_>, epoch: u64, stamp: u64) -> bool {
         let mut state = self.state.borrow_mut();
-        let is_new = epoch >= state.epochs.newest();
         state.epochs.hear_grant(epoch, stamp);
-        is_new && state.epochs.grant_holds(question.id, epoch)
+        state.epochs.grant_holds(question.id, epoch)
     }
 
     /// A grant was committed: the map says so, if nothing else happened.
@@ -202,7 +201,8 @@ impl Volume {
     /// The mapper takes back what it said about these blocks.
     pub fn recall(&self, epoch: u64, blocks: &Range<u64>) {
         let mut state = self.state.borrow_mut();
-        state.is_old |= epoch > state.epochs.newest();
+        let is_all = blocks.start == 0 && blocks.end >= self.shape.blocks(&(0..state.size)).end;
+        state.is_old |= is_all && epoch > state.epochs.newest();
         state.epochs.recall(epoch, blocks);
         state.cache.forget_range(blocks);
     }

@@ -232,9 +232,11 @@ impl Mapper {
         }
         let is_moody = self.is_in_the_mood(self.moods.get().wide);
         let subs = loop {
-            // What composers may write in place is neither moved nor copied.
+            // What other composers may write in place is neither moved nor copied.
             let writable = |subs: std::ops::Range<u16>| {
-                self.with(name, |volume| volume.has_writable(call.block, subs))
+                self.with(name, |volume| {
+                    volume.composers.len() > 1 && volume.has_writable(call.block, subs)
+                })
             };
             if writable(asked.clone()) {
                 return request.fail(Errno::STALE);
@@ -289,6 +291,7 @@ impl Mapper {
             }
             volume.grants.remove(&call.grant);
             volume.assign(grant.block, grant.subs.clone(), Some(grant.source));
+            volume.epoch += u64::from(volume.composers.len() > 1);
             Some((grant.block, volume.epoch))
         });
         self.moved.notify_all();

@@ -13,7 +13,10 @@ use crate::mapper::Moods;
 use crate::naive::Volume;
 use crate::world::{COMPOSER, Random, SECOND_COMPOSER, World, options, run_bare};
 
-const SIZE: u64 = 5 * 65_536 + 12_345;
+/// Few sub-blocks, so that clients meet in them.
+const SIZE: u64 = 65_536 + 5_345;
+const CLIENTS: usize = 8;
+const STEPS: u64 = 120;
 const GRAIN: u64 = 4096;
 
 /// What the volume's bytes are, and who may change which.
@@ -129,8 +132,8 @@ pub async fn check_all(client: &Client, expected: &[u8]) {
 async fn change_the_map(world: &World, model: &Model, seed: u64) -> Vec<(String, Vec<u8>)> {
     let random = Random::new(seed + 7);
     let mut known = Vec::new();
-    for number in 0..12_u8 {
-        let pause = std::time::Duration::from_micros(random.below(12_000));
+    for number in 0..40_u8 {
+        let pause = std::time::Duration::from_micros(random.below(4_000));
         world.handle.sleep(pause).await;
         let name = format!("s{number}");
         match random.below(3) {
@@ -161,12 +164,12 @@ async fn history(world: Rc<World>, seed: u64, composers: &[u32], options: Option
         .map(|number| world.composer(*number, options.clone()))
         .collect();
     let random = Random::new(seed);
-    let model = Rc::new(Model::new(&random, SIZE, 6));
+    let model = Rc::new(Model::new(&random, SIZE, CLIENTS));
     let mut tasks = Vec::new();
-    for who in 0..6 {
+    for who in 0..CLIENTS {
         let client = world.client_of(composers[who % composers.len()], "v");
         let model = model.clone();
-        let work = async move { work(client, &model, seed, who, 60).await };
+        let work = async move { work(client, &model, seed, who, STEPS).await };
         tasks.push(world.handle.spawn(work));
     }
     let known = change_the_map(&world, &model, seed).await;
@@ -178,9 +181,11 @@ async fn history(world: Rc<World>, seed: u64, composers: &[u32], options: Option
         check_all(&world.client_of(*composer, "v"), &expected).await;
     }
     world.mapper.reclaim("v").await;
-    check_all(&world.client_of(composers[0], "v"), &expected).await;
+    let mut client = world.client_of(composers[0], "v");
+    check_all(&client, &expected).await;
     for (name, bytes) in known {
-        check_all(&world.client_of(composers[0], &name), &bytes).await;
+        client.volume = name; // each port keeps buffers for itself
+        check_all(&client, &bytes).await;
     }
     for composer in running {
         composer.drain().await;
