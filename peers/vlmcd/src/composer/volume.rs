@@ -138,10 +138,9 @@ impl Volume {
     }
 
     /// The mapper granted an object of ours.
-    pub fn hear_grant(&self, question: &Question<'_>, epoch: u64, stamp: u64) -> bool {
+    pub fn hear_grant(&self, epoch: u64, stamp: u64) {
         let mut state = self.state.borrow_mut();
         state.epochs.hear_grant(epoch, stamp);
-        state.epochs.grant_holds(question.id, epoch)
     }
 
     /// A grant was committed: the map says so, if nothing else happened.

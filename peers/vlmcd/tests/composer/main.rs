@@ -8,6 +8,7 @@ mod edges;
 mod failing;
 mod mapper;
 mod naive;
+mod races;
 mod random;
 mod recalls;
 mod restarts;

@@ -33,6 +33,8 @@ pub struct Mapper {
     pub random: Random,
     pub asked: RefCell<BTreeMap<u16, u64>>,
     moved: Notify,
+    held_answers: Cell<Option<OpCode>>,
+    let_go: Notify,
     next_grant: Cell<u64>,
 }
 
@@ -47,6 +49,8 @@ impl Mapper {
             random: Random::new(seed),
             asked: RefCell::default(),
             moved: Notify::new(),
+            held_answers: Cell::new(None),
+            let_go: Notify::new(),
             next_grant: Cell::new(1),
         })
     }
@@ -72,6 +76,19 @@ impl Mapper {
         let volumes = self.volumes.borrow();
         let found = volumes.iter().find(|(_, volume)| volume.id == *id);
         found.map(|(name, _)| name.clone())
+    }
+
+    /// Answers to this operation are made, and do not arrive before it is over.
+    pub fn hold_answers(&self, op: Option<OpCode>) {
+        self.held_answers.set(op);
+        self.let_go.notify_all();
+    }
+
+    async fn travel(&self, op: OpCode) {
+        self.delay().await;
+        while self.held_answers.get() == Some(op) {
+            self.let_go.notified().await;
+        }
     }
 
     async fn delay(&self) {
@@ -126,6 +143,20 @@ impl Mapper {
         draft.set_args(args);
         let to = self.station.segment().geometry().port(composer).unwrap();
         self.station.call(draft, to).await.unwrap().result()
+    }
+
+    /// Another composer's discard, from its recall on.
+    pub async fn discard_beside(&self, name: &str, bytes: std::ops::Range<u64>) {
+        self.with(name, |volume| volume.epoch += 1);
+        let all = (0, u64::MAX);
+        self.recall(name, RecallKind::Forget, all, u32::MAX)
+            .await
+            .unwrap();
+        self.with(name, |volume| {
+            volume.void(|_, _| true);
+            volume.discard(bytes);
+        });
+        self.moved.notify_all();
     }
 
     /// Freezes a volume's state as another one.
@@ -220,7 +251,7 @@ impl Mapper {
         });
         request.data().unwrap().write(0, &bytes).unwrap();
         request.set_answer_args(head.to_args());
-        self.delay().await; // what was told may be old when it arrives
+        self.travel(OpCode::MAP_READ).await; // what was told may be old when it arrives
         request.answer(told);
     }
 
@@ -275,7 +306,7 @@ impl Mapper {
         });
         request.data().unwrap().write(0, &bytes).unwrap();
         request.set_answer_args(head.to_args());
-        self.delay().await;
+        self.travel(OpCode::MAP_WRITE).await;
         request.answer(0);
     }
 
@@ -305,7 +336,7 @@ impl Mapper {
                 .unwrap();
         }
         request.set_answer_args([epoch, 0, 0, 0]);
-        self.delay().await;
+        self.travel(OpCode::MAP_COMMIT).await;
         request.answer(0);
     }
 
