@@ -88,43 +88,6 @@ impl Composer {
         let granted_subs = granted.subs.clone();
         volume.hear_grant(head.epoch, head.stamp);
         let end = if granted_subs.start < claimed.start || claimed.end < granted_subs.end {
-            Ok(End::Wider) => {
-                    claimed = 0..volume.shape.subs(); // a grant is never wider than that
-                    continue;
-                }
-                Ok(End::Void) => {}
-                Err(error) if is_stale(&error) => {}
-                Err(ComposeError::Damaged { object, why }) => {
-                    if was_damaged {
-                        tracing::error!(object, why, "what the map names is damaged");
-                        return Err(ComposeError::Damaged { object, why });
-                    }
-                    was_damaged = true;
-                    continue; // the next grant tells the map of then
-                }
-                Err(error) => return Err(error),
-            }
-            volume.forget(block);
-            return Ok(Step::Again);
-        }
-    }
-
-    async fn write_by_grant(
-        &self,
-        change: Change<'_>,
-        block: u64,
-        bytes: &Range<u64>,
-        claimed: &Range<u16>,
-    ) -> Result<End, ComposeError> {
-        let volume = change.volume;
-        let subs = volume.shape.subs_touched(bytes);
-        let question = volume.ask(block..block + 1);
-        let granted = self.ask_grant(volume, block, &subs).await?;
-        let (head, source) = (granted.head, granted.source);
-        let granted_subs = granted.subs.clone();
-        let end = if !volume.hear_grant(&question, head.epoch, head.stamp) {
-            Ok(End::Void)
-        } else if granted_subs.start < claimed.start || claimed.end < granted_subs.end {
             Ok(End::Wider) // CWRITE-2: the claim is given back first
         } else if may_others_write(volume, &granted, &subs) {
             Ok(End::Void)
