@@ -10,7 +10,7 @@ use super::error::MapError;
 use super::load::Loaded;
 use super::names;
 use super::world::{Base, World};
-use crate::map::{NameKind, NameRecord, VolumeId};
+use crate::map::{Head, NameKind, NameRecord, VolumeId};
 
 impl<W: World> Base<W> {
     /// The volume or snapshot of this name.
@@ -27,6 +27,11 @@ impl<W: World> Base<W> {
         self.find(name).await?.ok_or_else(|| MapError::NotFound {
             name: name.to_owned(),
         })
+    }
+
+    /// What the entry of a name points at, whether it counts or not.
+    pub async fn entry_id(&self, name: &str) -> Result<Option<VolumeId>, MapError> {
+        Ok(self.entry(name).await?.map(|entry| entry.id))
     }
 
     async fn entry(&self, name: &str) -> Result<Option<NameRecord>, MapError> {
@@ -46,6 +51,15 @@ impl<W: World> Base<W> {
             });
         }
         Ok(Some(record))
+    }
+
+    /// Does the head's name stand for it (DIR-1)?
+    pub async fn is_named(&self, head: &Head) -> Result<bool, MapError> {
+        if head.flags.nameless {
+            return Ok(false);
+        }
+        let entry = self.entry(&head.name).await?;
+        Ok(entry.is_some_and(|entry| entry.id == head.id))
     }
 
     /// Gives the name to a head that says that it has it.

@@ -74,6 +74,11 @@ impl View {
         self.layers.root
     }
 
+    /// It names nothing.
+    pub fn is_hollow(&self) -> bool {
+        self.head.root.is_none() && self.head.segments.is_empty()
+    }
+
     pub fn overlay(&self) -> &Overlay {
         &self.layers.live
     }
@@ -93,11 +98,7 @@ impl View {
     pub async fn mapped_blocks<W: World>(&self, base: &Base<W>) -> Result<BTreeSet<u64>, MapError> {
         let mut blocks = BTreeSet::new();
         changed_blocks(self.overlay(), 0..u64::MAX, &mut blocks);
-        blocks.extend(
-            base.pages
-                .mapped(self.root(), 0..u64::MAX, async |_| Ok(false))
-                .await?,
-        );
+        blocks.extend(base.pages.mapped(self.root(), 0..u64::MAX).await?);
         Ok(blocks)
     }
 }

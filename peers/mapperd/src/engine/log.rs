@@ -26,6 +26,8 @@ use crate::map::{BootId, FormatError, SegmentRef, VolumeId};
 pub const SEGMENT_BYTES: u64 = 256 << 10;
 /// Kept free in each segment, for the barrier that ends it.
 const SEAL_BYTES: u64 = 64;
+/// Behind it a segment has no room for an opening and the barrier that ends it: it is not gone on with.
+pub const OPENING_OFFSET_MAX: u64 = SEGMENT_BYTES - 2 * SEAL_BYTES;
 
 #[derive(Debug)]
 struct Queued {
@@ -252,6 +254,10 @@ impl<S: Store> Log<S> {
         }
     }
 
+    pub fn has_failed(&self) -> bool {
+        self.state.borrow().failed.is_some()
+    }
+
     /// Refuses everything from now on.
     pub fn latch(&self, why: String) {
         self.state.borrow_mut().failed.get_or_insert(why);
@@ -399,6 +405,19 @@ impl<S: Store> Log<S> {
         let state = self.state.borrow();
         let last = state.segments.last()?;
         state.has_spare.then_some((last.token, last.number + 1))
+    }
+
+    /// All that the journal has in the store.
+    pub fn segments_and_spare(&self) -> Vec<SegmentRef> {
+        let mut segments = self.segments();
+        if let (Some((token, number)), Some(last)) = (self.spare(), segments.last().copied()) {
+            segments.push(SegmentRef {
+                token,
+                number,
+                ..last
+            });
+        }
+        segments
     }
 }
 

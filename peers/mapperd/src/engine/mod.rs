@@ -1,22 +1,26 @@
 //! The engine of the mapper: maps on a store, without ports.
 
+mod create;
 mod directory;
 mod error;
 mod fold;
 mod layers;
 mod load;
 mod log;
+mod manage;
 mod mapper;
 mod names;
 mod pages;
 mod remove;
 mod together;
+mod trash;
 mod tree;
 mod volume;
 mod world;
 
+pub use create::{CreateOptions, Origin};
 pub use error::MapError;
 pub use load::{Loaded, View};
-pub use mapper::{CreateOptions, Mapper, Origin};
+pub use mapper::Mapper;
 pub use volume::{Granted, State, Volume};
 pub use world::{Base, ComposerId, NoAnswer, World};

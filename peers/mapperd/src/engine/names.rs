@@ -55,6 +55,15 @@ pub fn trash(id: VolumeId) -> ObjectName {
     object(&format!("trash/{id}"))
 }
 
+/// The snapshots of a volume that are being made.
+pub fn draft_group(of: VolumeId) -> Vec<u8> {
+    format!("draft/{of}").into_bytes()
+}
+
+pub fn draft(of: VolumeId, snapshot: VolumeId) -> ObjectName {
+    object(&format!("draft/{of}/{snapshot}"))
+}
+
 pub fn lock(id: VolumeId) -> ObjectName {
     object(&format!("lock/{id}"))
 }

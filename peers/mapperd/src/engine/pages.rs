@@ -102,6 +102,9 @@ impl<S: Store> Pages<S> {
     fn keep(&self, key: PageRef, page: Cached) {
         let mut slots = self.slots.borrow_mut();
         let mut order = self.order.borrow_mut();
+        if order.len() >= 2 * self.pages_max {
+            order.retain(|page| slots.contains_key(page));
+        }
         while slots.len() >= self.pages_max {
             let Some(oldest) = order.pop_front() else {
                 break;

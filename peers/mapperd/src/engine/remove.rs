@@ -3,9 +3,13 @@
 //! # Invariants
 //! * **GONE-1** A nameless head is listed in the trash from before it loses its name until all of it is gone: who begins
 //!   a removal may die, whoever comes next ends it.
-//! * **GONE-2** What a head alone has goes in an order in which what is left can be read: objects, pages, and the head
-//!   itself last.
+//! * **GONE-2** What a head alone has goes in an order in which what is left can be read, by us and by its child: objects;
+//!   then the child is hung from the parent; then pages; then a *hollow* head that names nothing is published; then the
+//!   journal, the edges, and that head last. Each is durable before the next.
 //! * **GONE-3** A head with two or more children stays; one with one child gives that child to its own parent.
+//! * **GONE-4** What a head has is compared with what may share it. If nothing hangs from it, but an edge goes to somebody who
+//!   hangs from another head (a child that was given away before we died; a volume that never took this snapshot), that
+//!   is whoever stands above that one, next below the head's own parent: what any below it shares it has, too.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -13,16 +17,19 @@ use std::rc::Rc;
 use archipelago_store::{Store, StoreError};
 
 use super::error::MapError;
-use super::load::View;
+use super::load::{Loaded, View};
 use super::names;
 use super::together;
 use super::tree::{Placed, Root};
-use super::volume::{Fate, Volume, changed_blocks, fate};
+use super::volume::{Fate, SEGMENTS_A_HEAD_BITS, Volume, changed_blocks, fate};
 use super::world::{Base, World};
-use crate::map::{BlockMap, Head, OverlayItem, Version, VolumeId};
+use crate::map::{BlockMap, Head, HeadFlags, OverlayItem, SegmentRef, Version, VolumeId};
 
 /// Blocks that are given back at the same time.
 const AT_ONCE: usize = 16;
+
+/// Heads on the way up: what goes on for longer is a circle (F44).
+const ANCESTORS_MAX: usize = 1 << 16;
 
 /// A head beside the one that goes.
 #[derive(Debug)]
@@ -39,14 +46,7 @@ impl<W: World> Neighbour<W> {
         }
     }
 
-    fn id(&self) -> VolumeId {
-        match self {
-            Self::Still(view) => view.head.id,
-            Self::Open(volume) => volume.id,
-        }
-    }
-
-    fn segments(&self) -> Vec<crate::map::SegmentRef> {
+    fn segments(&self) -> Vec<SegmentRef> {
         match self {
             Self::Still(view) => view.head.segments.clone(),
             Self::Open(volume) => volume.journal_segments(),
@@ -91,11 +91,39 @@ pub struct Beside<W: World> {
     pub parent: Option<Neighbour<W>>,
     /// The only one that hangs from it.
     pub child: Option<Neighbour<W>>,
+    /// Those to whom an edge goes, and who hang from another head.
+    pub strays: Vec<Stray>,
+}
+
+/// Whom an edge goes to, though it hangs from another head by now, or as yet.
+#[derive(Clone, Debug)]
+pub struct Stray {
+    pub id: VolumeId,
+    pub segments: Vec<SegmentRef>,
+}
+
+/// To whom edges go.
+#[derive(Debug, Default)]
+pub struct Kin {
+    /// They hang from the head.
+    pub children: Vec<VolumeId>,
+    pub strays: Vec<Stray>,
 }
 
 impl<W: World> Beside<W> {
     fn all(&self) -> impl Iterator<Item = &Neighbour<W>> {
         self.parent.iter().chain(&self.child)
+    }
+
+    fn has_segment(&self, segment: &SegmentRef) -> bool {
+        let same = |other: &SegmentRef| {
+            (other.birth, other.token, other.number)
+                == (segment.birth, segment.token, segment.number)
+        };
+        self.all()
+            .map(Neighbour::segments)
+            .chain(self.strays.iter().map(|stray| stray.segments.clone()))
+            .any(|segments| segments.iter().any(same))
     }
 
     fn roots(&self) -> Vec<Root> {
@@ -106,34 +134,63 @@ impl<W: World> Beside<W> {
 impl<W: World> Base<W> {
     /// The heads that hang from this one.
     pub async fn children(&self, id: VolumeId) -> Result<Vec<VolumeId>, MapError> {
-        let mut children = Vec::new();
-        for object in self
-            .list_all(&names::edge_group(id), "list the children")
-            .await?
-        {
+        Ok(self.kin(id).await?.children)
+    }
+
+    /// Those to whom edges go. An edge without a head is left over, or not in force yet.
+    pub async fn kin(&self, id: VolumeId) -> Result<Kin, MapError> {
+        let mut kin = Kin::default();
+        let group = names::edge_group(id);
+        for object in self.list_all(&group, "list the children").await? {
             let Some(child) = names::last_id(&object) else {
                 continue;
             };
-            // An edge without a child that says the same is left over, or not in force yet.
-            if let Some(loaded) = self.load(child).await?
-                && loaded.head.parent == Some(id)
-            {
-                children.push(child);
+            match self.load(child).await? {
+                None => {}
+                Some(loaded) if loaded.head.parent == Some(id) => kin.children.push(child),
+                Some(loaded) => kin.strays.push(Stray {
+                    id: child,
+                    segments: loaded.head.segments,
+                }),
             }
         }
-        Ok(children)
+        Ok(kin)
     }
 
-    /// Gives back what `gone` has and neither of the neighbours (GONE-2), up to the head itself.
-    pub async fn give_back(&self, gone: &View, beside: &Beside<W>) -> Result<(), MapError> {
+    /// Gives back the objects that `gone` has and neither of the neighbours (GONE-2).
+    pub async fn give_back_objects(&self, gone: &View, beside: &Beside<W>) -> Result<(), MapError> {
         let blocks = self.blocks_to_compare(gone, beside).await?;
         let work = blocks
             .iter()
             .map(|block| self.give_back_block(gone, *block, beside));
         together::try_all(work, AT_ONCE).await?;
-        let roots = beside.roots();
-        let pages = self.pages.only_in(gone.root(), &roots).await?;
+        self.sync_data(gone.head.id).await
+    }
+
+    /// Gives back the pages. The child does not hang from the head any more.
+    pub async fn give_back_pages(&self, gone: &View, beside: &Beside<W>) -> Result<(), MapError> {
+        let pages = self.pages.only_in(gone.root(), &beside.roots()).await?;
         self.free_pages(&pages).await
+    }
+
+    /// Who stands above `below`, or is it, and hangs from `parent`: `None` if nobody does.
+    pub async fn topmost(
+        &self,
+        below: VolumeId,
+        parent: Option<VolumeId>,
+    ) -> Result<Option<Loaded>, MapError> {
+        let mut at = below;
+        for _ in 0..ANCESTORS_MAX {
+            let Some(loaded) = self.load(at).await? else {
+                return Ok(None);
+            };
+            match loaded.head.parent {
+                above if above == parent => return Ok(Some(loaded)),
+                None => return Ok(None),
+                Some(above) => at = above,
+            }
+        }
+        Ok(None)
     }
 
     async fn blocks_to_compare(
@@ -145,14 +202,18 @@ impl<W: World> Base<W> {
         let skip = async |placed: Placed| self.pages.has_any(&roots, placed).await;
         let mut blocks = BTreeSet::new();
         changed_blocks(gone.overlay(), 0..u64::MAX, &mut blocks);
-        blocks.extend(self.pages.mapped(gone.root(), 0..u64::MAX, skip).await?);
+        let mapped = self
+            .pages
+            .mapped_left(gone.root(), 0..u64::MAX, skip)
+            .await?;
+        blocks.extend(mapped);
         for neighbour in beside.all() {
             let (changed, zeros) = neighbour.changes();
             blocks.extend(changed);
             for zero in zeros {
                 let mapped = self
                     .pages
-                    .mapped(gone.root(), zero, async |_| Ok(false))
+                    .mapped_left(gone.root(), zero, async |_| Ok(false))
                     .await?;
                 blocks.extend(mapped);
             }
@@ -182,6 +243,12 @@ impl<W: World> Base<W> {
             None => None,
         };
         for source in map.sources() {
+            // The map that is durable may still have it.
+            if let Some(Neighbour::Open(child)) = &beside.child
+                && child.keeps(block, *source)
+            {
+                continue;
+            }
             let fate = fate(*source, &below, above.as_ref(), &[], shape.subs());
             if fate != Fate::Keep {
                 self.free_object(*source, block, fate, shape.grain_bytes())
@@ -191,17 +258,27 @@ impl<W: World> Base<W> {
         Ok(())
     }
 
-    /// The last traces of a head of which nothing else is left.
-    pub async fn delete_head(&self, gone: &View, beside: &Beside<W>) -> Result<(), MapError> {
+    /// The last traces of a head of which nothing else is left (GONE-2). Its lock is held.
+    pub async fn delete_head(
+        &self,
+        gone: &View,
+        older: &[Version],
+        beside: &Beside<W>,
+        token: u64,
+    ) -> Result<(), MapError> {
         let id = gone.head.id;
-        for segment in &gone.head.segments {
-            let is_kept = beside.all().any(|neighbour| {
-                neighbour.segments().iter().any(|other| {
-                    (other.birth, other.token, other.number)
-                        == (segment.birth, segment.token, segment.number)
-                })
-            });
-            if !is_kept {
+        let mut segments = self.journal_of(&gone.head).await?;
+        for version in older {
+            if let Some(head) = self.older_head(id, *version).await? {
+                segments.extend(self.journal_of(&head).await?);
+            }
+        }
+        if !gone.is_hollow() {
+            self.sync_maps(id).await?;
+            self.create_head(&hollow(&gone.head, token)).await?;
+        }
+        for segment in segments {
+            if !beside.has_segment(&segment) {
                 self.delete_quietly(&names::log(segment.birth, segment.token, segment.number))
                     .await?;
             }
@@ -209,17 +286,55 @@ impl<W: World> Base<W> {
         if let Some(parent) = gone.head.parent {
             self.delete_quietly(&names::edge(parent, id)).await?;
         }
-        if let Some(child) = &beside.child {
-            self.delete_quietly(&names::edge(id, child.id())).await?;
-        }
+        self.delete_edges(id).await?;
         // The head in force goes last: it tells a second try where to look.
-        for Version { token, number } in self.versions(id).await? {
-            self.delete_quietly(&names::head(id, token, number)).await?;
+        let mut versions = self.versions(id).await?;
+        let last = versions.pop();
+        for older in versions {
+            self.delete_quietly(&names::head(id, older.token, older.number))
+                .await?;
+        }
+        self.sync_maps(id).await?;
+        if let Some(last) = last {
+            self.delete_quietly(&names::head(id, last.token, last.number))
+                .await?;
         }
         self.delete_lock(id).await?;
         // What comes back after power loss is found again as long as it is listed.
         self.sync_maps(id).await?;
         self.delete_quietly(&names::trash(id)).await
+    }
+
+    /// `None`: it is gone, or damaged.
+    async fn older_head(&self, id: VolumeId, version: Version) -> Result<Option<Head>, MapError> {
+        let object = names::head(id, version.token, version.number);
+        match self.read_whole(&object, "read").await {
+            Ok(bytes) => Ok(Head::decode(&bytes).ok().map(|head| head.value)),
+            Err(MapError::Store {
+                source: StoreError::NotFound,
+                ..
+            }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All segments that a head names, and those that came after them: what was begun since, and the spare.
+    async fn journal_of(&self, head: &Head) -> Result<Vec<SegmentRef>, MapError> {
+        let mut segments = head.segments.clone();
+        let Some(last) = segments.last().copied().filter(|last| last.birth == head.id) else {
+            return Ok(segments);
+        };
+        let group = names::log_group(head.id);
+        for object in self.list_all(&group, "list the journal").await? {
+            if let Some((token, number)) = names::numbers(&object)
+                && token == last.token
+                && number > last.number
+                && number >> SEGMENTS_A_HEAD_BITS == last.number >> SEGMENTS_A_HEAD_BITS
+            {
+                segments.push(SegmentRef { number, ..last });
+            }
+        }
+        Ok(segments)
     }
 
     async fn delete_lock(&self, id: VolumeId) -> Result<(), MapError> {
@@ -270,5 +385,22 @@ impl<W: World> Base<W> {
     pub async fn trash(&self) -> Result<Vec<VolumeId>, MapError> {
         let listed = self.list_all(names::TRASH_GROUP, "list the trash").await?;
         Ok(listed.iter().filter_map(names::last_id).collect())
+    }
+}
+
+/// A head of which all was given back: it names nothing.
+fn hollow(gone: &Head, token: u64) -> Head {
+    Head {
+        version: Version {
+            token: token.max(gone.version.token),
+            number: gone.version.number + 1,
+        },
+        root: None,
+        segments: Vec::new(),
+        flags: HeadFlags {
+            nameless: true,
+            ..gone.flags
+        },
+        ..gone.clone()
     }
 }

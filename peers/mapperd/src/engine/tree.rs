@@ -5,12 +5,13 @@
 //! * **TREE-2** Trees that share a page have the same below it: a comparison skips it.
 
 use std::ops::Range;
+use std::rc::Rc;
 
 use archipelago_store::Store;
 
 use super::error::MapError;
 use super::pages::Pages;
-use crate::map::{BlockMap, Entry, PageRef, Shape, entry_span, page_span};
+use crate::map::{BlockMap, Entry, PageRef, Shape, TreePage, entry_span, page_span};
 
 /// A tree: its highest page, if it has any, and that page's level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -104,21 +105,59 @@ impl<S: Store> Pages<S> {
         })
     }
 
-    /// The blocks in the range that are not zero, in order; `skip` tells which pages need no look.
-    pub async fn mapped(
+    /// The blocks in the range that are not zero, in order.
+    pub async fn mapped(&self, root: Root, range: Range<u64>) -> Result<Vec<u64>, MapError> {
+        let look = async |placed: Placed| {
+            let page = self.tree(&placed.page, placed.level, placed.first).await?;
+            Ok(Some(page))
+        };
+        self.walk(root, range, look).await
+    }
+
+    /// The same of a tree of which parts are given back already; `skip` tells which other pages need no look.
+    pub async fn mapped_left(
         &self,
         root: Root,
         range: Range<u64>,
         skip: impl AsyncFn(Placed) -> Result<bool, MapError>,
     ) -> Result<Vec<u64>, MapError> {
+        let look = async |placed: Placed| {
+            if skip(placed).await? {
+                return Ok(None);
+            }
+            self.tree_left(placed).await
+        };
+        self.walk(root, range, look).await
+    }
+
+    /// A page, if it is not given back yet.
+    async fn tree_left(&self, placed: Placed) -> Result<Option<Rc<TreePage>>, MapError> {
+        match self.tree(&placed.page, placed.level, placed.first).await {
+            Ok(page) => Ok(Some(page)),
+            Err(error @ (MapError::Missing { .. } | MapError::Corrupt { .. })) => {
+                tracing::debug!(%error, "taken for given back");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn walk(
+        &self,
+        root: Root,
+        range: Range<u64>,
+        look: impl AsyncFn(Placed) -> Result<Option<Rc<TreePage>>, MapError>,
+    ) -> Result<Vec<u64>, MapError> {
         let mut blocks = Vec::new();
         let mut stack: Vec<Placed> = root.placed().into_iter().collect();
         while let Some(placed) = stack.pop() {
             let end = placed.first + page_span(placed.level);
-            if end <= range.start || placed.first >= range.end || skip(placed).await? {
+            if end <= range.start || placed.first >= range.end {
                 continue;
             }
-            let page = self.tree(&placed.page, placed.level, placed.first).await?;
+            let Some(page) = look(placed).await? else {
+                continue;
+            };
             let span = entry_span(placed.level);
             // Backwards, so that the stack gives them in order.
             for (index, entry) in page.entries().iter().enumerate().rev() {
@@ -149,10 +188,8 @@ impl<S: Store> Pages<S> {
             if self.has_any(others, placed).await? {
                 continue;
             }
-            let page = match self.tree(&placed.page, placed.level, placed.first).await {
-                Ok(page) => page,
-                Err(MapError::Missing { .. } | MapError::Corrupt { .. }) => continue,
-                Err(error) => return Err(error),
+            let Some(page) = self.tree_left(placed).await? else {
+                continue;
             };
             pages.push(placed.page);
             for (index, entry) in page.entries().iter().enumerate() {

@@ -1,5 +1,6 @@
 //! What the engine needs of the world around it: stores, composers, a clock, chance.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use archipelago_protocol::Recall;
@@ -29,6 +30,16 @@ pub trait World: std::fmt::Debug + 'static {
     fn boot(&self) -> BootId;
     fn now_seconds(&self) -> u64;
     fn random_id(&self) -> VolumeId;
+
+    /// Above all epochs and numbers of grants that an earlier mapper of this boot used: clocks do.
+    fn first_epoch(&self) -> u64 {
+        1
+    }
+
+    /// Who may hold delegations that an earlier mapper gave.
+    fn composers(&self) -> BTreeSet<ComposerId> {
+        BTreeSet::new()
+    }
 
     /// Tells a composer to give up what it was told, and waits until it has. One that is gone has.
     async fn recall(
@@ -64,6 +75,29 @@ impl<W: World> Base<W> {
             object: format!("the map of volume {id}"),
             source,
         })
+    }
+
+    /// The same for its objects.
+    pub async fn sync_data(&self, id: VolumeId) -> Result<(), MapError> {
+        let synced = self.data().sync(names::scope(id)).await;
+        synced.map_err(|source| MapError::Store {
+            action: "sync",
+            object: format!("the objects of volume {id}"),
+            source,
+        })
+    }
+
+    /// Whoever asked for it knows that something failed: from now on the stores are asked again (D3).
+    pub async fn believe(&self, id: VolumeId) -> Result<(), MapError> {
+        for store in [self.maps(), self.data()] {
+            let healed = store.heal(names::scope(id)).await;
+            healed.map_err(|source| MapError::Store {
+                action: "trust again",
+                object: format!("what was written for volume {id}"),
+                source,
+            })?;
+        }
+        Ok(())
     }
 
     pub fn data(&self) -> &W::Store {

@@ -162,7 +162,12 @@ impl Mapperd {
     /// No composer has it attached, or has anything of it.
     async fn let_go(&self, head: &Head) -> Result<(), MapError> {
         let id = head.id;
-        let open = self.mapper.open_volume(id);
+        // One that our predecessor had open may be known to composers.
+        let open = if head.flags.snapshot {
+            None
+        } else {
+            Some(self.mapper.open_id(id, false).await?)
+        };
         let mut composers = self.still.composers(id);
         if let Some(volume) = &open {
             composers.extend(volume.with_state(crate::engine::State::composers));

@@ -1,7 +1,7 @@
 //! The peer.
 
 use std::cell::Cell;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use archipelago_protocol::{
@@ -41,6 +41,8 @@ pub struct Mapperd {
     empty: Notify,
     trash_ttl: Duration,
     is_stopping: Cell<bool>,
+    handle: Handle,
+    me: Weak<Self>,
 }
 
 /// A mapper that runs.
@@ -59,13 +61,15 @@ impl Running {
     ) -> Result<Self, StoreError> {
         let world = PortWorld::new(handle, station.clone(), options.places)?;
         let base = Rc::new(Base::new(world, options.pages_max));
-        let peer = Rc::new(Mapperd {
+        let peer = Rc::new_cyclic(|me| Mapperd {
             mapper: Rc::new(Mapper::new(base)),
             still: Still::default(),
             tidy: Notify::new(),
             empty: Notify::new(),
             trash_ttl: options.trash_ttl,
             is_stopping: Cell::new(false),
+            handle: handle.clone(),
+            me: me.clone(),
         });
         let service = handle.serve(station, options.nr_ops, peer.clone());
         let (tidying, emptying) = (peer.clone(), peer.clone());
@@ -140,6 +144,14 @@ impl Mapperd {
         }
     }
 
+    async fn finish(&self, request: Incoming) {
+        let result = self.do_op(&request).await;
+        if let Err(error) = &result {
+            tracing::debug!(op = %request.request().op, target = ?request.target(), %error, "failed");
+        }
+        answer(request, result);
+    }
+
     async fn do_op(&self, request: &Incoming) -> Result<Answer, MapError> {
         match request.request().op {
             OpCode::MAP_READ => self.read_map(request).await,
@@ -170,11 +182,13 @@ impl Mapperd {
 
 impl Peer for Mapperd {
     async fn handle(&self, request: Incoming) {
-        let result = self.do_op(&request).await;
-        if let Err(error) = &result {
-            tracing::debug!(op = %request.request().op, target = ?request.target(), %error, "failed");
+        // What may wait for others (a foreign lock, another grant) leaves the count of requests: those whom it waits for
+        // must get in (P1).
+        let waits = matches!(request.request().op, OpCode::MAP_WRITE | MAP_DISCARD);
+        match self.me.upgrade().filter(|_| waits) {
+            Some(me) => drop(self.handle.spawn(async move { me.finish(request).await })),
+            None => self.finish(request).await,
         }
-        answer(request, result);
     }
 
     fn notice(&self, notice: Incoming) {

@@ -87,6 +87,7 @@ impl Mapperd {
             match self.mapper.open_id(id, false).await {
                 Ok(volume) => {
                     volume.add_composer(composer);
+                    volume.settled().await;
                     volume.with_state(|state| {
                         head_of(&state.head, state.epoch, state.told_floor().bits())
                     })
@@ -147,6 +148,9 @@ impl Mapperd {
             volume.add_composer(composer);
         }
         loop {
+            if let Readable::Open(volume) = &readable {
+                volume.settled().await;
+            }
             let head = head_now(&readable);
             let shape = Shape::new(head.object_bits, head.grain_bits).map_err(|error| {
                 MapError::Invalid {

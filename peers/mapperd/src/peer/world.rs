@@ -1,5 +1,6 @@
 //! The world of a mapper that is a peer: blockers and composers behind ports.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ pub struct PortWorld {
     owner: LockOwner,
     boot: BootId,
     recall_timeout: Duration,
+    composers: BTreeSet<ComposerId>,
 }
 
 /// Whom a mapper asks, and who it is.
@@ -31,6 +33,8 @@ pub struct Places {
     pub maps: PortId,
     /// The blocker of data.
     pub data: PortId,
+    /// The composers that ask it.
+    pub composers: Vec<PortId>,
     pub owner: LockOwner,
     /// How long a composer may take to give up what it was told (P1).
     pub recall_timeout: Duration,
@@ -44,6 +48,11 @@ impl PortWorld {
             owner: places.owner,
             boot: boot_id()?,
             recall_timeout: places.recall_timeout,
+            composers: places
+                .composers
+                .iter()
+                .map(|port| ComposerId(port.get()))
+                .collect(),
             handle: handle.clone(),
             station,
         })
@@ -91,6 +100,14 @@ impl World for PortWorld {
                 return id;
             }
         }
+    }
+
+    fn first_epoch(&self) -> u64 {
+        self.handle.now_ns()
+    }
+
+    fn composers(&self) -> BTreeSet<ComposerId> {
+        self.composers.clone()
     }
 
     async fn recall(

@@ -1,6 +1,6 @@
 //! A composer in a few lines: it looks up every time, and writes whole sub-blocks.
 
-use archipelago_mapperd::engine::{MapError, Mapper, Volume, World};
+use archipelago_mapperd::engine::{Granted, MapError, Mapper, Volume, World};
 use archipelago_mapperd::map::{Shape, object_name};
 use archipelago_store::{Scope, Store, StoreError};
 
@@ -46,14 +46,7 @@ pub async fn write_sub(
     let (block, in_block) = (sub / subs, (sub % subs) as u16);
     let data = mapper.base().world.data();
     let at = u64::from(in_block) * GRAIN_BYTES as u64;
-    let scope = Scope(u64::from_le_bytes(
-        volume.id.as_bytes()[..8].try_into().unwrap(),
-    ));
-    let store = |source| MapError::Store {
-        action: "write",
-        object: String::new(),
-        source,
-    };
+    let scope = scope_of(volume);
     let map = volume.block(block).await?;
     if let Some(source) = map.source_at(in_block)
         && volume.with_state(|state| source.birth == volume.id && source.stamp > state.told_floor())
@@ -67,6 +60,27 @@ pub async fn write_sub(
     let granted = volume
         .grant(COMPOSER, block, in_block..in_block + 1)
         .await?;
+    let written = write_granted(mapper, volume, &granted, sub, value).await;
+    if written.is_err() {
+        volume.give_up(COMPOSER, granted.number);
+        return written;
+    }
+    volume.commit(COMPOSER, granted.number).await.map(|_| ())
+}
+
+/// Fills a granted object, with what is granted beyond the sub-block copied up.
+async fn write_granted(
+    mapper: &Mapper<SimWorld>,
+    volume: &Volume<SimWorld>,
+    granted: &Granted,
+    sub: u64,
+    value: &Sub,
+) -> Result<(), MapError> {
+    let subs = u64::from(volume.shape.subs());
+    let (block, in_block) = (sub / subs, (sub % subs) as u16);
+    let data = mapper.base().world.data();
+    let at = u64::from(in_block) * GRAIN_BYTES as u64;
+    let scope = scope_of(volume);
     let object = object_name(granted.source, block);
     if granted.is_fresh {
         let bytes = volume.shape.object_bytes();
@@ -92,7 +106,20 @@ pub async fn write_sub(
     data.write(scope, &object, at, &bytes_of(value))
         .await
         .map_err(store)?;
-    volume.commit(COMPOSER, granted.number).await.map(|_| ())
+    Ok(())
+}
+
+fn scope_of(volume: &Volume<SimWorld>) -> Scope {
+    let bytes = volume.id.as_bytes()[..8].try_into().unwrap();
+    Scope(u64::from_le_bytes(bytes))
+}
+
+fn store(source: StoreError) -> MapError {
+    MapError::Store {
+        action: "write",
+        object: String::new(),
+        source,
+    }
 }
 
 pub async fn read_sub(

@@ -6,7 +6,10 @@
 
 mod client;
 mod faults;
+mod model;
 mod random_histories;
+mod script;
 mod seeds;
+mod space;
 mod stories;
 mod world;

@@ -4,61 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use archipelago_mapperd::engine::{CreateOptions, MapError, Mapper, Origin, World};
-use archipelago_mapperd::map::{VolumeId, object_name};
+use archipelago_mapperd::map::VolumeId;
 use archipelago_store::sim::{SimRandom, block_on};
-use archipelago_store::{ObjectName, Store};
 
-use crate::client::{GRAIN_BYTES, SECTORS, Sub, read_from, read_sub, shape, write_sub};
+use crate::client::{GRAIN_BYTES, SECTORS, read_from, read_sub, shape, write_sub};
+use crate::model::Model;
 use crate::seeds::seeds;
-use crate::world::{COMPOSER, SimWorld, crashed, killed, mapper_of, objects_of};
-
-/// What a volume or a snapshot has to say.
-#[derive(Clone, Debug, Default)]
-struct Model {
-    is_snapshot: bool,
-    bytes: u64,
-    subs: BTreeMap<u64, Sub>,
-    /// What sub-blocks said since the last flush: after power loss they may say it again.
-    before: BTreeMap<u64, Vec<Sub>>,
-}
-
-impl Model {
-    fn sub(&self, sub: u64) -> Sub {
-        self.subs.get(&sub).copied().unwrap_or([0; SECTORS])
-    }
-
-    fn set(&mut self, sub: u64, value: Sub) {
-        let old = self.sub(sub);
-        self.before.entry(sub).or_default().push(old);
-        if value == [0; SECTORS] {
-            self.subs.remove(&sub);
-        } else {
-            self.subs.insert(sub, value);
-        }
-    }
-
-    fn count(&self) -> u64 {
-        self.bytes.div_ceil(GRAIN_BYTES as u64)
-    }
-
-    /// After power loss each sector says what it said last, or something since the last flush.
-    fn check_after_crash(&mut self, sub: u64, found: Sub) {
-        let mut may = self.before.get(&sub).cloned().unwrap_or_default();
-        may.push(self.sub(sub));
-        for (sector, number) in found.iter().enumerate() {
-            let allowed = may.iter().any(|value| value[sector] == *number);
-            assert!(
-                allowed,
-                "sub-block {sub}, sector {sector}: {number}, one of {may:?} expected"
-            );
-        }
-        if found == [0; SECTORS] {
-            self.subs.remove(&sub);
-        } else {
-            self.subs.insert(sub, found);
-        }
-    }
-}
+use crate::space::leaks;
+use crate::world::{COMPOSER, SimWorld, crashed, killed, mapper_of};
 
 struct History {
     random: SimRandom,
@@ -383,43 +336,6 @@ impl History {
         }
         Ok(())
     }
-
-    /// The stores hold what the maps name, and nothing else (M7).
-    async fn check_space(&self) -> Result<(), MapError> {
-        let base = self.mapper().base();
-        let mut used: BTreeMap<ObjectName, BTreeSet<u16>> = BTreeMap::new();
-        let mut heads = BTreeSet::new();
-        for name in objects_of(base.world.maps()).await {
-            if let Some(rest) = name.to_string().strip_prefix("head/") {
-                heads.insert(rest[..32].parse::<VolumeId>().unwrap());
-            }
-        }
-        for id in heads {
-            let view = base.view(id).await?;
-            for block in view.mapped_blocks(base).await? {
-                let map = view.block(base, block).await?;
-                for (subs, source) in map.runs(0..shape().subs()) {
-                    let Some(source) = source else { continue };
-                    used.entry(object_name(source, block))
-                        .or_default()
-                        .extend(subs);
-                }
-            }
-        }
-        let data = base.world.data();
-        let found: BTreeSet<ObjectName> = objects_of(data).await.into_iter().collect();
-        let named: BTreeSet<ObjectName> = used.keys().cloned().collect();
-        assert_eq!(found, named, "objects found and objects named");
-        for (object, subs) in used {
-            let stat = data.stat(&object).await.unwrap();
-            assert_eq!(
-                stat.allocated,
-                subs.len() as u64 * GRAIN_BYTES as u64,
-                "{object}"
-            );
-        }
-        Ok(())
-    }
 }
 
 fn run(seed: u64, steps: u64) {
@@ -448,10 +364,8 @@ fn run(seed: u64, steps: u64) {
             .await
             .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         if !had_crash {
-            history
-                .check_space()
-                .await
-                .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+            let leaks = leaks(history.mapper()).await;
+            assert_eq!(leaks, Vec::<String>::new(), "seed {seed}");
         }
     });
 }

@@ -13,6 +13,7 @@ pub const COMPOSER: ComposerId = ComposerId(500);
 
 #[derive(Debug)]
 pub struct SimWorld {
+    is_one: bool,
     maps: Rc<SimStore>,
     data: Rc<SimStore>,
     owner: LockOwner,
@@ -26,8 +27,21 @@ impl SimWorld {
         Self::over(SimStore::new(seed), SimStore::new(seed + 1), 1, 1)
     }
 
+    /// Maps and data in one store, which dies as a whole.
+    pub fn in_one(seed: u64) -> Self {
+        Self::over_one(SimStore::new(seed), 1, 1)
+    }
+
+    fn over_one(store: SimStore, boot: u8, first_id: u64) -> Self {
+        Self {
+            is_one: true,
+            ..Self::over(store.clone(), store, boot, first_id)
+        }
+    }
+
     pub fn over(maps: SimStore, data: SimStore, boot: u8, first_id: u64) -> Self {
         Self {
+            is_one: false,
             maps: Rc::new(maps),
             data: Rc::new(data),
             owner: LockOwner {
@@ -104,6 +118,10 @@ pub fn mapper_of(world: SimWorld) -> Mapper<SimWorld> {
 /// The mapper is killed; the machine goes on.
 pub fn killed(mapper: Mapper<SimWorld>) -> Mapper<SimWorld> {
     let world = &mapper.base().world;
+    if world.is_one {
+        let (boot, id) = (world.boot_number(), world.next_id());
+        return mapper_of(SimWorld::over_one(world.maps.survive(), boot, id));
+    }
     let next = SimWorld::over(
         world.maps.survive(),
         world.data.survive(),

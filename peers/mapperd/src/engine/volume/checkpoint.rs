@@ -6,9 +6,10 @@
 //! * **CHECK-2** What an interrupted checkpoint left to be given back is given back by the next owner: the older
 //!   head is deleted last, and lets its successor compare.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use archipelago_store::{Store, StoreError};
+use archipelago_store::{ObjectName, Store, StoreError};
 
 use super::volume::Volume;
 use crate::engine::error::MapError;
@@ -47,20 +48,69 @@ impl<W: World> Volume<W> {
         let edits = edits(&self.base, &frozen, old, self.shape).await?;
         let root = self.base.pages.fold(old, level, &edits, &mut pages).await?;
         let (objects, next_number) = pages.finish();
-        self.base.write_pages(self.id, &objects).await?;
-        self.state.borrow_mut().head.next_page_number = next_number;
+        let published = self.write_and_publish(&objects, next_number, root, after);
+        let mut before = match published.await {
+            Ok(before) => before,
+            Err(error) => {
+                self.delete_pages(&objects).await;
+                return Err(error);
+            }
+        };
+        before.segments = match after {
+            After::GoesOn => self.log.forget_before(self.frozen_at.get()),
+            After::Ends => {
+                self.end();
+                self.log.segments_and_spare()
+            }
+        };
+        self.state.borrow_mut().layers.thaw(root);
+        let cleaned = self.clean_up_after_checkpoint(&before).await;
+        if after == After::GoesOn {
+            return cleaned;
+        }
+        // The older head is still there: the next owner cleans up (CHECK-2).
+        if let Err(error) = cleaned {
+            tracing::warn!(volume = %self.id, %error, "an old head is left");
+        }
+        Ok(())
+    }
+
+    async fn write_and_publish(
+        &self,
+        objects: &[(u64, Vec<u8>)],
+        next_page_number: u64,
+        root: Root,
+        after: After,
+    ) -> Result<Head, MapError> {
+        self.base.write_pages(self.id, objects).await?;
+        if !objects.is_empty() {
+            self.sync_maps().await?;
+        }
+        self.state.borrow_mut().head.next_page_number = next_page_number;
         let sequence = self.frozen_at.get();
         let mut segments = self.log.segments();
         segments.retain(|segment| after == After::GoesOn && segment.from.sequence >= sequence);
-        let mut before = self.publish(root, segments).await?;
-        before.segments = match after {
-            After::GoesOn => self.log.forget_before(sequence),
-            After::Ends => self.log.segments(),
-        };
-        self.state.borrow_mut().layers.thaw(root);
+        self.publish(root, segments).await
+    }
+
+    /// Nobody names them, and the next try may write less to the same objects. As long as a head may name them after
+    /// all, they stay: the next owner knows.
+    async fn delete_pages(&self, objects: &[(u64, Vec<u8>)]) {
+        if self.log.has_failed() {
+            return;
+        }
+        for (number, _) in objects {
+            let object = names::pages(self.id, *number);
+            if let Err(error) = self.base.delete_quietly(&object).await {
+                tracing::warn!(volume = %self.id, %error, "pages that nobody names are left");
+            }
+        }
+    }
+
+    async fn clean_up_after_checkpoint(&self, before: &Head) -> Result<(), MapError> {
         let parent = self.parent_view().await?;
         let now = self.in_force.borrow().clone();
-        self.base.clean_up(&before, &now, parent.as_deref()).await
+        self.base.clean_up(before, &now, parent.as_deref()).await
     }
 
     /// Ends the journal's segment; what it said lies still from now on. If an earlier checkpoint failed after this, its
@@ -100,8 +150,17 @@ impl<W: World> Volume<W> {
         });
         head.segments = segments;
         if let Err(error) = self.base.create_head(&head).await {
-            // Whether it is there nobody knows: only a new look tells which head is in force.
-            self.log.latch(error.to_string());
+            let is_full = matches!(
+                error,
+                MapError::Store {
+                    source: StoreError::NoSpace,
+                    ..
+                }
+            );
+            if !is_full {
+                // Whether it is there nobody knows: only a new look tells which head is in force.
+                self.log.latch(error.to_string());
+            }
             return Err(error);
         }
         *self.in_force.borrow_mut() = head;
@@ -149,7 +208,7 @@ impl<W: World> Base<W> {
         created.map_err(MapError::store("publish", &object))
     }
 
-    /// Writes pages and makes them durable.
+    /// Writes pages. They are not durable yet.
     pub async fn write_pages(
         &self,
         id: VolumeId,
@@ -164,10 +223,7 @@ impl<W: World> Base<W> {
                 written.map_err(MapError::store("write", &object))?;
             }
         }
-        if objects.is_empty() {
-            return Ok(());
-        }
-        self.sync_maps(id).await
+        Ok(())
     }
 
     /// Gives back what `before` had and neither `after` nor the parent has: pages, journal, the head itself (CHECK-2).
@@ -201,39 +257,55 @@ impl<W: World> Base<W> {
         Ok(())
     }
 
-    /// Punches the pages out of their objects; deletes those of which nothing is left.
+    /// Punches the pages out of their objects, in their order; deletes those of which nothing is left.
     pub async fn free_pages(&self, pages: &[crate::map::PageRef]) -> Result<(), MapError> {
-        let mut objects = std::collections::BTreeSet::new();
+        let mut left: BTreeMap<ObjectName, u64> = BTreeMap::new();
+        for page in pages {
+            *left
+                .entry(names::pages(page.birth, page.number))
+                .or_default() += 1;
+        }
         for page in pages {
             let object = names::pages(page.birth, page.number);
-            let offset = u64::from(page.index) * PAGE_BYTES as u64;
-            let scope = names::scope(page.birth);
-            match self
-                .maps()
-                .punch(scope, &object, offset, PAGE_BYTES as u64)
-                .await
-            {
-                Ok(()) | Err(StoreError::NotFound) => {}
-                Err(error) => return Err(MapError::store("punch", &object)(error)),
+            let is_last = left.get_mut(&object).is_none_or(|left| {
+                *left -= 1;
+                *left == 0
+            });
+            let is_only = is_last && self.allocated(&object).await? <= PAGE_BYTES as u64;
+            if is_only {
+                self.delete_quietly(&object).await?;
+            } else {
+                self.punch_page(page, &object).await?;
             }
             self.pages.forget(page);
-            objects.insert(object);
-        }
-        for object in objects {
-            match self.maps().stat(&object).await {
-                Ok(stat) if stat.allocated == 0 => self.delete_quietly(&object).await?,
-                Ok(_) | Err(StoreError::NotFound) => {}
-                Err(error) => return Err(MapError::store("look at", &object)(error)),
-            }
         }
         Ok(())
     }
 
-    /// Deletes what may be gone already.
-    pub async fn delete_quietly(
+    async fn allocated(&self, object: &ObjectName) -> Result<u64, MapError> {
+        match self.maps().stat(object).await {
+            Ok(stat) => Ok(stat.allocated),
+            Err(StoreError::NotFound) => Ok(0),
+            Err(error) => Err(MapError::store("look at", object)(error)),
+        }
+    }
+
+    async fn punch_page(
         &self,
-        object: &archipelago_store::ObjectName,
+        page: &crate::map::PageRef,
+        object: &ObjectName,
     ) -> Result<(), MapError> {
+        let offset = u64::from(page.index) * PAGE_BYTES as u64;
+        let scope = names::scope(page.birth);
+        let punched = self.maps().punch(scope, object, offset, PAGE_BYTES as u64);
+        match punched.await {
+            Ok(()) | Err(StoreError::NotFound) => Ok(()),
+            Err(error) => Err(MapError::store("punch", object)(error)),
+        }
+    }
+
+    /// Deletes what may be gone already.
+    pub async fn delete_quietly(&self, object: &ObjectName) -> Result<(), MapError> {
         match self.maps().delete(object).await {
             Ok(()) | Err(StoreError::NotFound) => Ok(()),
             Err(error) => Err(MapError::store("delete", object)(error)),

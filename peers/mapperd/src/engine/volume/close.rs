@@ -1,11 +1,16 @@
 //! Closing a volume: nothing of it is left to be replayed, and its lock is given back.
+//!
+//! # Invariants
+//! * **CLOSE-1** Once a head says that the journal is ended, nothing is appended to it, whatever fails after that: no later
+//!   head would name it.
+//! * **CLOSE-2** The lock is given back before anybody here may open the volume again: the lock does not tell two
+//!   openers of one owner apart (MAPPER-1).
 
 use archipelago_protocol::{Recall, RecallKind};
 
 use super::checkpoint::After;
-use super::volume::Volume;
+use super::volume::{Life, Volume};
 use crate::engine::error::MapError;
-use crate::engine::names;
 use crate::engine::world::World;
 
 impl<W: World> Volume<W> {
@@ -13,6 +18,7 @@ impl<W: World> Volume<W> {
     pub async fn close(&self) -> Result<(), MapError> {
         let _change = self.change.lock().await;
         self.check_open()?;
+        let _closing = Closing(self);
         let held = self.take_back().await?;
         let recall = Recall {
             epoch: self.epoch(),
@@ -22,18 +28,29 @@ impl<W: World> Volume<W> {
         };
         self.recall(recall, None).await?;
         self.commits_ended().await;
-        let spare = self.log.spare();
-        self.checkpoint_in_change(After::Ends).await?;
-        self.is_closed.set(true);
-        self.state.borrow_mut().composers.clear();
-        drop(held);
-        let spares = [spare, self.log.spare()];
-        for (token, number) in spares.into_iter().flatten() {
-            self.base
-                .delete_quietly(&names::log(self.id, token, number))
-                .await?;
+        if self.state.borrow().head.flags.nameless {
+            // Its journal goes with it: there may be no room for pages where room is to be made (D5).
+            self.flush().await?;
+            self.end();
+        } else {
+            // What cannot be given back now is tried once more by the checkpoint, and then left to `gc` (SPACE-3).
+            self.reclaim_in_change().await?;
+            if self.state.borrow().layers.frozen.is_some() {
+                // A checkpoint that failed left it: it is folded alone, and what came after it is not folded yet.
+                self.checkpoint_in_change(After::GoesOn).await?;
+            }
+            self.checkpoint_in_change(After::Ends).await?;
         }
+        drop(held);
         self.base.unlock(self.id, false).await
+    }
+
+    /// CLOSE-1
+    pub(super) fn end(&self) {
+        self.life.set(self.life.get().max(Life::Ended));
+        self.log.latch("the volume is closed".into());
+        self.state.borrow_mut().composers.clear();
+        self.moved.notify_all();
     }
 
     /// Waits until what was being committed counts.
@@ -47,10 +64,39 @@ impl<W: World> Volume<W> {
         }
     }
 
-    /// A volume that failed, or whose lock is gone, is dropped as it is: what was answered is in the journal.
-    pub async fn abandon(&self) {
-        self.is_closed.set(true);
-        self.log.latch("the volume was dropped".into());
-        self.moved.notify_all();
+    /// Waits until somebody may open it again.
+    pub async fn closed(&self) {
+        loop {
+            let moved = self.moved.notified();
+            if self.is_closed() {
+                return;
+            }
+            moved.await;
+        }
+    }
+
+    /// A volume that failed is dropped as it is: what was answered is in the journal. Its store is believed again, and the
+    /// lock given back: whoever opens it the next time reads its map anew (D3, F27).
+    pub async fn abandon(&self) -> Result<(), MapError> {
+        self.end();
+        let _change = self.change.lock().await;
+        if self.is_closed() {
+            return Ok(());
+        }
+        let _closing = Closing(self);
+        self.base.believe(self.id).await?;
+        self.base.unlock(self.id, false).await
+    }
+}
+
+/// A volume that has ended is closed when it is dropped, whatever became of its lock.
+struct Closing<'a, W: World>(&'a Volume<W>);
+
+impl<W: World> Drop for Closing<'_, W> {
+    fn drop(&mut self) {
+        if self.0.has_ended() {
+            self.0.life.set(Life::Closed);
+            self.0.moved.notify_all();
+        }
     }
 }

@@ -47,8 +47,9 @@ impl<W: World> Volume<W> {
         self.commits_ended().await;
         let displaced = self.displaced_by(&pieces).await?;
         if !displaced.is_empty() {
-            self.append(pieces.records()).await?;
+            // First, for some of the records may count when this fails. What is still in use is not given back.
             self.state.borrow_mut().displaced.extend(displaced);
+            self.append(pieces.records()).await?;
         }
         drop(held);
         Ok(self.epoch())
@@ -118,12 +119,7 @@ impl<W: World> Volume<W> {
             }
             (state.layers.root, blocks)
         };
-        blocks.extend(
-            self.base
-                .pages
-                .mapped(root, range, async |_| Ok(false))
-                .await?,
-        );
+        blocks.extend(self.base.pages.mapped(root, range).await?);
         Ok(blocks)
     }
 }

@@ -77,7 +77,7 @@ impl<W: World> Volume<W> {
         let mut state = self.state.borrow_mut();
         let is_old = state.layers.moves != moves
             || state.layers.known(block).is_some_and(|known| known != map)
-            || state.next_stamp >= state.head.ceiling
+            || state.next_stamp >= state.durable_ceiling
             || state.must_wait(block, wanted);
         if is_old {
             return Ok(Try::Again);
@@ -144,14 +144,17 @@ impl<W: World> Volume<W> {
     async fn reserve_stamp(&self) -> Result<(), MapError> {
         let wanted = {
             let state = self.state.borrow();
-            if state.next_stamp < state.head.ceiling {
+            if state.next_stamp < state.durable_ceiling {
                 return Ok(());
             }
             state.next_stamp
         };
         let ceiling = wanted.advanced(STAMPS_AHEAD).map_err(out_of_stamps)?;
         self.append([Record::Ceiling { ceiling }]).await?;
-        self.flush().await
+        self.flush().await?;
+        let mut state = self.state.borrow_mut();
+        state.durable_ceiling = state.durable_ceiling.max(ceiling);
+        Ok(())
     }
 
     /// A new object of our own, for the mapper's own use.
@@ -179,7 +182,10 @@ impl<W: World> Volume<W> {
         self.state.borrow_mut().end_commit(number, appended.is_ok());
         self.moved.notify_all();
         appended?;
-        if self.state.borrow().composers.len() > 1 {
+        let has_others = self.state.borrow().composers.len() > 1;
+        if has_others {
+            // What was said of the block before may be on its way to them yet.
+            self.state.borrow_mut().epoch += 1;
             let recall = Recall {
                 epoch: self.epoch(),
                 kind: RecallKind::Forget,

@@ -4,6 +4,7 @@ mod changed;
 mod checkpoint;
 mod close;
 mod discard;
+mod draft;
 mod granting;
 mod open;
 mod resize;
@@ -15,5 +16,6 @@ mod volume;
 
 pub use changed::changed_blocks;
 pub use granting::Granted;
+pub use open::{SEGMENTS_A_HEAD_BITS, Whom};
 pub use state::{Fate, State, fate};
 pub use volume::Volume;

@@ -1,9 +1,9 @@
 //! Opening a volume: the lock, the head, the journal, and what an interrupted owner left.
 //!
 //! # Invariants
-//! * **OPEN-1** Nothing is read before the lock is held, and nothing is written to a file that an older token could
+//! * **OWNER-1** Nothing is read before the lock is held, and nothing is written to a file that an older token could
 //!   write (L3): a new token begins a new segment, under a new head.
-//! * **OPEN-2** No stamp up to the ceiling is given out again (M2).
+//! * **OWNER-2** No stamp up to the ceiling is given out again (M2).
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -15,25 +15,48 @@ use archipelago_store::{LockRecord, Store, StoreError};
 use super::changed::changed_blocks;
 use super::granting::first_stamp;
 use super::state::{Displaced, State};
-use super::volume::Volume;
+use super::volume::{Life, Volume};
 use crate::engine::error::MapError;
 use crate::engine::layers::{Layers, merge};
 use crate::engine::load::Loaded;
-use crate::engine::log::Log;
+use crate::engine::log::{Log, OPENING_OFFSET_MAX};
 use crate::engine::names;
 use crate::engine::world::{Base, World};
 use crate::map::journal::{Position, Record};
 use crate::map::{Head, SegmentRef, Stamp, Version, VolumeId};
 
 /// Numbers of segments of one head: those of the next begin after them.
-const SEGMENTS_A_HEAD_BITS: u32 = 20;
+pub const SEGMENTS_A_HEAD_BITS: u32 = 20;
+
+/// Which volumes may be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// Those that somebody may ask for.
+    Named,
+    /// Those that were removed, too: what hangs from them or they hang from goes.
+    Any,
+}
 
 impl<W: World> Volume<W> {
     /// Opens the volume. Its lock is held from then on, until it is closed.
-    pub async fn open(base: Rc<Base<W>>, id: VolumeId, wait: bool) -> Result<Rc<Self>, MapError> {
-        let token = base.lock(id, wait).await?;
-        match Self::open_locked(base.clone(), id, token).await {
-            Ok(volume) => Ok(volume),
+    pub async fn open(base: Rc<Base<W>>, id: VolumeId, whom: Whom) -> Result<Rc<Self>, MapError> {
+        let was_ours = base
+            .lock_record(id)
+            .await?
+            .is_some_and(|record| record.owner == *base.world.owner());
+        let token = base.lock(id, false).await?;
+        match Self::open_locked(base.clone(), id, token, whom).await {
+            Ok(volume) => {
+                // Our predecessor may have told composers what they may do; who takes the lock anew has none.
+                let composers = if was_ours {
+                    base.world.composers()
+                } else {
+                    BTreeSet::new()
+                };
+                let first_epoch = base.world.first_epoch();
+                volume.state.borrow_mut().succeed(first_epoch, composers);
+                Ok(volume)
+            }
             Err(error) => {
                 // It was not ours before, or it will be found to be ours when it is opened the next time.
                 if let Err(error) = base.unlock(id, false).await {
@@ -48,6 +71,7 @@ impl<W: World> Volume<W> {
         base: Rc<Base<W>>,
         id: VolumeId,
         token: u64,
+        whom: Whom,
     ) -> Result<Rc<Self>, MapError> {
         let loaded = base.load(id).await?.ok_or_else(|| MapError::NotFound {
             name: id.to_string(),
@@ -57,24 +81,26 @@ impl<W: World> Volume<W> {
                 name: loaded.head.name,
             });
         }
+        if loaded.head.flags.nameless && whom == Whom::Named {
+            return Err(MapError::NotFound {
+                name: id.to_string(),
+            });
+        }
         let root = loaded.root();
         let older = loaded.older.clone();
         let touched = base.touched(&loaded).await?;
         let mut head = loaded.head;
+        let unnamed_page_number = head.next_page_number;
         head.next_page_number = head.next_page_number.max(first_page_number(token));
         let next_stamp = first_stamp(head.ceiling, token)?;
         let layers = Layers::new(head.shape, root, loaded.overlay);
+        // Before a head, or a barrier, says for ever that these records count (F36).
+        if !loaded.records.is_empty() {
+            base.sync_data(id).await?;
+        }
         let end = base
             .begin_journal(&mut head, loaded.end, loaded.next_sequence, token)
             .await?;
-        if !loaded.records.is_empty() {
-            let synced = base.data().sync(names::scope(id)).await;
-            synced.map_err(|source| MapError::Store {
-                action: "sync",
-                object: format!("the objects of volume {id}"),
-                source,
-            })?;
-        }
         let (maps, boot) = (base.world.maps().clone(), base.world.boot());
         let log = Log::begin(maps, id, boot, head.segments.clone(), end).await?;
         let mut state = State::new(head.clone(), layers, next_stamp);
@@ -90,17 +116,32 @@ impl<W: World> Volume<W> {
             in_force: RefCell::new(head),
             frozen_at: Cell::new(0),
             token,
-            is_closed: Cell::new(false),
+            life: Cell::new(Life::Open),
             base,
         });
-        volume.clean_up_after(&older).await?;
+        let mut now = volume.in_force.borrow().clone();
+        now.segments = volume.log.segments_and_spare();
+        volume.clean_up_after(&older, &now).await?;
+        volume
+            .base
+            .delete_unnamed(&now, unnamed_page_number)
+            .await?;
+        volume.settle_drafts_in_change().await?;
         Ok(volume)
     }
 
-    /// Gives back what older heads had, and what was begun and never named (CHECK-2).
-    async fn clean_up_after(&self, older: &[Version]) -> Result<(), MapError> {
+    /// Cleans up after heads that an earlier checkpoint could not.
+    pub(super) async fn clean_up_old_heads(&self) -> Result<(), MapError> {
+        let mut older = self.base.versions(self.id).await?;
+        let mut now = self.in_force.borrow().clone();
+        older.retain(|version| *version < now.version);
+        now.segments = self.log.segments_and_spare();
+        self.clean_up_after(&older, &now).await
+    }
+
+    /// Gives back what older heads had and `now` has not (CHECK-2).
+    async fn clean_up_after(&self, older: &[Version], now: &Head) -> Result<(), MapError> {
         let parent = self.parent_view().await?;
-        let now = self.in_force.borrow().clone();
         for version in older {
             let object = names::head(self.id, version.token, version.number);
             let before = match self.base.read_whole(&object, "read").await {
@@ -115,8 +156,8 @@ impl<W: World> Volume<W> {
                     let mut before = before.value;
                     before
                         .segments
-                        .extend(self.base.followers(&before, &now).await?);
-                    self.base.clean_up(&before, &now, parent.as_deref()).await?;
+                        .extend(self.base.followers(&before, now).await?);
+                    self.base.clean_up(&before, now, parent.as_deref()).await?;
                 }
                 Err(error) => {
                     tracing::warn!(volume = %self.id, %object, %error, "an old head is damaged; it is deleted");
@@ -124,7 +165,7 @@ impl<W: World> Volume<W> {
                 }
             }
         }
-        self.base.delete_unnamed(&now, self.log.spare()).await
+        Ok(())
     }
 }
 
@@ -180,6 +221,7 @@ impl<W: World> Base<W> {
         if let (Some(end), Some(last)) = (end, last)
             && last.token == token
             && last.birth == head.id
+            && end.offset <= OPENING_OFFSET_MAX
         {
             return Ok(end);
         }
@@ -201,13 +243,40 @@ impl<W: World> Base<W> {
             from: start,
             to_offset: None,
         });
-        Log::make_segment(self.maps(), head.id, token, number).await?;
-        // The segments that are closed now, and the new one, are durable before a head relies on them.
-        self.sync_maps(head.id).await?;
-        self.create_head(head).await?;
+        let begun = self.publish_with_segment(head, last, token, number).await;
+        if let Err(error) = begun {
+            let is_unknown = matches!(&error, MapError::Store { action: "publish", source, .. }
+                if *source != StoreError::NoSpace);
+            if !is_unknown {
+                // The next owner has another token: it would not know of this one.
+                let segment = names::log(head.id, token, number);
+                if let Err(error) = self.delete_quietly(&segment).await {
+                    tracing::warn!(volume = %head.id, %error, "a segment is left");
+                }
+            }
+            return Err(error);
+        }
         self.delete_quietly(&names::head(head.id, before.token, before.number))
             .await?;
         Ok(start)
+    }
+
+    async fn publish_with_segment(
+        &self,
+        head: &Head,
+        last: Option<SegmentRef>,
+        token: u64,
+        number: u64,
+    ) -> Result<(), MapError> {
+        Log::make_segment(self.maps(), head.id, token, number).await?;
+        // What the last owner kept for later: nothing that counts was written there, or it would have been replayed.
+        if let Some(last) = last.filter(|last| last.birth == head.id) {
+            let spare = names::log(last.birth, last.token, last.number + 1);
+            self.delete_quietly(&spare).await?;
+        }
+        // The segments that are closed now, and the new one, are durable before a head relies on them.
+        self.sync_maps(head.id).await?;
+        self.create_head(head).await
     }
 
     /// What the journal may have displaced: whatever was in the blocks that it speaks of, since the parent is the parent
@@ -231,10 +300,7 @@ impl<W: World> Base<W> {
                 _ => continue,
             };
             changed_blocks(&loaded.inherited, range.clone(), &mut blocks);
-            let mapped = self
-                .pages
-                .mapped(loaded.root(), range, async |_| Ok(false))
-                .await?;
+            let mapped = self.pages.mapped(loaded.root(), range).await?;
             blocks.extend(mapped);
         }
         for block in blocks {
@@ -247,8 +313,8 @@ impl<W: World> Base<W> {
     }
 
     /// Deletes segments and pages that were begun by an owner that died before a head named them: they come after all
-    /// that the head in force names. What comes before may be a snapshot's.
-    async fn delete_unnamed(&self, now: &Head, spare: Option<(u64, u64)>) -> Result<(), MapError> {
+    /// that the head in force names, and after the spare. What comes before may be a snapshot's.
+    async fn delete_unnamed(&self, now: &Head, first_page: u64) -> Result<(), MapError> {
         let id = now.id;
         let last = now.segments.iter().filter(|segment| segment.birth == id);
         let last = last.map(|segment| (segment.token, segment.number)).max();
@@ -256,8 +322,7 @@ impl<W: World> Base<W> {
             .list_all(&names::log_group(id), "list the journal")
             .await?
         {
-            let numbers = names::numbers(&object);
-            if numbers > last && numbers != spare {
+            if names::numbers(&object) > last {
                 self.delete_quietly(&object).await?;
             }
         }
@@ -265,7 +330,7 @@ impl<W: World> Base<W> {
             .list_all(&names::page_group(id), "list the pages")
             .await?
         {
-            if names::number(&object).is_some_and(|number| number >= now.next_page_number) {
+            if names::number(&object).is_some_and(|number| number >= first_page) {
                 self.delete_quietly(&object).await?;
             }
         }

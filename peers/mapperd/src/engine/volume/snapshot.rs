@@ -21,6 +21,7 @@ impl<W: World> Volume<W> {
     pub async fn snapshot(&self, child: VolumeId, name: &str) -> Result<(), MapError> {
         let _change = self.change.lock().await;
         self.check_open()?;
+        self.settle_drafts_in_change().await?;
         let held = self.take_back().await?;
         if self.state.borrow().layers.frozen.is_some() {
             self.checkpoint_in_change(After::GoesOn).await?;
@@ -30,14 +31,17 @@ impl<W: World> Volume<W> {
         // What was displaced till now is compared with the parent of till now (SPACE-4).
         self.reclaim_in_change().await?;
         // Older heads are gone for good: one that came back would be compared with the wrong parent (SPACE-4).
-        self.base.sync_maps(self.id).await?;
+        self.clean_up_old_heads().await?;
+        self.sync_maps().await?;
         let head = self.head_of_snapshot(child, name);
         let parent = head.parent;
-        self.base.create_head(&head).await?;
+        self.base.create_draft(self.id, child).await?;
+        // Before the head: whoever finds that finds whose content it has (GONE-4).
         self.base.create_edge(child, self.id).await?;
         if let Some(parent) = parent {
             self.base.create_edge(parent, child).await?;
         }
+        self.base.create_head(&head).await?;
         let floor = self.state.borrow().last_stamp();
         self.append([Record::Snapshot { child, floor }]).await?;
         self.state.borrow_mut().displaced.clear();
@@ -47,6 +51,8 @@ impl<W: World> Volume<W> {
                 .delete_quietly(&names::edge(parent, self.id))
                 .await?;
         }
+        let draft = names::draft(self.id, child);
+        self.base.delete_quietly(&draft).await?;
         drop(held);
         Ok(())
     }

@@ -6,7 +6,8 @@
 //! * **SPACE-2** What the map, its parent, or a grant names is not given back.
 //! * **SPACE-4** What was displaced is compared with the parent that the volume had then: once there is a snapshot between,
 //!   the old parent may have what neither has.
-//! * **SPACE-3** What could not be given back is tried again; after a crash the journal tells it again.
+//! * **SPACE-3** What could not be given back is tried again as long as the volume is open; after a crash the journal tells
+//!   it again, if it was not folded yet. What is left then is for `gc` to find.
 
 use std::collections::{BTreeMap, BTreeSet};
 

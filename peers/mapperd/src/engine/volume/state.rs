@@ -43,6 +43,8 @@ pub struct State {
     /// Raised when something that was said may no longer hold.
     pub epoch: u64,
     pub next_stamp: Stamp,
+    /// Stamps below it may be given out: the ceiling that is durable, while the head's may be on its way (M2).
+    pub durable_ceiling: Stamp,
     grants: BTreeMap<u64, Grant>,
     next_grant: u64,
     pub composers: BTreeSet<ComposerId>,
@@ -66,6 +68,7 @@ pub enum Target {
 impl State {
     pub fn new(head: Head, layers: Layers, next_stamp: Stamp) -> Self {
         Self {
+            durable_ceiling: head.ceiling,
             head,
             layers,
             epoch: 1,
@@ -77,6 +80,14 @@ impl State {
             freeing: BTreeSet::new(),
             holds_grants: 0,
         }
+    }
+
+    /// Numbers go on above those of any earlier owner of this boot: what it said and granted is void, and must not be
+    /// taken for ours. `composers` may hold something that it said.
+    pub fn succeed(&mut self, first_epoch: u64, composers: BTreeSet<ComposerId>) {
+        self.epoch = first_epoch;
+        self.next_grant = first_epoch;
+        self.composers = composers;
     }
 
     /// Takes in what the journal has.

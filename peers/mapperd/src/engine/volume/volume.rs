@@ -10,9 +10,8 @@ use std::rc::Rc;
 
 use archipelago_protocol::{Recall, RecallKind};
 use archipelago_runtime::local::{Mutex, Notify};
-use archipelago_store::Store;
 
-use super::state::State;
+use super::state::{Displaced, State};
 use crate::engine::error::MapError;
 use crate::engine::layers::merge;
 use crate::engine::load::View;
@@ -20,7 +19,7 @@ use crate::engine::log::Log;
 use crate::engine::names;
 use crate::engine::world::{Base, ComposerId, World};
 use crate::map::journal::Record;
-use crate::map::{BlockMap, Head, Shape, VolumeId};
+use crate::map::{BlockMap, Head, Shape, Source, VolumeId};
 
 #[derive(Debug)]
 pub struct Volume<W: World> {
@@ -40,7 +39,17 @@ pub struct Volume<W: World> {
     /// The sequence number behind the frozen layer.
     pub(super) frozen_at: Cell<u64>,
     pub(super) token: u64,
-    pub(super) is_closed: Cell<bool>,
+    pub(super) life: Cell<Life>,
+}
+
+/// How far a volume's end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Life {
+    Open,
+    /// Nothing of it changes any more: its journal is ended, or was given up.
+    Ended,
+    /// Its lock is given back, or was left: somebody else may open it.
+    Closed,
 }
 
 impl<W: World> Volume<W> {
@@ -50,6 +59,10 @@ impl<W: World> Volume<W> {
 
     pub fn size_bytes(&self) -> u64 {
         self.state.borrow().head.size_bytes
+    }
+
+    pub fn parent(&self) -> Option<VolumeId> {
+        self.state.borrow().head.parent
     }
 
     pub fn epoch(&self) -> u64 {
@@ -70,12 +83,22 @@ impl<W: World> Volume<W> {
         self.log.segments()
     }
 
+    /// Nothing is done with it any more.
+    pub fn has_ended(&self) -> bool {
+        self.life.get() >= Life::Ended
+    }
+
     pub fn is_closed(&self) -> bool {
-        self.is_closed.get()
+        self.life.get() == Life::Closed
+    }
+
+    /// A write of map records failed: only a new look at the store tells what it has (D3).
+    pub fn has_failed(&self) -> bool {
+        self.log.has_failed()
     }
 
     pub(super) fn check_open(&self) -> Result<(), MapError> {
-        if self.is_closed.get() {
+        if self.has_ended() {
             return Err(MapError::NotOpen { name: self.name() });
         }
         Ok(())
@@ -112,6 +135,15 @@ impl<W: World> Volume<W> {
                 return merge(&state.layers.live, block, below?);
             }
         }
+    }
+
+    /// Was this displaced, and not given back yet? Then it is needed until that is durable (SPACE-1), and we see to it.
+    pub fn keeps(&self, block: u64, source: Source) -> bool {
+        let state = self.state.borrow();
+        state.displaced.contains(&Displaced { block, source })
+            || state
+                .grants_of(block)
+                .any(|grant| grant.is_committing && grant.displaces.contains(&source))
     }
 
     /// The same of the parent; `None` without one.
@@ -154,16 +186,15 @@ impl<W: World> Volume<W> {
 
     /// Makes the data that was answered durable.
     pub(super) async fn sync_objects(&self) -> Result<(), MapError> {
-        let synced = self.base.data().sync(names::scope(self.id)).await;
-        synced.map_err(|source| {
-            // What was lost by the failure nobody knows: nothing is believed from now on (D3, F27).
-            self.log.latch(format!("syncing the data: {source}"));
-            MapError::Store {
-                action: "sync",
-                object: format!("the objects of volume {}", self.id),
-                source,
-            }
-        })
+        let synced = self.base.sync_data(self.id).await;
+        // What was lost by the failure nobody knows: nothing is believed from now on (D3, F27).
+        synced.inspect_err(|error| self.log.latch(error.to_string()))
+    }
+
+    /// Makes durable what was written and deleted of the map beside the journal.
+    pub(super) async fn sync_maps(&self) -> Result<(), MapError> {
+        let synced = self.base.sync_maps(self.id).await;
+        synced.inspect_err(|error| self.log.latch(error.to_string()))
     }
 
     /// Everything that was answered is durable when this returns (D2).
@@ -209,6 +240,18 @@ impl<W: World> Volume<W> {
 }
 
 impl<W: World> Volume<W> {
+    /// Waits until no change is under way that could make void what is said now: whoever was asked to forget must not be
+    /// told the old map once more.
+    pub async fn settled(&self) {
+        loop {
+            let moved = self.moved.notified();
+            if self.state.borrow().holds_grants == 0 {
+                return;
+            }
+            moved.await;
+        }
+    }
+
     /// Holds grants, under a new epoch.
     pub(super) fn hold(&self) -> GrantsHeld<'_, W> {
         let mut state = self.state.borrow_mut();

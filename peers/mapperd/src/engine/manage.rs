@@ -1,0 +1,125 @@
+//! Changing volumes as wholes: names, sizes, removal.
+
+use archipelago_store::StoreError;
+
+use super::error::MapError;
+use super::mapper::Mapper;
+use super::world::World;
+use crate::map::journal::Record;
+use crate::map::{Head, NameKind};
+
+impl<W: World> Mapper<W> {
+    pub async fn rename(&self, name: &str, to: &str) -> Result<(), MapError> {
+        let _manage = self.manage.lock().await;
+        let Some(loaded) = self.base.find(name).await? else {
+            return self.end_rename(name, to).await;
+        };
+        let id = loaded.head.id;
+        self.base.check_free(to).await?;
+        let kind = kind_of(&loaded.head);
+        self.base.create_entry(to, id, kind).await?;
+        if loaded.head.flags.snapshot {
+            let token = self.base.lock(id, false).await?;
+            let changed = self
+                .base
+                .change_head(id, token, |head| head.name = to.to_owned())
+                .await;
+            self.unlock_quietly(id).await;
+            changed?;
+        } else {
+            let volume = self.open_id(id, false).await?;
+            volume
+                .record(Record::Name {
+                    name: to.to_owned(),
+                })
+                .await?;
+        }
+        self.base.delete_entry(name, id).await
+    }
+
+    /// A rename that was cut off after it counted left its old entry.
+    async fn end_rename(&self, name: &str, to: &str) -> Result<(), MapError> {
+        if let Some(renamed) = self.base.find(to).await?
+            && self.base.entry_id(name).await? == Some(renamed.head.id)
+        {
+            return self.base.delete_entry(name, renamed.head.id).await;
+        }
+        Err(MapError::NotFound {
+            name: name.to_owned(),
+        })
+    }
+
+    pub async fn resize(&self, name: &str, bytes: u64, allow_shrink: bool) -> Result<(), MapError> {
+        let _manage = self.manage.lock().await;
+        let volume = self.open(name, false).await?;
+        if bytes < volume.size_bytes() && !allow_shrink {
+            return Err(MapError::Invalid {
+                what: "the size",
+                why: format!(
+                    "{bytes} bytes are less than the {} that {name} has, and what is cut off is lost; say --allow-shrink if that is meant",
+                    volume.size_bytes()
+                ),
+            });
+        }
+        volume.resize(bytes).await
+    }
+
+    /// Takes a volume's or snapshot's name. Its space is given back when the trash is emptied.
+    pub async fn remove(&self, name: &str) -> Result<(), MapError> {
+        let _manage = self.manage.lock().await;
+        let loaded = self.find(name).await?;
+        let id = loaded.head.id;
+        let now = self.base.world.now_seconds();
+        let mut flags = loaded.head.flags;
+        flags.nameless = true;
+        flags.trashed_at_seconds = std::num::NonZeroU64::new(now);
+        if flags.snapshot {
+            let token = self.base.lock(id, false).await?;
+            self.base.put_in_trash(id).await?;
+            let changed = self
+                .base
+                .change_head(id, token, |head| head.flags = flags)
+                .await;
+            self.unlock_quietly(id).await;
+            goes_on_without_space(changed)?;
+        } else {
+            let volume = self.open_id(id, false).await?;
+            if volume.with_state(|state| !state.composers.is_empty()) {
+                return Err(MapError::Busy {
+                    name: name.to_owned(),
+                    by: "it is attached on this node; detach it first".into(),
+                });
+            }
+            self.base.put_in_trash(id).await?;
+            if goes_on_without_space(volume.record(Record::Flags(flags)).await)? {
+                self.close_volume(&volume).await?;
+            } else {
+                volume.abandon().await?;
+            }
+        }
+        self.base.delete_entry(name, id).await?;
+        // What was removed does not come back.
+        self.base.sync_maps(id).await
+    }
+}
+
+pub fn kind_of(head: &Head) -> NameKind {
+    if head.flags.snapshot {
+        NameKind::Snapshot
+    } else {
+        NameKind::Volume
+    }
+}
+
+/// Is it done? Where there is no space to write down that something is removed, its name goes all the same: who is in the
+/// trash without one is removed (D5).
+fn goes_on_without_space(outcome: Result<(), MapError>) -> Result<bool, MapError> {
+    match outcome {
+        Ok(()) => Ok(true),
+        Err(MapError::Store {
+            source: StoreError::NoSpace,
+            ..
+        }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
