@@ -68,6 +68,22 @@ fn no_start(role: &RoleConfig, error: &impl std::fmt::Display) -> HostError {
     }
 }
 
+/// The ports of the composers that ask this mapper.
+fn composers(
+    handle: &Handle,
+    config: &Config,
+    mapper: &RoleConfig,
+) -> Result<Vec<PortId>, HostError> {
+    let asks = |role: &&RoleConfig| match role.settings {
+        RoleSettings::Vlmcd { mapper_port, .. } => mapper.ports.contains(mapper_port),
+        _ => false,
+    };
+    let composers = config.roles.iter().filter(asks);
+    composers
+        .map(|role| port(handle, role, role.ports.start))
+        .collect()
+}
+
 /// Starts a role at its port.
 pub(super) fn start(
     handle: &Handle,
@@ -94,6 +110,7 @@ pub(super) fn start(
                 places: Places {
                     maps: port(handle, role, *blockerm_port)?,
                     data: port(handle, role, *blockerb_port)?,
+                    composers: composers(handle, config, role)?,
                     owner: identity::owner(config),
                     recall_timeout: RECALL_TIMEOUT,
                 },

@@ -33,7 +33,7 @@ impl Said {
 
     #[track_caller]
     pub fn ok(self) -> String {
-        assert_eq!(self.code, 0, "{self:?}");
+        assert_eq!(self.code, 0, "{}\n{}", self.stdout, self.stderr);
         self.stdout
     }
 

@@ -118,7 +118,7 @@ impl<W: World> Mapper<W> {
         Ok(())
     }
 
-    async fn holds_lock(&self, id: VolumeId) -> Result<bool, MapError> {
+    pub(super) async fn holds_lock(&self, id: VolumeId) -> Result<bool, MapError> {
         let record = self.base.lock_record(id).await?;
         Ok(record.is_some_and(|record| record.owner == *self.base.world.owner()))
     }
@@ -137,15 +137,13 @@ impl<W: World> Mapper<W> {
             return Err(not_open);
         }
         // If it could not be opened, whoever says this wants it to be tried again (D3).
-        let _opening = self.opening.lock().await;
-        if self.known(id).is_some() {
-            return Ok(());
-        }
         self.base.believe(id).await?;
         if !self.holds_lock(id).await? {
             return Err(not_open);
         }
-        self.base.unlock(id, false).await
+        // It was open when the last mapper died: what that answered is made durable, as by every close.
+        let volume = self.open_now(id, Whom::Named).await?;
+        self.close_volume(&volume).await
     }
 
     pub async fn close_volume(&self, volume: &Volume<W>) -> Result<(), MapError> {

@@ -64,11 +64,17 @@ impl<W: World> Mapper<W> {
         drop(manage);
         if let Some(volume) = self.open_volume(id) {
             // Its removal was cut off before it was closed.
-            if head.flags.nameless {
+            if volume.with_state(|state| state.head.flags.nameless) {
                 self.close_volume(&volume).await?;
             } else {
                 volume.abandon().await?;
             }
+            return Ok(true);
+        }
+        if !head.flags.snapshot && self.holds_lock(id).await? {
+            // The same, and then we died: the journal tells what was displaced.
+            let volume = self.open_now(id, Whom::Any).await?;
+            self.close_volume(&volume).await?;
             return Ok(true);
         }
         let token = self.base.lock(id, false).await?;

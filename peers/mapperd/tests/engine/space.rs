@@ -72,6 +72,9 @@ fn names_of(head: &Head, is_named: bool) -> Vec<(String, Option<u64>)> {
     if is_named {
         let hash = blake3::hash(head.name.as_bytes()).to_hex();
         names.push((format!("name/{hash}"), None));
+    } else {
+        // GONE-1: it waits to lose all children but one.
+        names.push((format!("trash/{id}"), None));
     }
     if let Some(parent) = head.parent {
         names.push((format!("edge/{parent}/{id}"), None));

@@ -29,8 +29,10 @@ impl<W: World> Volume<W> {
         self.recall(recall, None).await?;
         self.commits_ended().await;
         if self.state.borrow().head.flags.nameless {
-            // Its journal goes with it: there may be no room for pages where room is to be made (D5).
+            // Its journal goes with it: there may be no room for pages where room is to be made (D5). What that
+            // displaced goes now: the map does not tell it.
             self.flush().await?;
+            self.reclaim_in_change().await?;
             self.end();
         } else {
             // What cannot be given back now is tried once more by the checkpoint, and then left to `gc` (SPACE-3).
