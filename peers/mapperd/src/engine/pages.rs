@@ -94,6 +94,11 @@ impl<S: Store> Pages<S> {
         Some(slot.page.clone())
     }
 
+    /// How many pages are kept at this moment.
+    pub fn cached_pages(&self) -> usize {
+        self.slots.borrow().len()
+    }
+
     /// Forgets a page that is given back.
     pub fn forget(&self, page: &PageRef) {
         self.slots.borrow_mut().remove(page);

@@ -321,7 +321,11 @@ impl<W: World> Base<W> {
     /// All segments that a head names, and those that came after them: what was begun since, and the spare.
     async fn journal_of(&self, head: &Head) -> Result<Vec<SegmentRef>, MapError> {
         let mut segments = head.segments.clone();
-        let Some(last) = segments.last().copied().filter(|last| last.birth == head.id) else {
+        let Some(last) = segments
+            .last()
+            .copied()
+            .filter(|last| last.birth == head.id)
+        else {
             return Ok(segments);
         };
         let group = names::log_group(head.id);

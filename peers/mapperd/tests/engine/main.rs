@@ -7,6 +7,7 @@
 mod client;
 mod faults;
 mod model;
+mod promises;
 mod random_histories;
 mod script;
 mod seeds;

@@ -86,10 +86,7 @@ fn names_of(head: &Head, is_named: bool) -> Vec<(String, Option<u64>)> {
     names
 }
 
-fn compare(
-    found: &BTreeMap<String, u64>,
-    named: &BTreeMap<String, Option<u64>>,
-) -> Vec<String> {
+fn compare(found: &BTreeMap<String, u64>, named: &BTreeMap<String, Option<u64>>) -> Vec<String> {
     let mut leaks = Vec::new();
     for (object, bytes) in found {
         match named.get(object) {
