@@ -73,9 +73,15 @@ impl<W: World> Mapper<W> {
         }
         if !head.flags.snapshot && self.holds_lock(id).await? {
             // The same, and then we died: the journal tells what was displaced.
-            let volume = self.open_now(id, Whom::Any).await?;
-            self.close_volume(&volume).await?;
-            return Ok(true);
+            match self.open_now(id, Whom::Any).await {
+                Ok(volume) => {
+                    self.close_volume(&volume).await?;
+                    return Ok(true);
+                }
+                // We died later: some of it is given back.
+                Err(MapError::Missing { .. } | MapError::Corrupt { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         let token = self.base.lock(id, false).await?;
         let outcome = self.fold_away(id, token).await;

@@ -1,6 +1,6 @@
 //! A composer in a few lines: it looks up every time, and writes whole sub-blocks.
 
-use archipelago_mapperd::engine::{Granted, MapError, Mapper, Volume, World};
+use archipelago_mapperd::engine::{ComposerId, Granted, MapError, Mapper, Volume, World};
 use archipelago_mapperd::map::{Shape, object_name};
 use archipelago_store::{Scope, Store, StoreError};
 
@@ -35,8 +35,18 @@ pub fn sub_of(bytes: &[u8]) -> Sub {
     sub
 }
 
-/// Writes one sub-block, as a composer does: in place if that is allowed, else in a new place.
 pub async fn write_sub(
+    mapper: &Mapper<SimWorld>,
+    volume: &Volume<SimWorld>,
+    sub: u64,
+    value: &Sub,
+) -> Result<(), MapError> {
+    write_sub_as(COMPOSER, mapper, volume, sub, value).await
+}
+
+/// Writes one sub-block, as a composer does: in place if that is allowed, else in a new place.
+pub async fn write_sub_as(
+    composer: ComposerId,
     mapper: &Mapper<SimWorld>,
     volume: &Volume<SimWorld>,
     sub: u64,
@@ -44,28 +54,30 @@ pub async fn write_sub(
 ) -> Result<(), MapError> {
     let subs = u64::from(volume.shape.subs());
     let (block, in_block) = (sub / subs, (sub % subs) as u16);
-    let data = mapper.base().world.data();
+    let world = &mapper.base().world;
+    let operation = world.begin_operation(composer);
     let at = u64::from(in_block) * GRAIN_BYTES as u64;
-    let scope = scope_of(volume);
     let map = volume.block(block).await?;
     if let Some(source) = map.source_at(in_block)
         && volume.with_state(|state| source.birth == volume.id && source.stamp > state.told_floor())
     {
         let object = object_name(source, block);
-        return data
-            .write(scope, &object, at, &bytes_of(value))
-            .await
-            .map_err(store);
+        let bytes = bytes_of(value);
+        let written = world.data().write(scope_of(volume), &object, at, &bytes);
+        return written.await.map_err(store);
     }
+    drop(operation);
     let granted = volume
-        .grant(COMPOSER, block, in_block..in_block + 1)
+        .grant(composer, block, in_block..in_block + 1)
         .await?;
+    let operation = world.begin_operation(composer);
     let written = write_granted(mapper, volume, &granted, sub, value).await;
+    drop(operation);
     if written.is_err() {
-        volume.give_up(COMPOSER, granted.number);
+        volume.give_up(composer, granted.number);
         return written;
     }
-    volume.commit(COMPOSER, granted.number).await.map(|_| ())
+    volume.commit(composer, granted.number).await.map(|_| ())
 }
 
 /// Fills a granted object, with what is granted beyond the sub-block copied up.

@@ -6,6 +6,7 @@
 
 mod client;
 mod faults;
+mod interleaved;
 mod model;
 mod promises;
 mod random_histories;

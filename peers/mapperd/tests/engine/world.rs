@@ -1,12 +1,13 @@
-//! A world without ports: two simulated stores, a clock that stands, composers that hold nothing.
+//! A world without ports: two simulated stores, a clock that stands, composers that hold nothing but what they do.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use archipelago_mapperd::engine::{Base, ComposerId, Mapper, NoAnswer, World};
 use archipelago_mapperd::map::{BootId, VolumeId};
 use archipelago_protocol::Recall;
-use archipelago_store::sim::SimStore;
+use archipelago_store::sim::{SimStore, yield_now};
 use archipelago_store::{LockOwner, Store};
 
 pub const COMPOSER: ComposerId = ComposerId(500);
@@ -19,7 +20,22 @@ pub struct SimWorld {
     owner: LockOwner,
     boot: BootId,
     next_id: Cell<u64>,
-    recalls: Cell<u64>,
+    /// What composers do with what they were told, by number.
+    operations: RefCell<BTreeSet<(ComposerId, u64)>>,
+    next_operation: Cell<u64>,
+}
+
+/// A composer does something with what it was told, until this is dropped.
+#[derive(Debug)]
+pub struct Operation<'a> {
+    world: &'a SimWorld,
+    key: (ComposerId, u64),
+}
+
+impl Drop for Operation<'_> {
+    fn drop(&mut self) {
+        self.world.operations.borrow_mut().remove(&self.key);
+    }
 }
 
 impl SimWorld {
@@ -50,7 +66,8 @@ impl SimWorld {
             },
             boot: BootId([boot; 16]),
             next_id: Cell::new(first_id),
-            recalls: Cell::new(0),
+            operations: RefCell::default(),
+            next_operation: Cell::new(0),
         }
     }
 
@@ -67,8 +84,12 @@ impl SimWorld {
         self.next_id.get()
     }
 
-    pub fn recalls(&self) -> u64 {
-        self.recalls.get()
+    pub fn begin_operation(&self, composer: ComposerId) -> Operation<'_> {
+        let number = self.next_operation.get();
+        self.next_operation.set(number + 1);
+        let key = (composer, number);
+        self.operations.borrow_mut().insert(key);
+        Operation { world: self, key }
     }
 }
 
@@ -104,9 +125,15 @@ impl World for SimWorld {
         VolumeId::new(bytes).unwrap()
     }
 
-    async fn recall(&self, _: ComposerId, _: VolumeId, _: Recall) -> Result<(), NoAnswer> {
-        self.recalls.set(self.recalls.get() + 1);
-        archipelago_store::sim::yield_now().await;
+    /// Answered when all that the composer began before is ended.
+    async fn recall(&self, composer: ComposerId, _: VolumeId, _: Recall) -> Result<(), NoAnswer> {
+        let begun: Vec<_> = self.operations.borrow().iter().copied().collect();
+        let is_running =
+            |key: &(ComposerId, u64)| key.0 == composer && self.operations.borrow().contains(key);
+        yield_now().await;
+        while begun.iter().any(is_running) {
+            yield_now().await;
+        }
         Ok(())
     }
 }
@@ -116,7 +143,12 @@ pub fn mapper_of(world: SimWorld) -> Mapper<SimWorld> {
 }
 
 /// The mapper is killed; the machine goes on.
+#[expect(clippy::needless_pass_by_value, reason = "it is dead from then on")]
 pub fn killed(mapper: Mapper<SimWorld>) -> Mapper<SimWorld> {
+    killed_now(&mapper)
+}
+
+pub fn killed_now(mapper: &Mapper<SimWorld>) -> Mapper<SimWorld> {
     let world = &mapper.base().world;
     if world.is_one {
         let (boot, id) = (world.boot_number(), world.next_id());
@@ -132,7 +164,12 @@ pub fn killed(mapper: Mapper<SimWorld>) -> Mapper<SimWorld> {
 }
 
 /// The machine loses its power.
+#[expect(clippy::needless_pass_by_value, reason = "it is dead from then on")]
 pub fn crashed(mapper: Mapper<SimWorld>, seed: u64) -> Mapper<SimWorld> {
+    crashed_now(&mapper, seed)
+}
+
+pub fn crashed_now(mapper: &Mapper<SimWorld>, seed: u64) -> Mapper<SimWorld> {
     let world = &mapper.base().world;
     let mut random = archipelago_store::sim::SimRandom::new(seed);
     let next = SimWorld::over(

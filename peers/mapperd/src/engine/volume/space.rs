@@ -42,10 +42,12 @@ impl<W: World> Volume<W> {
     }
 
     pub(super) async fn reclaim_in_change(&self) -> Result<(), MapError> {
-        let (batch, epoch) = {
-            let state = self.state.borrow();
-            (state.displaced.clone(), state.epoch)
+        let leaving = {
+            let mut state = self.state.borrow_mut();
+            state.leaving = std::mem::take(&mut state.displaced);
+            Leaving { volume: self }
         };
+        let (batch, epoch) = self.with_state(|state| (state.leaving.clone(), state.epoch));
         if batch.is_empty() {
             return Ok(());
         }
@@ -58,16 +60,11 @@ impl<W: World> Volume<W> {
                 .insert(displaced.source);
         }
         self.state.borrow_mut().freeing.extend(by_block.keys());
-        let freed = self.free_blocks(&by_block, epoch).await;
-        {
-            let mut state = self.state.borrow_mut();
-            state.freeing.clear();
-            for displaced in freed.as_deref().unwrap_or_default() {
-                state.displaced.remove(displaced);
-            }
+        for displaced in self.free_blocks(&by_block, epoch).await? {
+            self.state.borrow_mut().leaving.remove(&displaced);
         }
-        self.moved.notify_all();
-        freed.map(|_| ())
+        drop(leaving);
+        Ok(())
     }
 
     async fn free_blocks(
@@ -113,17 +110,38 @@ impl<W: World> Volume<W> {
             .collect();
         let mut freed = Vec::new();
         for source in sources {
+            let displaced = Displaced {
+                block,
+                source: *source,
+            };
+            // What was taken from it since the flush may come back: `mine` says already what it does not (SPACE-1).
+            if self.state.borrow().was_displaced_lately(displaced) {
+                continue;
+            }
             let subs = self.shape.subs();
             let fate = fate(*source, &mine, parent.as_ref(), &granted, subs);
             self.base
                 .free_object(*source, block, fate, self.shape.grain_bytes())
                 .await?;
-            freed.push(Displaced {
-                block,
-                source: *source,
-            });
+            freed.push(displaced);
         }
         Ok(freed)
+    }
+}
+
+/// What is being given back; what is left of it when this is dropped is tried again (SPACE-3).
+struct Leaving<'a, W: World> {
+    volume: &'a Volume<W>,
+}
+
+impl<W: World> Drop for Leaving<'_, W> {
+    fn drop(&mut self) {
+        let mut state = self.volume.state.borrow_mut();
+        let left = std::mem::take(&mut state.leaving);
+        state.displaced.extend(left);
+        state.freeing.clear();
+        drop(state);
+        self.volume.moved.notify_all();
     }
 }
 

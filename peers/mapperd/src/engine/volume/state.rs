@@ -50,6 +50,8 @@ pub struct State {
     pub composers: BTreeSet<ComposerId>,
     /// Displaced by records that may not be durable yet.
     pub displaced: BTreeSet<Displaced>,
+    /// What of it is being given back. What is displaced once more meanwhile is in both.
+    pub leaving: BTreeSet<Displaced>,
     /// Blocks of which parts are being given back.
     pub freeing: BTreeSet<u64>,
     /// No grant is given while the map changes as a whole.
@@ -77,6 +79,7 @@ impl State {
             next_grant: 1,
             composers: BTreeSet::new(),
             displaced: BTreeSet::new(),
+            leaving: BTreeSet::new(),
             freeing: BTreeSet::new(),
             holds_grants: 0,
         }
@@ -116,11 +119,12 @@ impl State {
     /// Where sub-blocks of a block that is made like this may be written (GRANT-2, GRANT-3).
     pub fn target(&self, block: u64, map: &BlockMap) -> Target {
         let is_free = |source: &Source| {
-            self.is_writable(*source)
-                && !self.displaced.contains(&Displaced {
-                    block,
-                    source: *source,
-                })
+            let displaced = Displaced {
+                block,
+                source: *source,
+            };
+            let waits = self.displaced.contains(&displaced) || self.leaving.contains(&displaced);
+            self.is_writable(*source) && !waits
         };
         let own = map.sources().iter().copied().find(is_free);
         let granted = self
@@ -196,6 +200,15 @@ impl State {
             }
             !goes
         });
+    }
+
+    /// Is some of this displaced by a record that may not be durable yet?
+    pub fn was_displaced_lately(&self, displaced: Displaced) -> bool {
+        let Displaced { block, source } = displaced;
+        self.displaced.contains(&displaced)
+            || self
+                .grants_of(block)
+                .any(|grant| grant.is_committing && grant.displaces.contains(&source))
     }
 
     pub fn is_committing(&self) -> bool {

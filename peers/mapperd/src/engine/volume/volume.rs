@@ -140,10 +140,7 @@ impl<W: World> Volume<W> {
     /// Was this displaced, and not given back yet? Then it is needed until that is durable (SPACE-1), and we see to it.
     pub fn keeps(&self, block: u64, source: Source) -> bool {
         let state = self.state.borrow();
-        state.displaced.contains(&Displaced { block, source })
-            || state
-                .grants_of(block)
-                .any(|grant| grant.is_committing && grant.displaces.contains(&source))
+        state.was_displaced_lately(Displaced { block, source })
     }
 
     /// The same of the parent; `None` without one.
@@ -179,9 +176,19 @@ impl<W: World> Volume<W> {
         records: impl IntoIterator<Item = Record>,
     ) -> Result<(), MapError> {
         let apply = |_, record: &Record| self.state.borrow_mut().apply(record);
-        self.log
-            .append(records, async || self.sync_objects().await, apply)
-            .await
+        let sync = async || self.sync_objects().await;
+        let appended = self.log.append(records, sync, apply).await;
+        self.or_not_open(appended)
+    }
+
+    /// The journal of a volume that has ended takes nothing: that is no failure.
+    fn or_not_open(&self, outcome: Result<(), MapError>) -> Result<(), MapError> {
+        match outcome {
+            Err(MapError::Failed { .. }) if self.has_ended() => {
+                Err(MapError::NotOpen { name: self.name() })
+            }
+            outcome => outcome,
+        }
     }
 
     /// Makes the data that was answered durable.
@@ -199,7 +206,8 @@ impl<W: World> Volume<W> {
 
     /// Everything that was answered is durable when this returns (D2).
     pub async fn flush(&self) -> Result<(), MapError> {
-        self.log.barrier(async || self.sync_objects().await).await
+        let synced = self.log.barrier(async || self.sync_objects().await).await;
+        self.or_not_open(synced)
     }
 
     /// Tells all composers but `except`, and waits for them. Who does not answer keeps the change from happening.
