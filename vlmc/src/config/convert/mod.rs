@@ -1,7 +1,7 @@
 //! Configuration files of the historic system, read and written anew.
 //!
 //! There were two forms. Until 0.3 the file was Python, executed; here it is only read: assignments of literals, nothing
-//! else. Since 0.4 it was an INI file. Both become a [`LegacyConfig`], which is translated setting by setting; what has no
+//! else. Since 0.4 it was an INI file. Both become a `LegacyConfig`, which is translated setting by setting; what has no
 //! use any more stays as a comment that says why.
 //!
 //! ```text
