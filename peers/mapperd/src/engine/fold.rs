@@ -17,6 +17,9 @@ use crate::map::{
     page_span,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// Pages of one page object.
 pub const PAGES_MAX: usize = 1 << 16;
 

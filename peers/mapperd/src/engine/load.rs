@@ -74,11 +74,6 @@ impl View {
         self.layers.root
     }
 
-    /// It names nothing.
-    pub fn is_hollow(&self) -> bool {
-        self.head.root.is_none() && self.head.segments.is_empty()
-    }
-
     pub fn overlay(&self) -> &Overlay {
         &self.layers.live
     }

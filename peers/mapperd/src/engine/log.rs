@@ -22,10 +22,19 @@ use super::names;
 use crate::map::journal::{Appender, Position, Record};
 use crate::map::{BootId, FormatError, SegmentRef, VolumeId};
 
+mod given_up;
+mod segments;
+#[cfg(test)]
+mod tests;
+
+use given_up::{Promised, Withdrawn};
+
 /// Bytes of a journal segment: some 3000 records. Read at once when a volume is opened.
 pub const SEGMENT_BYTES: u64 = 256 << 10;
 /// Kept free in each segment, for the barrier that ends it.
 const SEAL_BYTES: u64 = 64;
+/// Segments of a journal that is not folded: 256 MiB of records. Only a checkpoint goes beyond, to end the last one.
+const SEGMENTS_GROWING_MAX: usize = 1024;
 /// Behind it a segment has no room for an opening and the barrier that ends it: it is not gone on with.
 pub const OPENING_OFFSET_MAX: u64 = SEGMENT_BYTES - 2 * SEAL_BYTES;
 
@@ -138,16 +147,12 @@ impl<S: Store> Log<S> {
     ) -> Result<(), MapError> {
         self.check()?;
         let tickets = self.enqueue(records);
-        while self.waits_before(tickets.end) {
+        let end = tickets.end;
+        let _withdrawn = Withdrawn { log: self, tickets };
+        while self.waits_before(end) {
             let _turn = self.turn.lock().await;
-            if self.waits_before(tickets.end)
-                && let Err(error) = self.write_batch(&sync_objects, &apply).await
-            {
-                let mut state = self.state.borrow_mut();
-                state
-                    .queue
-                    .retain(|queued| !tickets.contains(&queued.ticket));
-                return Err(error);
+            if self.waits_before(end) {
+                self.write_batch(&sync_objects, &apply).await?;
             }
         }
         Ok(())
@@ -191,6 +196,7 @@ impl<S: Store> Log<S> {
         self.check()?;
         let from = self.end();
         let Some((bytes, count, appender)) = self.batch()? else {
+            self.check_length()?;
             return self.roll_in_turn(sync_objects).await;
         };
         self.write_bytes(from.offset, &bytes).await?;
@@ -204,6 +210,18 @@ impl<S: Store> Log<S> {
             apply(sequence, &queued.record);
         }
         Ok(())
+    }
+
+    /// A journal that cannot be folded does not grow for ever: heads could not name it any more.
+    fn check_length(&self) -> Result<(), MapError> {
+        if self.state.borrow().segments.len() < SEGMENTS_GROWING_MAX {
+            return Ok(());
+        }
+        Err(MapError::Store {
+            action: "lengthen",
+            object: format!("the journal of volume {}, which cannot be folded", self.id),
+            source: StoreError::NoSpace,
+        })
     }
 
     /// The bytes of the first records, as many as fit; none if not even one does.
@@ -233,10 +251,13 @@ impl<S: Store> Log<S> {
         }
         let last = self.last();
         let object = names::log(self.id, last.token, last.number);
-        let written = self
-            .maps
-            .write(names::scope(self.id), &object, offset, bytes)
-            .await;
+        let mut promised = Promised {
+            log: self,
+            is_kept: false,
+        };
+        let scope = names::scope(self.id);
+        let written = self.maps.write(scope, &object, offset, bytes).await;
+        promised.is_kept = true;
         written.map_err(|error| self.fail("write", &object.to_string(), &error))
     }
 
@@ -289,6 +310,7 @@ impl<S: Store> Log<S> {
             .append(&Record::Barrier, &mut bytes)
             .map_err(bad_record)?;
         if appender.end().offset > SEGMENT_BYTES - SEAL_BYTES {
+            self.check_length()?;
             return self.roll_synced().await;
         }
         self.write_bytes(offset, &bytes).await?;
@@ -363,61 +385,6 @@ impl<S: Store> Log<S> {
             tracing::warn!(volume = %self.id, %error, "no spare journal segment");
         }
         Ok(())
-    }
-
-    /// What names all that is durable, and nothing more.
-    pub fn durable_segments(&self) -> Vec<SegmentRef> {
-        let state = self.state.borrow();
-        let mut segments = state.segments.clone();
-        let open = segments.last_mut().expect("a journal has a segment");
-        open.to_offset = Some(state.durable_offset.max(open.from.offset));
-        segments.retain(|segment| segment.to_offset != Some(segment.from.offset));
-        segments
-    }
-
-    /// What a head names for the journal to go on.
-    pub fn segments(&self) -> Vec<SegmentRef> {
-        self.state.borrow().segments.clone()
-    }
-
-    /// Drops the references to segments before this sequence number: a tree has what they said.
-    pub fn forget_before(&self, sequence: u64) -> Vec<SegmentRef> {
-        let mut state = self.state.borrow_mut();
-        let ended = state
-            .segments
-            .partition_point(|segment| segment.from.sequence < sequence);
-        let ended = ended.min(state.segments.len() - 1);
-        state.segments.drain(..ended).collect()
-    }
-
-    /// Bytes of records that a replay would read.
-    pub fn bytes(&self) -> u64 {
-        let state = self.state.borrow();
-        let ended = state
-            .segments
-            .iter()
-            .filter_map(|segment| segment.to_offset.map(|to| to - segment.from.offset));
-        ended.sum::<u64>() + state.appender.end().offset
-    }
-
-    /// The spare segment, if there is one.
-    pub fn spare(&self) -> Option<(u64, u64)> {
-        let state = self.state.borrow();
-        let last = state.segments.last()?;
-        state.has_spare.then_some((last.token, last.number + 1))
-    }
-
-    /// All that the journal has in the store.
-    pub fn segments_and_spare(&self) -> Vec<SegmentRef> {
-        let mut segments = self.segments();
-        if let (Some((token, number)), Some(last)) = (self.spare(), segments.last().copied()) {
-            segments.push(SegmentRef {
-                token,
-                number,
-                ..last
-            });
-        }
-        segments
     }
 }
 

@@ -1,7 +1,9 @@
 //! The engine of the mapper: maps on a store, without ports.
 
+mod beside;
 mod create;
 mod directory;
+mod erase;
 mod error;
 mod fold;
 mod layers;

@@ -12,124 +12,24 @@
 //!   is whoever stands above that one, next below the head's own parent: what any below it shares it has, too.
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
 
 use archipelago_store::{Store, StoreError};
 
+use super::beside::{Beside, Kin, Neighbour, Stray};
 use super::error::MapError;
 use super::load::{Loaded, View};
 use super::names;
 use super::together;
-use super::tree::{Placed, Root};
-use super::volume::{Fate, SEGMENTS_A_HEAD_BITS, Volume, changed_blocks, fate};
+use super::tree::Placed;
+use super::volume::{Fate, changed_blocks, fate};
 use super::world::{Base, World};
-use crate::map::{BlockMap, Head, HeadFlags, OverlayItem, SegmentRef, Version, VolumeId};
+use crate::map::{BlockMap, Head, Version, VolumeId};
 
 /// Blocks that are given back at the same time.
 const AT_ONCE: usize = 16;
 
 /// Heads on the way up: what goes on for longer is a circle (F44).
 const ANCESTORS_MAX: usize = 1 << 16;
-
-/// A head beside the one that goes.
-#[derive(Debug)]
-pub enum Neighbour<W: World> {
-    Still(Rc<View>),
-    Open(Rc<Volume<W>>),
-}
-
-impl<W: World> Neighbour<W> {
-    fn root(&self) -> Root {
-        match self {
-            Self::Still(view) => view.root(),
-            Self::Open(volume) => volume.with_state(|state| state.layers.root),
-        }
-    }
-
-    fn segments(&self) -> Vec<SegmentRef> {
-        match self {
-            Self::Still(view) => view.head.segments.clone(),
-            Self::Open(volume) => volume.journal_segments(),
-        }
-    }
-
-    async fn block(&self, base: &Base<W>, block: u64) -> Result<BlockMap, MapError> {
-        match self {
-            Self::Still(view) => view.block(base, block).await,
-            Self::Open(volume) => volume.block(block).await,
-        }
-    }
-
-    /// Blocks and ranges of which it says something else than its tree.
-    fn changes(&self) -> (BTreeSet<u64>, Vec<std::ops::Range<u64>>) {
-        let mut blocks = BTreeSet::new();
-        let mut zeros = Vec::new();
-        let mut take = |overlay: &crate::map::Overlay| {
-            changed_blocks(overlay, 0..u64::MAX, &mut blocks);
-            zeros.extend(overlay.items(0..u64::MAX).filter_map(|item| match item {
-                OverlayItem::Zero(range) => Some(range),
-                _ => None,
-            }));
-        };
-        match self {
-            Self::Still(view) => take(view.overlay()),
-            Self::Open(volume) => volume.with_state(|state| {
-                take(&state.layers.live);
-                if let Some(frozen) = &state.layers.frozen {
-                    take(frozen);
-                }
-            }),
-        }
-        (blocks, zeros)
-    }
-}
-
-/// What lies beside a head that goes.
-#[derive(Debug)]
-pub struct Beside<W: World> {
-    /// What it hangs from.
-    pub parent: Option<Neighbour<W>>,
-    /// The only one that hangs from it.
-    pub child: Option<Neighbour<W>>,
-    /// Those to whom an edge goes, and who hang from another head.
-    pub strays: Vec<Stray>,
-}
-
-/// Whom an edge goes to, though it hangs from another head by now, or as yet.
-#[derive(Clone, Debug)]
-pub struct Stray {
-    pub id: VolumeId,
-    pub segments: Vec<SegmentRef>,
-}
-
-/// To whom edges go.
-#[derive(Debug, Default)]
-pub struct Kin {
-    /// They hang from the head.
-    pub children: Vec<VolumeId>,
-    pub strays: Vec<Stray>,
-}
-
-impl<W: World> Beside<W> {
-    fn all(&self) -> impl Iterator<Item = &Neighbour<W>> {
-        self.parent.iter().chain(&self.child)
-    }
-
-    fn has_segment(&self, segment: &SegmentRef) -> bool {
-        let same = |other: &SegmentRef| {
-            (other.birth, other.token, other.number)
-                == (segment.birth, segment.token, segment.number)
-        };
-        self.all()
-            .map(Neighbour::segments)
-            .chain(self.strays.iter().map(|stray| stray.segments.clone()))
-            .any(|segments| segments.iter().any(same))
-    }
-
-    fn roots(&self) -> Vec<Root> {
-        self.all().map(Neighbour::root).collect()
-    }
-}
 
 impl<W: World> Base<W> {
     /// The heads that hang from this one.
@@ -258,100 +158,6 @@ impl<W: World> Base<W> {
         Ok(())
     }
 
-    /// The last traces of a head of which nothing else is left (GONE-2). Its lock is held.
-    pub async fn delete_head(
-        &self,
-        gone: &View,
-        older: &[Version],
-        beside: &Beside<W>,
-        token: u64,
-    ) -> Result<(), MapError> {
-        let id = gone.head.id;
-        let mut segments = self.journal_of(&gone.head).await?;
-        for version in older {
-            if let Some(head) = self.older_head(id, *version).await? {
-                segments.extend(self.journal_of(&head).await?);
-            }
-        }
-        if !gone.is_hollow() {
-            self.sync_maps(id).await?;
-            self.create_head(&hollow(&gone.head, token)).await?;
-        }
-        for segment in segments {
-            if !beside.has_segment(&segment) {
-                self.delete_quietly(&names::log(segment.birth, segment.token, segment.number))
-                    .await?;
-            }
-        }
-        if let Some(parent) = gone.head.parent {
-            self.delete_quietly(&names::edge(parent, id)).await?;
-        }
-        self.delete_edges(id).await?;
-        // The head in force goes last: it tells a second try where to look.
-        let mut versions = self.versions(id).await?;
-        let last = versions.pop();
-        for older in versions {
-            self.delete_quietly(&names::head(id, older.token, older.number))
-                .await?;
-        }
-        self.sync_maps(id).await?;
-        if let Some(last) = last {
-            self.delete_quietly(&names::head(id, last.token, last.number))
-                .await?;
-        }
-        self.delete_lock(id).await?;
-        // What comes back after power loss is found again as long as it is listed.
-        self.sync_maps(id).await?;
-        self.delete_quietly(&names::trash(id)).await
-    }
-
-    /// `None`: it is gone, or damaged.
-    async fn older_head(&self, id: VolumeId, version: Version) -> Result<Option<Head>, MapError> {
-        let object = names::head(id, version.token, version.number);
-        match self.read_whole(&object, "read").await {
-            Ok(bytes) => Ok(Head::decode(&bytes).ok().map(|head| head.value)),
-            Err(MapError::Store {
-                source: StoreError::NotFound,
-                ..
-            }) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// All segments that a head names, and those that came after them: what was begun since, and the spare.
-    async fn journal_of(&self, head: &Head) -> Result<Vec<SegmentRef>, MapError> {
-        let mut segments = head.segments.clone();
-        let Some(last) = segments
-            .last()
-            .copied()
-            .filter(|last| last.birth == head.id)
-        else {
-            return Ok(segments);
-        };
-        let group = names::log_group(head.id);
-        for object in self.list_all(&group, "list the journal").await? {
-            if let Some((token, number)) = names::numbers(&object)
-                && token == last.token
-                && number > last.number
-                && number >> SEGMENTS_A_HEAD_BITS == last.number >> SEGMENTS_A_HEAD_BITS
-            {
-                segments.push(SegmentRef { number, ..last });
-            }
-        }
-        Ok(segments)
-    }
-
-    async fn delete_lock(&self, id: VolumeId) -> Result<(), MapError> {
-        match self.unlock(id, false).await {
-            Ok(())
-            | Err(MapError::Store {
-                source: StoreError::NotLocked | StoreError::NotFound,
-                ..
-            }) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
     /// A head that nobody has open is published anew with a change. Its lock is held.
     pub async fn change_head(
         &self,
@@ -389,22 +195,5 @@ impl<W: World> Base<W> {
     pub async fn trash(&self) -> Result<Vec<VolumeId>, MapError> {
         let listed = self.list_all(names::TRASH_GROUP, "list the trash").await?;
         Ok(listed.iter().filter_map(names::last_id).collect())
-    }
-}
-
-/// A head of which all was given back: it names nothing.
-fn hollow(gone: &Head, token: u64) -> Head {
-    Head {
-        version: Version {
-            token: token.max(gone.version.token),
-            number: gone.version.number + 1,
-        },
-        root: None,
-        segments: Vec::new(),
-        flags: HeadFlags {
-            nameless: true,
-            ..gone.flags
-        },
-        ..gone.clone()
     }
 }

@@ -4,11 +4,11 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use super::beside::{Beside, Kin, Neighbour};
 use super::error::MapError;
 use super::load::{Loaded, View};
 use super::mapper::Mapper;
 use super::names;
-use super::remove::{Beside, Kin, Neighbour};
 use super::volume::Whom;
 use super::world::World;
 use crate::map::{Head, VolumeId};
@@ -71,7 +71,7 @@ impl<W: World> Mapper<W> {
             }
             return Ok(true);
         }
-        if !head.flags.snapshot && self.holds_lock(id).await? {
+        if !head.flags.snapshot && !head.is_hollow() && self.holds_lock(id).await? {
             // The same, and then we died: the journal tells what was displaced.
             match self.open_now(id, Whom::Any).await {
                 Ok(volume) => {
@@ -103,7 +103,7 @@ impl<W: World> Mapper<W> {
         let gone = View::of(loaded);
         let parent = match self.parent_of(&gone.head).await {
             // An earlier try came as far as to cut it off: the edges go when the journal is gone.
-            Err(MapError::Corrupt { .. }) if gone.is_hollow() => {
+            Err(MapError::Corrupt { .. }) if gone.head.is_hollow() => {
                 older.clear();
                 None
             }

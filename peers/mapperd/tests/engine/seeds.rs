@@ -12,7 +12,11 @@ pub fn seeds(fixed: u64) -> Vec<u64> {
     if let Some(count) = number("SIM_SEEDS") {
         return (0..count).collect();
     }
+    (0..fixed).chain([fresh_seed()]).collect()
+}
+
+/// A number that is another each time.
+pub fn fresh_seed() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let fresh = now.expect("after 1970").as_nanos() as u64;
-    (0..fixed).chain([fresh]).collect()
+    now.expect("after 1970").as_nanos() as u64
 }

@@ -178,10 +178,14 @@ impl<W: World> Volume<W> {
             count: grant.subs.end - grant.subs.start,
             source: Some(grant.source),
         };
-        let appended = self.append([assign]).await;
-        self.state.borrow_mut().end_commit(number, appended.is_ok());
-        self.moved.notify_all();
-        appended?;
+        let mut committing = Committing {
+            volume: self,
+            number,
+            counts: false,
+        };
+        self.append([assign]).await?;
+        committing.counts = true;
+        drop(committing);
         let has_others = self.state.borrow().composers.len() > 1;
         if has_others {
             // What was said of the block before may be on its way to them yet.
@@ -203,6 +207,22 @@ impl<W: World> Volume<W> {
             .borrow_mut()
             .void_grants_where(|other, grant| other == number && grant.composer == composer);
         self.moved.notify_all();
+    }
+}
+
+/// A record is on the way to the journal. Dropped before it counts, it may count or not.
+struct Committing<'a, W: World> {
+    volume: &'a Volume<W>,
+    number: u64,
+    counts: bool,
+}
+
+impl<W: World> Drop for Committing<'_, W> {
+    fn drop(&mut self) {
+        let mut state = self.volume.state.borrow_mut();
+        state.end_commit(self.number, self.counts);
+        drop(state);
+        self.volume.moved.notify_all();
     }
 }
 

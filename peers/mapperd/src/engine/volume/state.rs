@@ -15,6 +15,9 @@ use crate::engine::world::ComposerId;
 use crate::map::journal::Record;
 use crate::map::{BlockMap, Head, SOURCES_MAX, Source, Stamp};
 
+#[cfg(test)]
+mod tests;
+
 /// The right to write sub-blocks of a block to an object, until it is committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
@@ -167,20 +170,16 @@ impl State {
         }
     }
 
-    /// Its record counts, or never will.
+    /// Its record counts, or nobody knows: then what is in use is found when space is given back.
     pub fn end_commit(&mut self, number: u64, counts: bool) {
         let Some(grant) = self.grants.remove(&number) else {
             return;
         };
         let block = grant.block;
-        if counts {
-            let displaced = grant.displaces.into_iter();
-            self.displaced
-                .extend(displaced.map(|source| Displaced { block, source }));
-        } else {
-            let source = grant.source;
-            self.displaced.insert(Displaced { block, source });
-        }
+        let own = (!counts).then_some(grant.source);
+        let displaced = grant.displaces.into_iter().chain(own);
+        self.displaced
+            .extend(displaced.map(|source| Displaced { block, source }));
     }
 
     /// Voids all grants for which `is_void` says so. What they named may be given back.
