@@ -1,3 +1,5 @@
+//! A journal of many segments, and records that are given up.
+
 use std::future::Future;
 
 use archipelago_store::sim::{SimStore, block_on};

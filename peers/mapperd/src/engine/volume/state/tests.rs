@@ -1,3 +1,5 @@
+//! What shrinking leaves of a block, against a block as a vector of sources.
+
 use proptest::prelude::*;
 
 use super::*;
