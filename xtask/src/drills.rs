@@ -5,9 +5,10 @@
 use std::ffi::OsString;
 
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
 
 use crate::command::{self, Outcome, cargo};
+use crate::prerequisites;
 
 #[derive(Args, Debug)]
 #[command(disable_help_flag = true)]
@@ -33,6 +34,20 @@ pub struct Crash {
 enum CrashSubject {
     /// Processes that share a segment
     Xseg,
+    /// The hosts of a node under verified loads, in shared and in isolated placement; the kills are those of each load
+    Node,
+}
+
+/// What is handed on to the drill of a node.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask crash node", bin_name = "cargo xtask crash node")]
+struct NodeDrill {
+    /// How often a host is killed under each load
+    #[arg(long, default_value_t = 200)]
+    kills: u64,
+    /// Repeats the choices of a run
+    #[arg(long)]
+    seed: Option<u64>,
 }
 
 #[derive(Args, Debug)]
@@ -73,10 +88,31 @@ impl Crash {
     }
 
     pub fn run(&self) -> Result<Outcome> {
-        let program = match self.subject {
-            CrashSubject::Xseg => "crash-xseg",
-        };
-        drill(&["--features", "kill-points", "--bin", program], &self.args)
+        match self.subject {
+            CrashSubject::Xseg => drill(
+                &["--features", "kill-points", "--bin", "crash-xseg"],
+                &self.args,
+            ),
+            CrashSubject::Node => {
+                let name = OsString::from("cargo xtask crash node");
+                NodeDrill::parse_from([&name].into_iter().chain(&self.args)).run()
+            }
+        }
+    }
+}
+
+impl NodeDrill {
+    /// The tests of a node, with more kills; built like the tests, so that what they assert about themselves is checked.
+    fn run(&self) -> Result<Outcome> {
+        prerequisites::ensure()?;
+        let mut command = cargo(["test", "--package", "archipelago", "--test", "node"]);
+        command.args(["--", "--nocapture", "--test-threads=1", "drill::"]);
+        command.env("NODE_KILLS", self.kills.to_string());
+        if let Some(seed) = self.seed {
+            command.env("NODE_SEED", seed.to_string());
+        }
+        command::run(&mut command)?;
+        Ok(Outcome::Passed)
     }
 }
 

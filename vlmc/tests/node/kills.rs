@@ -1,10 +1,10 @@
-//! Hosts are killed in the middle of work: nothing that was answered is lost (S8).
+//! Hosts are killed at moments that matter: nothing that was answered is lost (S8).
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{Node, must, until};
 
-fn kill(pid: i32) {
+pub fn kill(pid: i32) {
     let pid = Pid::from_raw(pid).unwrap();
     let _ = kill_process(pid, Signal::KILL); // it may be gone already
 }

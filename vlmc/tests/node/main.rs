@@ -8,5 +8,11 @@
 mod bad_input;
 mod commands;
 mod disks;
+mod drill;
+mod histories;
 mod kills;
+mod nbd;
+mod random;
+mod sectors;
 mod support;
+mod worker;

@@ -140,6 +140,32 @@ impl Node {
         role["pid"].as_i64().map(|pid| pid as i32)
     }
 
+    /// The objects that a store keeps, and the bytes that each takes.
+    pub fn objects(&self, store: &str) -> Vec<(String, u64)> {
+        let mut found = Vec::new();
+        let mut directories = vec![self.path(store).join("objects")];
+        while let Some(directory) = directories.pop() {
+            for entry in std::fs::read_dir(&directory)
+                .into_iter()
+                .flatten()
+                .flatten()
+            {
+                // It may be gone since.
+                let Ok(about) = entry.metadata() else {
+                    continue;
+                };
+                if about.is_dir() {
+                    directories.push(entry.path());
+                } else {
+                    let name = entry.file_name().to_string_lossy().into_owned();
+                    found.push((name, std::os::unix::fs::MetadataExt::blocks(&about) * 512));
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
     pub fn logs(&self) -> String {
         let mut all = String::new();
         for entry in std::fs::read_dir(self.path("log"))
