@@ -5,5 +5,6 @@
 pub mod cli;
 pub mod config;
 pub mod host;
+pub mod log;
 pub mod supervisor;
 pub mod volumes;

@@ -65,6 +65,9 @@ operations! {
     CANCEL = 1, "cancel", Other, Drop, true;
     /// Give a delegation back.
     RECALL = 2, "recall", Other, Drop, true;
+    /// The log level of the role behind a port: its first argument is 1 to change it, the second the level. The answer's first
+    /// argument is the level that holds now.
+    LOG_LEVEL = 3, "log-level", Other, Drop, true;
     READ = 16, "read", Read, Again, false;
     WRITE = 17, "write", Write, Again, false;
     WRITE_ZEROES = 18, "write-zeroes", Zero, Again, false;
@@ -138,7 +141,7 @@ impl OpCode {
     }
 
     pub(crate) fn is_notice(self) -> bool {
-        self.0 <= Self::RECALL.0
+        self.0 <= Self::LOG_LEVEL.0
     }
 }
 

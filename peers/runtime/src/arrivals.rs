@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
-use xseg::{Corruption, Event, Incoming};
+use xseg::{Corruption, Event, Incoming, OpCode};
 
 use crate::call::CallState;
+use crate::log_levels;
 use crate::slab::Key;
 use crate::station::Station;
 
@@ -40,6 +41,11 @@ impl Station {
                     Some(attendant) => attendant.request(request),
                     None => request.unsupported(), // the port takes none then: this cannot be
                 }
+            }
+            Event::Notice(notice) if notice.request().op == OpCode::LOG_LEVEL => {
+                let core = self.core.upgrade();
+                let levels = core.and_then(|core| core.log_levels.borrow().clone());
+                log_levels::answer(levels.as_deref(), self.id(), notice);
             }
             Event::Notice(notice) => {
                 self.learn_from(&notice);

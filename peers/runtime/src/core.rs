@@ -10,6 +10,7 @@ use xseg::{Completion, Port, WaitError, Waiter, monotonic_ns};
 use crate::error::RuntimeError;
 use crate::kernel::Operations;
 use crate::local;
+use crate::log_levels::LogLevels;
 use crate::options::ReactorOptions;
 use crate::poller::Poller;
 use crate::pool::Pool;
@@ -35,6 +36,8 @@ pub(crate) struct Core {
     pub poller: Poller,
     pub remote: Arc<Remote>,
     pub is_over: Cell<bool>,
+    /// Answers what is asked of the host rather than of a peer.
+    pub log_levels: RefCell<Option<Rc<dyn LogLevels>>>,
     /// Told that the segment was destroyed.
     pub destroyed: local::Notify,
     completions: RefCell<Vec<Completion>>,
@@ -59,6 +62,7 @@ impl Core {
             poller: Poller::new(remote.clone()),
             remote,
             is_over: Cell::new(false),
+            log_levels: RefCell::default(),
             destroyed: local::Notify::new(),
             completions: RefCell::default(),
             finished: RefCell::default(),

@@ -9,6 +9,7 @@ use xseg::{Port, monotonic_ns};
 
 use crate::core::Core;
 use crate::error::{Elapsed, RuntimeError};
+use crate::log_levels::LogLevels;
 use crate::pool::Blocking;
 use crate::service::{Peer, Service};
 use crate::station::Station;
@@ -118,6 +119,11 @@ impl Handle {
     /// If the station is served already.
     pub fn serve<P: Peer>(&self, station: &Rc<Station>, nr_ops: u32, peer: Rc<P>) -> Service {
         Service::begin(&self.core, station, nr_ops, peer)
+    }
+
+    /// Has `levels` answer who asks about, or changes, what the roles behind this reactor's ports log.
+    pub fn answer_log_levels(&self, levels: Rc<dyn LogLevels>) {
+        self.core.log_levels.replace(Some(levels));
     }
 
     /// Calls `work` on a thread that may block: for what io_uring lacks. If the future is dropped, work that was not

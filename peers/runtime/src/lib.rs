@@ -7,6 +7,7 @@
 //!   [`Service`] is drained (P2).
 //! * Files and sockets ([`Handle::read_at`] and the others) work on [`Memory`]: bytes of one's own, a buffer, or the data
 //!   of a request where they lie (W1). Without io_uring threads do the same.
+//! * A [`Tenant`] is one of those who share a reactor: tasks and services belong to it, so that a log can tell.
 //! * [`local`] has what tasks of one thread wait for each other with.
 //!
 //! Roles that share a reactor pass requests without a system call (W3); all that is sent in one turn rings each
@@ -69,6 +70,7 @@ mod handle;
 mod io;
 mod kernel;
 pub mod local;
+mod log_levels;
 mod operation;
 mod options;
 mod poller;
@@ -80,6 +82,7 @@ mod signals;
 mod slab;
 mod station;
 mod task;
+mod tenant;
 mod timer;
 
 pub use call::Call;
@@ -87,12 +90,14 @@ pub use error::{CallError, Elapsed, RuntimeError};
 pub use handle::Handle;
 pub use io::{SyncScope, WithMemory};
 pub use kernel::{Memory, block_signals};
+pub use log_levels::LogLevels;
 pub use options::ReactorOptions;
 pub use pool::Blocking;
 pub use reactor::Reactor;
 pub use rustix::process::Signal;
 pub use service::{Peer, Service};
-pub use signals::Signals;
+pub use signals::{SignalDescriptor, Signals};
 pub use station::Station;
 pub use task::Task;
+pub use tenant::Tenant;
 pub use timer::Sleep;

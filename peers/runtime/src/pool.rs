@@ -18,6 +18,7 @@ use rustix::io::Errno;
 
 use crate::kernel::{RawCall, block_all_signals};
 use crate::remote::{Remote, lock};
+use crate::tenant::Tenant;
 
 /// Threads that are started when they are needed.
 #[derive(Debug)]
@@ -89,11 +90,12 @@ impl Pool {
             given_up: false,
         }));
         let theirs = place.clone();
+        let tenant = Tenant::present();
         self.push(Job::Work(Box::new(move || {
             if lock(&theirs).given_up {
                 return;
             }
-            let result = catch_unwind(AssertUnwindSafe(work));
+            let result = catch_unwind(AssertUnwindSafe(|| tenant.within(work)));
             let mut place = lock(&theirs);
             if place.given_up {
                 return;

@@ -18,6 +18,7 @@ use xseg::Incoming;
 use crate::core::Core;
 use crate::station::Station;
 use crate::task::Task;
+use crate::tenant::Tenant;
 
 /// The logic of a peer.
 pub trait Peer: 'static {
@@ -61,6 +62,7 @@ impl Service {
             core: Rc::downgrade(core),
             admission: admission.clone(),
             peer,
+            tenant: Tenant::present(),
             idle: RefCell::default(),
         });
         let previous = station.attendant.replace(Some(Rc::new(crew)));
@@ -121,6 +123,7 @@ struct Crew<P> {
     core: std::rc::Weak<Core>,
     admission: Rc<Admission>,
     peer: Rc<P>,
+    tenant: Tenant,
     idle: RefCell<Vec<Rc<Desk>>>,
 }
 
@@ -176,14 +179,15 @@ impl<P: Peer> Attendant for Rc<Crew<P>> {
         let desk = idle.unwrap_or_else(|| {
             let desk = Rc::new(Desk::default());
             let worker = work(self.clone(), desk.clone());
-            drop(Task::spawn(&core.tasks, worker));
+            self.tenant
+                .within(|| drop(Task::spawn(&core.tasks, worker)));
             desk
         });
         desk.put(request);
     }
 
     fn notice(&self, notice: Incoming) {
-        self.peer.notice(notice);
+        self.tenant.within(|| self.peer.notice(notice));
     }
 
     fn look_whether_drained(&self) {

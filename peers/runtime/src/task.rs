@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use crate::remote::Remote;
+use crate::tenant::Tenant;
 
 /// The place of the future that [`crate::Reactor::block_on`] was given.
 pub(crate) const ROOT: u32 = u32::MAX;
@@ -39,6 +40,7 @@ struct Place {
     waker: Option<Waker>,
     woken: Arc<TaskWaker>,
     taken: bool,
+    tenant: Tenant,
 }
 
 impl std::fmt::Debug for Place {
@@ -126,12 +128,14 @@ impl Tasks {
                 waker: Some(woken.clone().into()),
                 woken,
                 taken: false,
+                tenant: Tenant::NOBODY,
             });
             index
         });
         let place = &mut places[index as usize];
         place.body = Some(body);
         place.taken = true;
+        place.tenant = Tenant::present(); // TENANT-1
         let waker: Waker = place.woken.clone().into();
         drop(places);
         waker.wake_by_ref();
@@ -159,7 +163,7 @@ impl Tasks {
     }
 
     fn poll(&self, index: u32) {
-        let (mut body, waker) = {
+        let (mut body, waker, tenant) = {
             let mut places = self.places.borrow_mut();
             let place = &mut places[index as usize];
             // Release: pairs with the swap of a waker that finds it cleared.
@@ -170,8 +174,10 @@ impl Tasks {
             (
                 body,
                 place.waker.take().expect("given back after each poll"),
+                place.tenant,
             )
         };
+        let entered = tenant.enter();
         let polled = body.as_mut().poll(&mut Context::from_waker(&waker));
         let over = polled.is_ready();
         let body = if over {
@@ -180,6 +186,7 @@ impl Tasks {
         } else {
             Some(body)
         };
+        drop(entered);
         let mut places = self.places.borrow_mut();
         let place = &mut places[index as usize];
         place.waker = Some(waker);
@@ -197,10 +204,11 @@ impl Tasks {
         loop {
             let next = {
                 let mut places = self.places.borrow_mut();
-                places.iter_mut().find_map(|place| place.body.take())
+                let mut full = places.iter_mut();
+                full.find_map(|place| Some((place.body.take()?, place.tenant)))
             };
             match next {
-                Some(body) => drop(body), // TASK-3
+                Some((body, tenant)) => tenant.within(|| drop(body)), // TASK-3
                 None => return,
             }
         }

@@ -145,6 +145,7 @@ fn status(status: &NodeStatus) -> Result<Answer, ErrorReport> {
         "UPTIME",
         ">RESTARTS",
         ">INFLIGHT",
+        ">LOG",
     ]);
     let number = |value: Option<u64>| value.map(|value| value.to_string()).unwrap_or_default();
     for role in &status.roles {
@@ -157,6 +158,7 @@ fn status(status: &NodeStatus) -> Result<Answer, ErrorReport> {
             role.uptime_seconds.map(span).unwrap_or_default(),
             role.restarts.to_string(),
             number(role.inflight),
+            number(role.log_level.map(u64::from)),
         ]);
     }
     let mut text = table.render();

@@ -56,6 +56,9 @@ pub enum ArchipelagoCommand {
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Change the log level of a running role: 0 errors ... 3 everything
+    ///
+    /// The change holds as long as the role's host runs, and `archipelago status` shows it. Once the host was restarted
+    /// the configured log_level holds again.
     LogLevel {
         #[arg(add = ArgValueCandidates::new(role_candidates))]
         role: String,

@@ -72,6 +72,8 @@ pub struct RoleStatus {
     pub restarts: u32,
     /// Requests in flight, if that is known.
     pub inflight: Option<u64>,
+    /// What it logs now, if its host tells: 0 errors ... 3 everything.
+    pub log_level: Option<u8>,
     /// Why it does not run, if it should.
     pub message: Option<String>,
 }

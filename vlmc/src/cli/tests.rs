@@ -563,6 +563,7 @@ impl FakeNode {
             uptime_seconds: (state == RoleState::Running).then_some(3700),
             restarts: 0,
             inflight: None,
+            log_level: (state == RoleState::Running).then_some(role.log_level),
             message: (self.is_broken && role.name == "mapperd").then(|| "died 5 times".into()),
         };
         config.roles.iter().map(role).collect()

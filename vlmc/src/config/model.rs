@@ -42,6 +42,19 @@ impl Config {
         self.roles.iter().find(|role| role.name == name)
     }
 
+    /// What processes log that belongs to no role: as much as the most talkative one.
+    pub fn log_level(&self) -> u8 {
+        let levels = self.roles.iter().map(|role| role.log_level);
+        levels.max().unwrap_or_default()
+    }
+
+    /// Where the role that has this port is at home: its first port. Peers speak to that, whichever was configured, so that
+    /// they know it again (S7).
+    pub fn home_port(&self, port: u32) -> u32 {
+        let owner = self.roles.iter().find(|role| role.ports.contains(port));
+        owner.map_or(port, |role| role.ports.start)
+    }
+
     pub fn host(&self, name: &str) -> Option<&HostConfig> {
         self.hosts.iter().find(|host| host.name == name)
     }

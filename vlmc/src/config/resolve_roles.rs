@@ -48,7 +48,7 @@ const USUAL: [(&str, RoleKind, PortRange); 4] = [
         RoleKind::Vlmcd,
         PortRange {
             start: 500,
-            end: 999,
+            end: 500,
         },
     ),
 ];

@@ -120,7 +120,10 @@ pub const SETTINGS: &[Setting] = &[
         "file_blocker, rados_blocker, mapperd or vlmcd",
     ),
     setting("role.*.portno_start", "first port of the role"),
-    setting("role.*.portno_end", "last port of the role"),
+    setting(
+        "role.*.portno_end",
+        "last port of the role, which answers at all of them, as one",
+    ),
     setting(
         "role.*.log_level",
         "0 errors, 1 warnings, 2 information, 3 everything",

@@ -264,7 +264,7 @@ fn ports_that_cannot_be_are_refused_with_who_has_them() {
         ("roles = [[[1]]]", "no pair"),
         (
             "XSEGBD_START = 400\nXSEGBD_END = 600",
-            "ports 400-600 are kept for bridges, but vlmcd has 500-999",
+            "ports 400-600 are kept for bridges, but vlmcd has 500",
         ),
         ("XSEGBD_END = 1010", "overlap"),
         ("SEGMENT_DYNPORTS = 2048", "leaves no dynamic port"),

@@ -2,6 +2,7 @@
 
 use archipelago_protocol::ErrorCode;
 
+use super::confinement::ConfinementError;
 use crate::cli::ErrorReport;
 use crate::supervisor::SupervisorError;
 
@@ -36,6 +37,10 @@ pub enum HostError {
     Role { role: String, why: String },
     #[error("signals cannot be waited for: {0}")]
     Signals(rustix::io::Errno),
+    #[error("a thread cannot be had: {0}")]
+    Thread(std::io::Error),
+    #[error("the host cannot be confined to its directories: {0}")]
+    Confinement(#[from] ConfinementError),
     #[error("cannot become the user {user}: {source}")]
     Privileges {
         user: String,
@@ -57,9 +62,14 @@ impl From<HostError> for ErrorReport {
                 (ErrorCode::Invalid, "change size and ports of [segment]")
             }
             HostError::Port { .. } => (ErrorCode::Busy, "`xseg reportall` tells who has it"),
-            HostError::Runtime(_) | HostError::Role { .. } | HostError::Signals(_) => {
-                (ErrorCode::Failed, "")
-            }
+            HostError::Runtime(_)
+            | HostError::Role { .. }
+            | HostError::Signals(_)
+            | HostError::Thread(_) => (ErrorCode::Failed, ""),
+            HostError::Confinement(_) => (
+                ErrorCode::Invalid,
+                "`archipelago config check` looks at the directories, `archipelago start` makes them",
+            ),
             HostError::Privileges { .. } => (ErrorCode::Permission, "change user and group"),
         };
         Self::new(code, error.to_string(), remedy)

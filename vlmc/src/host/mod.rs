@@ -1,15 +1,18 @@
 //! A host: a process that runs one or more roles on a reactor, until it is told to stop.
 
+mod confinement;
 mod doctor;
 mod error;
 mod identity;
-mod logging;
+mod log_levels;
+mod porter;
 mod privileges;
 mod roles;
 mod run;
 mod segment;
 mod this_node;
 
+pub use confinement::ConfinementError;
 pub use error::HostError;
 pub use identity::owner;
 pub use run::run;

@@ -108,8 +108,8 @@ pub(super) fn start(
         } => {
             let options = MapperOptions {
                 places: Places {
-                    maps: port(handle, role, *blockerm_port)?,
-                    data: port(handle, role, *blockerb_port)?,
+                    maps: port(handle, role, config.home_port(*blockerm_port))?,
+                    data: port(handle, role, config.home_port(*blockerb_port))?,
                     composers: composers(handle, config, role)?,
                     owner: identity::owner(config),
                     recall_timeout: RECALL_TIMEOUT,
@@ -127,8 +127,8 @@ pub(super) fn start(
             blocker_port,
             mapper_port,
         } => {
-            let mapper = port(handle, role, *mapper_port)?;
-            let blocker = port(handle, role, *blocker_port)?;
+            let mapper = port(handle, role, config.home_port(*mapper_port))?;
+            let blocker = port(handle, role, config.home_port(*blocker_port))?;
             let mut options = ComposerOptions::new(vec![mapper], blocker);
             options.nr_ops = role.nr_ops;
             Ok(Role::Composer(archipelago_vlmcd::serve(
@@ -178,7 +178,7 @@ pub(super) fn start_nbd(
     };
     let places = SegmentPlaces {
         composer: port(handle, composer, composer.ports.start)?,
-        mappers: vec![port(handle, composer, *mapper_port)?],
+        mappers: vec![port(handle, composer, config.home_port(*mapper_port))?],
         call_timeout: config.timeout,
     };
     let exports = SegmentExports::new(handle, station.clone(), places);

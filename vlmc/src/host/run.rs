@@ -1,21 +1,26 @@
 //! The life of a host.
 
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use archipelago_runtime::{Handle, Reactor, ReactorOptions, block_signals};
+use archipelago_runtime::{Handle, Reactor, ReactorOptions, Signals, block_signals};
 use rustix::process::Signal;
 use xseg::{BindOptions, Segment, Takeover};
 
+use super::confinement::{Confined, Places};
 use super::error::HostError;
+use super::porter::Porter;
 use super::roles::{self, Role};
-use super::{logging, privileges, segment};
+use super::{privileges, segment};
 use crate::config::{Config, HostConfig, RoleConfig, RoleKind};
+use crate::log::{self, Levels, LiveLevels, Outlets, RoleLevel};
 use crate::supervisor::{HostLock, RunDir};
 
 /// How long the I/O of a dead predecessor may take to end: a slow device takes seconds (S6).
 const TAKEOVER: Duration = Duration::from_secs(60);
 
-/// Runs the host `name` until SIGTERM or SIGINT.
+/// Runs the host `name` until SIGTERM or SIGINT; SIGHUP has it open its log files anew.
 pub fn run(config: &Config, name: &str) -> Result<(), HostError> {
     let host = config.host(name).ok_or_else(|| HostError::Unknown {
         name: name.to_owned(),
@@ -26,8 +31,14 @@ pub fn run(config: &Config, name: &str) -> Result<(), HostError> {
     let mut lock = HostLock::take(&RunDir::new(&config.run_dir), name)?;
     privileges::drop_to(config)?;
     let roles: Vec<&RoleConfig> = roles_of(config, host);
-    logging::begin(roles.iter().map(|role| role.log_level).max().unwrap_or(1));
+    let (levels, outlets) = begin_log(config, name, &roles);
     let segment = segment::join_or_create(config)?;
+    match Places::of(config, name, &roles).confine()? {
+        Confined::Yes => tracing::debug!("confined to its directories"),
+        Confined::NotHere => {
+            tracing::info!("this kernel cannot confine the host to its directories (landlock)");
+        }
+    }
     let Some(first) = roles.first() else {
         return Ok(());
     };
@@ -36,23 +47,51 @@ pub fn run(config: &Config, name: &str) -> Result<(), HostError> {
     let reactor = Reactor::new(bind(&segment, &first.name, first.ports.start)?, &options)?;
     let handle = reactor.handle();
     reactor.block_on(async move {
-        let mut signals = handle.signals(&[Signal::TERM, Signal::INT])?;
+        let mut signals = handle.signals(&[Signal::TERM, Signal::INT, Signal::HUP])?;
+        handle.answer_log_levels(Rc::new(LiveLevels(levels.clone())));
         let mut running = Vec::new();
         let started = start_all(&handle, config, &roles, &mut running);
-        if started.is_ok() {
+        let porter = started.and_then(|()| Porter::start(&segment, &roles, &levels));
+        if porter.is_ok() {
             lock.ready()?;
             tracing::info!(host = name, "ready");
             let destroyed = handle.destroyed();
-            let told = signals.next();
-            either(told, destroyed).await;
+            either(told_to_stop(&mut signals, &outlets), destroyed).await;
             tracing::info!(host = name, "stopping");
         }
+        let ended = porter.map(|porter| {
+            if let Some(porter) = porter {
+                porter.stop();
+            }
+        });
         for role in running.into_iter().rev() {
             role.stop().await;
         }
         drop(lock);
-        started
+        ended
     })
+}
+
+/// The roles' log files are opened by the user that the host has become.
+fn begin_log(config: &Config, host: &str, roles: &[&RoleConfig]) -> (Arc<Levels>, Arc<Outlets>) {
+    let level = |role: &&RoleConfig| RoleLevel {
+        name: role.name.clone(),
+        ports: role.ports,
+        level: role.log_level,
+    };
+    let levels = Levels::new(config.log_level(), roles.iter().map(level).collect());
+    let file = |role: &&RoleConfig| (role.name.clone(), role.logfile.clone());
+    let outlets = Outlets::new(&log::host_file(config, host), roles.iter().map(file));
+    log::begin(&levels, &outlets);
+    outlets.reopen();
+    (levels, outlets)
+}
+
+async fn told_to_stop(signals: &mut Signals, outlets: &Outlets) {
+    while let Ok(Signal::HUP) = signals.next().await {
+        tracing::info!("log files are opened anew");
+        outlets.reopen();
+    }
 }
 
 /// In the order of the configuration.
@@ -61,7 +100,7 @@ fn roles_of<'a>(config: &'a Config, host: &HostConfig) -> Vec<&'a RoleConfig> {
     config.roles.iter().filter(is_here).collect()
 }
 
-fn bind(segment: &Segment, role: &str, port: u32) -> Result<xseg::Port, HostError> {
+pub(super) fn bind(segment: &Segment, role: &str, port: u32) -> Result<xseg::Port, HostError> {
     let options = BindOptions::default()
         .label(role)
         .takeover(Takeover::AfterDeath(TAKEOVER));
@@ -87,14 +126,18 @@ fn start_all(
         } else {
             handle.add_port(bind(&segment, &role.name, role.ports.start)?)?
         };
-        running.push(roles::start(handle, &station, config, role)?);
+        // What it spawns and serves logs as this role.
+        let started = Levels::tenant(index).within(|| roles::start(handle, &station, config, role));
+        running.push(started?);
     }
-    let composer = roles.iter().find(|role| role.kind() == RoleKind::Vlmcd);
-    if let Some(composer) = composer
+    let mut numbered = roles.iter().enumerate();
+    let composer = numbered.find(|(_, role)| role.kind() == RoleKind::Vlmcd);
+    if let Some((index, composer)) = composer
         && first_composer(config) == Some(composer.name.as_str())
     {
         let station = handle.add_port(bind(&segment, "nbd", config.bridges.start)?)?;
-        running.push(roles::start_nbd(handle, &station, config, composer)?);
+        let start = || roles::start_nbd(handle, &station, config, composer);
+        running.push(Levels::tenant(index).within(start)?);
     }
     Ok(())
 }

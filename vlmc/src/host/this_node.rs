@@ -10,12 +10,16 @@ use crate::cli::{
     RoleStatus, Scope, Volumes,
 };
 use crate::config::{Config, Environment};
-use crate::supervisor::LocalNode;
+use crate::log::{self, Levels, Outlets};
+use crate::supervisor::{LocalNode, SignalOrders};
 use crate::volumes::{Attachments, PortVolumes};
 
 /// The volume that `quickstart` makes.
 const FIRST_VOLUME: &str = "first";
 const FIRST_BYTES: u64 = 1 << 30;
+
+/// Who started, who died: the supervisor always says at least that.
+const LEVEL_OF_SUPERVISOR: u8 = 2;
 
 #[derive(Clone, Debug)]
 pub struct ThisNode {
@@ -75,6 +79,15 @@ impl Node for ThisNode {
                 let port = config.role(&status.role).map(|role| role.ports.start);
                 let report = port.and_then(|port| segment.report_port(port).ok());
                 status.inflight = report.map(|report| report.held.into());
+            }
+            let running = roles
+                .iter_mut()
+                .filter(|status| status.state == RoleState::Running);
+            let running = running.filter_map(|status| Some((config.role(&status.role)?, status)));
+            let (asked, statuses): (Vec<_>, Vec<_>) = running.unzip();
+            let levels = super::log_levels::levels(&segment, &asked);
+            for (status, level) in statuses.into_iter().zip(levels) {
+                status.log_level = level;
             }
         }
         let attached = Self::attached(config)?;
@@ -136,14 +149,16 @@ impl Node for ThisNode {
         Ok(super::doctor::findings(config))
     }
 
-    fn log_level(&mut self, _: &Config, role: &str, level: u8) -> Result<(), ErrorReport> {
-        Err(ErrorReport::new(
-            ErrorCode::Unsupported,
-            format!(
-                "the level of {role} cannot be changed to {level} while it runs, in this version"
-            ),
-            "set log_level in the configuration, and `archipelago restart` the role",
-        ))
+    fn log_level(&mut self, config: &Config, role: &str, level: u8) -> Result<(), ErrorReport> {
+        let role = config.role(role).ok_or_else(|| {
+            let message = format!("there is no role \"{}\"", role.escape_debug());
+            ErrorReport::new(
+                ErrorCode::NotFound,
+                message,
+                "`archipelago status` lists them",
+            )
+        })?;
+        super::log_levels::change(config, role, level)
     }
 
     fn host(&mut self, config: &Config, name: &str) -> Result<(), ErrorReport> {
@@ -151,6 +166,11 @@ impl Node for ThisNode {
     }
 
     fn supervise(&mut self, config: &Config, _: Option<&Path>) -> Result<(), ErrorReport> {
-        self.processes.supervise(config, None)
+        let level = config.log_level().max(LEVEL_OF_SUPERVISOR);
+        let outlets = Outlets::new(&log::supervisor_file(config), []);
+        log::begin(&Levels::new(level, Vec::new()), &outlets);
+        let orders = SignalOrders::new(outlets)
+            .map_err(|error| ErrorReport::new(ErrorCode::Failed, error.to_string(), ""))?;
+        self.processes.supervise(config, Some(&orders))
     }
 }

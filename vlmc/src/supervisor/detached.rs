@@ -1,23 +1,21 @@
 //! A supervisor that outlives the command that starts it.
 
-use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+
+use crate::log;
 
 /// Spawns `command` with its output in a log file and no input. It becomes the head of its own session by itself:
 /// see [`detach_session`].
 pub fn spawn_detached(mut command: Command, log_file: &Path) -> io::Result<Child> {
-    let mut options = OpenOptions::new();
-    options.append(true).create(true).mode(0o640);
-    let log = options.open(log_file)?;
-    command
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .current_dir("/")
-        .spawn()
+    command.stdin(Stdio::null()).current_dir("/");
+    // A service whose journal we write to goes on doing so.
+    if !log::stderr_is_journal() {
+        let file = log::open(log_file)?;
+        command.stdout(file.try_clone()?).stderr(file);
+    }
+    command.spawn()
 }
 
 /// The first act of a supervisor: leave the terminal and the session of whoever started it. One that leads a session

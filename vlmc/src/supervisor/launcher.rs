@@ -1,11 +1,12 @@
 //! How a host is started.
 
-use std::fs::OpenOptions;
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+
+use crate::log;
 
 /// Makes the process of a host.
 pub trait Launcher {
@@ -19,6 +20,8 @@ pub struct ProgramLauncher {
     pub program: PathBuf,
     pub config_file: Option<PathBuf>,
     pub log_dir: PathBuf,
+    /// Whom the host becomes, if that is somebody else.
+    pub owner: Option<u32>,
 }
 
 impl Launcher for ProgramLauncher {
@@ -28,15 +31,26 @@ impl Launcher for ProgramLauncher {
             command.arg("--config").arg(file);
         }
         command.args(["host", host]);
-        let mut options = OpenOptions::new();
-        options.append(true).create(true).mode(0o640);
-        let log = options.open(self.log_dir.join(format!("host-{host}.log")))?;
+        command.stdin(Stdio::null());
+        // The journal is where we log, and where our hosts shall.
+        if !log::stderr_is_journal() {
+            let file = self.log_file(host)?;
+            command.stdout(file.try_clone()?).stderr(file);
+        }
         command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
             // Signals of a terminal are for the supervisor alone.
-            .process_group(0);
-        command.spawn()
+            .process_group(0)
+            .spawn()
+    }
+}
+
+impl ProgramLauncher {
+    /// Of the user that the host will be, who opens it anew.
+    fn log_file(&self, host: &str) -> io::Result<File> {
+        let file = log::open(&self.log_dir.join(log::host_file_name(host)))?;
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::fchown(&file, self.owner, None)?;
+        }
+        Ok(file)
     }
 }

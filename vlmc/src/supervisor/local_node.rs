@@ -2,7 +2,6 @@
 //!
 //! What else these commands mean (volumes that are attached, requests in flight) is the caller's: it looks before it stops.
 
-use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -12,11 +11,13 @@ use super::client::{Client, Patience};
 use super::core::Limits;
 use super::detached::spawn_detached;
 use super::launcher::ProgramLauncher;
+use super::orders::Orders;
 use super::role_status::{Purpose, host_for, role_statuses};
 use super::run::Supervisor;
 use super::run_dir::RunDir;
 use crate::cli::{ErrorReport, RoleStatus, Scope};
 use crate::config::{Config, Environment, directories};
+use crate::log;
 
 /// This machine, and the program that hosts are made of.
 #[derive(Clone, Debug)]
@@ -64,7 +65,7 @@ impl LocalNode {
                 "correct it; `archipelago config check` looks again",
             )
         })?;
-        let log_file = config.log_dir.join("supervisor.log");
+        let log_file = log::supervisor_file(config);
         let mut spawn = || {
             let mut command = Command::new(&self.program);
             if let Some(file) = &self.config_file {
@@ -98,22 +99,23 @@ impl LocalNode {
         Ok((report.supervisor_pid, roles))
     }
 
-    /// Is the supervisor, until a command ends it or `stop` becomes readable (a descriptor of signals).
+    /// Is the supervisor, until a command or an order ends it.
     pub fn supervise(
         &self,
         config: &Config,
-        stop: Option<BorrowedFd<'_>>,
+        orders: Option<&dyn Orders>,
     ) -> Result<(), ErrorReport> {
         super::detached::detach_session();
         let launcher = ProgramLauncher {
             program: self.program.clone(),
             config_file: self.config_file.clone(),
             log_dir: config.log_dir.clone(),
+            owner: config.user.as_ref().map(|user| user.id),
         };
         let hosts: Vec<String> = config.hosts.iter().map(|host| host.name.clone()).collect();
         let run_dir = RunDir::new(&config.run_dir);
         let supervisor = Supervisor::new(run_dir, &hosts, Limits::default(), launcher)?;
-        Ok(supervisor.run(stop)?)
+        Ok(supervisor.run(orders)?)
     }
 }
 

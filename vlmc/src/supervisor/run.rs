@@ -18,6 +18,7 @@ use super::host_lock::{Liveness, look};
 use super::host_process::HostProcess;
 use super::launcher::Launcher;
 use super::message::{HostReport, Report, Request, receive, send};
+use super::orders::{Order, Orders};
 use super::run_dir::RunDir;
 
 /// How often a host that starts is asked whether it is ready: it tells by its file.
@@ -89,8 +90,8 @@ impl<L: Launcher> Supervisor<L> {
         self.epoch.elapsed()
     }
 
-    /// Starts all hosts, and returns when all have been stopped: by a command, or when `stop` becomes readable.
-    pub fn run(mut self, mut stop: Option<BorrowedFd<'_>>) -> Result<(), SupervisorError> {
+    /// Starts all hosts, and returns when all have been stopped: by a command, or an order.
+    pub fn run(mut self, mut orders: Option<&dyn Orders>) -> Result<(), SupervisorError> {
         self.core.start(None);
         loop {
             self.look_after();
@@ -101,11 +102,10 @@ impl<L: Launcher> Supervisor<L> {
                 let _ = fs::remove_file(self.run_dir.socket());
                 return Ok(());
             }
-            let (asked, told) = self.sleep(stop)?;
-            if told {
-                // Once is enough, and it stays readable.
-                stop = None;
-                self.core.end();
+            let (asked, told) = self.sleep(orders.map(Orders::descriptor))?;
+            if told && self.follow(orders) {
+                // Once is enough, and what told it may stay readable.
+                orders = None;
             }
             if asked {
                 self.answer_all();
@@ -119,7 +119,11 @@ impl<L: Launcher> Supervisor<L> {
         let mut gone = Vec::new();
         for (name, process) in &mut self.processes {
             if let Some(how) = process.ended() {
-                tracing::warn!(host = name, pid = process.pid, how = how.text, "ended");
+                if matches!(self.core.phase(name), Some(Phase::Stopping { .. })) {
+                    tracing::info!(host = name, pid = process.pid, how = how.text, "ended");
+                } else {
+                    tracing::warn!(host = name, pid = process.pid, how = how.text, "died");
+                }
                 if how.was_killed {
                     self.core.killed(name, now);
                 } else {
@@ -143,6 +147,30 @@ impl<L: Launcher> Supervisor<L> {
                 self.core.ready(name);
             }
         }
+    }
+
+    /// Was it told to end?
+    fn follow(&mut self, orders: Option<&dyn Orders>) -> bool {
+        /// Neither must a flood of signals keep us from anything.
+        const ORDERS_PER_TURN: usize = 8;
+        let orders = std::iter::from_fn(|| orders?.take());
+        for order in orders.take(ORDERS_PER_TURN) {
+            match order {
+                Order::End => {
+                    self.core.end();
+                    return true;
+                }
+                Order::ReopenLogs => {
+                    for (name, process) in &self.processes {
+                        // One that has only begun would die of it: it opens them by itself.
+                        if self.core.phase(name) == Some(Phase::Running) {
+                            process.signal(Signal::HUP);
+                        }
+                    }
+                }
+            }
+        }
+        false
     }
 
     fn act(&mut self, action: Action) {
@@ -172,8 +200,8 @@ impl<L: Launcher> Supervisor<L> {
         }
     }
 
-    /// Until something happens: does somebody ask, have we been told to stop?
-    fn sleep(&self, stop: Option<BorrowedFd<'_>>) -> Result<(bool, bool), SupervisorError> {
+    /// Until something happens: does somebody ask, is there an order?
+    fn sleep(&self, orders: Option<BorrowedFd<'_>>) -> Result<(bool, bool), SupervisorError> {
         let due = self
             .core
             .next_due()
@@ -193,8 +221,8 @@ impl<L: Launcher> Supervisor<L> {
             PollFlags::IN,
         )];
         // Without one the listener stands in for it, and is not taken for it below.
-        let stop_fd = stop.unwrap_or(self.listener.as_fd());
-        fds.push(PollFd::from_borrowed_fd(stop_fd, PollFlags::IN));
+        let orders_fd = orders.unwrap_or(self.listener.as_fd());
+        fds.push(PollFd::from_borrowed_fd(orders_fd, PollFlags::IN));
         for process in self.processes.values() {
             fds.push(PollFd::from_borrowed_fd(
                 process.descriptor(),
@@ -211,7 +239,7 @@ impl<L: Launcher> Supervisor<L> {
             }
         }
         let happened = |fd: &PollFd<'_>| !fd.revents().is_empty();
-        Ok((happened(&fds[0]), stop.is_some() && happened(&fds[1])))
+        Ok((happened(&fds[0]), orders.is_some() && happened(&fds[1])))
     }
 
     fn answer_all(&mut self) {

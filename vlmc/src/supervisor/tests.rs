@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -105,6 +105,19 @@ impl Launcher for Players {
     }
 }
 
+/// The end of a stream is the order to end.
+struct Told(UnixStream);
+
+impl Orders for Told {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    fn take(&self) -> Option<Order> {
+        Some(Order::End)
+    }
+}
+
 /// A supervisor in a thread; dropped, it stops its hosts.
 struct Stage {
     run_dir: RunDir,
@@ -130,7 +143,7 @@ impl Stage {
         let supervisor = Supervisor::new(run_dir.clone(), &names, limits, launcher).expect("free");
         let (stop, told) = UnixStream::pair().expect("a pair");
         let thread = std::thread::spawn(move || {
-            supervisor.run(Some(told.as_fd())).expect("ends well");
+            supervisor.run(Some(&Told(told))).expect("ends well");
         });
         Self {
             client: Client::new(run_dir.clone(), names, Patience::default()),

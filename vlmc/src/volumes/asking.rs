@@ -38,7 +38,7 @@ impl<'a> Ask<'a> {
 /// The configured mapper's port.
 fn mapper_port(config: &Config) -> Option<u32> {
     config.roles.iter().find_map(|role| match role.settings {
-        RoleSettings::Vlmcd { mapper_port, .. } => Some(mapper_port),
+        RoleSettings::Vlmcd { mapper_port, .. } => Some(config.home_port(mapper_port)),
         _ => None,
     })
 }

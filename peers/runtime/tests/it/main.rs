@@ -13,5 +13,6 @@ mod serving;
 mod streams;
 mod support;
 mod tasks;
+mod tenants;
 mod threads;
 mod timing;

@@ -60,14 +60,14 @@ fn idle_threads_end() {
     let options = ReactorOptions::default().thread_idle(Duration::from_millis(5));
     run(reactor_with(&segment(), 0, &options), |handle| async move {
         let threads = || std::fs::read_dir("/proc/self/task").unwrap().flatten();
-        let named_blocking = |id: &str| {
-            let name = std::fs::read_to_string(format!("/proc/self/task/{id}/comm"));
-            name.is_ok_and(|name| name.trim() == "blocking")
+        // Asked by the thread itself: it may have ended by the time that its answer is here.
+        let id_and_name = || {
+            let name = std::fs::read_to_string("/proc/thread-self/comm");
+            let id = rustix::thread::gettid().as_raw_nonzero().to_string();
+            (id, name.unwrap())
         };
-        let id = handle
-            .blocking(|| rustix::thread::gettid().as_raw_nonzero().to_string())
-            .await;
-        assert!(named_blocking(&id));
+        let (id, name) = handle.blocking(id_and_name).await;
+        assert_eq!(name.trim(), "blocking");
         while threads().any(|thread| thread.file_name().to_str() == Some(&id)) {
             handle.sleep(Duration::from_millis(5)).await;
         }

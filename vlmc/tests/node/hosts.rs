@@ -1,0 +1,211 @@
+//! The life of hosts: signals, logs, levels, ports, and what they may open.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+
+use crate::support::{Node, until};
+
+const ISOLATED: &str = "[hosts]\nisolate = true\n";
+
+fn signal(pid: i32, signal: Signal) {
+    kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
+
+/// Also a dead one counts while nobody has reaped it; supervisors' orphans are reaped by init.
+fn lives(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let is_zombie = stat
+        .rsplit_once(')')
+        .is_some_and(|(_, rest)| rest.starts_with(" Z"));
+    test_kill_process(Pid::from_raw(pid).unwrap()).is_ok() && !is_zombie
+}
+
+fn supervisor(node: &Node) -> i32 {
+    let status = node.archipelago(&["--json", "status"]).json();
+    status["supervisor_pid"].as_i64().unwrap() as i32
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+fn level(node: &Node, role: &str) -> i64 {
+    let status = node.archipelago(&["--json", "status"]).json();
+    let roles = status["roles"].as_array().unwrap().clone();
+    let role = roles.iter().find(|status| status["role"] == role).unwrap();
+    role["log_level"].as_i64().unwrap_or(-1)
+}
+
+#[test]
+fn a_roles_log_level_changes_alone_and_until_its_host_is_restarted() {
+    let node = Node::started("");
+    let debugs = |role: &str| {
+        read(&node.path(&format!("log/{role}.log")))
+            .matches("DEBUG")
+            .count()
+    };
+    // Fails at the mapper, which says so at this level only.
+    let fail = || assert_ne!(node.vlmc(&["info", "nothing"]).code, 0);
+    fail();
+    assert_eq!((debugs("mapperd"), level(&node, "mapperd")), (0, 2));
+    node.archipelago(&["log-level", "mapperd", "3"]).ok();
+    assert_eq!([level(&node, "mapperd"), level(&node, "blockerm")], [3, 2]);
+    fail();
+    until("the mapper says more", || debugs("mapperd") > 0);
+    for role in ["blockerb", "blockerm", "vlmcd"] {
+        assert_eq!(debugs(role), 0, "{role}");
+    }
+    node.archipelago(&["log-level", "mapperd", "0"]).ok();
+    let before = debugs("mapperd");
+    fail();
+    assert_eq!((debugs("mapperd"), level(&node, "mapperd")), (before, 0));
+    node.archipelago(&["restart", "mapperd"]).ok();
+    assert_eq!(level(&node, "mapperd"), 2, "as configured");
+    node.archipelago(&["stop"]).ok();
+    node.archipelago(&["--json", "log-level", "mapperd", "3"])
+        .fails(9, "unavailable");
+}
+
+#[test]
+fn the_supervisor_stops_its_hosts_in_order_when_it_is_told_to_end() {
+    for order in [Signal::TERM, Signal::INT] {
+        let node = Node::started(ISOLATED);
+        node.vlmc(&["create", "disk", "--size", "64"]).ok();
+        let (supervisor, hosts) = (supervisor(&node), node.pids());
+        assert_eq!(hosts.len(), 4);
+        signal(supervisor, order);
+        until("everybody is gone", || {
+            !lives(supervisor) && !hosts.iter().any(|pid| lives(*pid))
+        });
+        let log = read(&node.path("log/supervisor.log"));
+        let ends: Vec<usize> = ["vlmcd", "mapperd", "blockerm", "blockerb"]
+            .map(|host| {
+                let line = |line: &str| {
+                    line.contains("ended") && line.contains(&format!("host=\"{host}\""))
+                };
+                log.lines()
+                    .position(line)
+                    .unwrap_or_else(|| panic!("{host}: {log}"))
+            })
+            .into();
+        assert!(ends.is_sorted(), "{log}");
+        assert!(!log.contains("KILL") && !log.contains("signal 9"), "{log}");
+        for host in ["vlmcd", "mapperd", "blockerm", "blockerb"] {
+            assert!(
+                read(&node.path(&format!("log/host-{host}.log"))).contains("stopping"),
+                "{host}"
+            );
+        }
+        node.archipelago(&["start"]).ok();
+        assert_eq!(node.names(), ["disk"]);
+    }
+}
+
+/// S8, F15
+#[test]
+fn hosts_outlive_a_killed_supervisor_and_the_next_one_adopts_them() {
+    let node = Node::started(ISOLATED);
+    let (first, hosts) = (supervisor(&node), node.pids());
+    signal(first, Signal::KILL);
+    until("it is gone", || !lives(first));
+    let status = node.archipelago(&["--json", "status"]);
+    assert_eq!(status.code, 0, "the roles run: {status:?}");
+    node.vlmc(&["create", "disk", "--size", "64"]).ok();
+    node.archipelago(&["start"]).ok();
+    assert_eq!(node.pids(), hosts);
+    assert_ne!(supervisor(&node), first);
+    signal(supervisor(&node), Signal::TERM);
+    until("the adopted are gone", || {
+        !hosts.iter().any(|pid| lives(*pid))
+    });
+}
+
+#[test]
+fn log_files_are_opened_anew_when_the_supervisor_hangs_up() {
+    let node = Node::started("");
+    let files =
+        ["supervisor.log", "host-main.log", "mapperd.log"].map(|name| node.path("log").join(name));
+    for file in &files {
+        let inode = file
+            .metadata()
+            .unwrap_or_else(|error| panic!("{file:?}: {error}"))
+            .ino();
+        assert_ne!(inode, 0);
+        std::fs::rename(file, file.with_extension("log.1")).unwrap();
+    }
+    let (pids, supervisor) = (node.pids(), supervisor(&node));
+    signal(supervisor, Signal::HUP);
+    until("all files are there again", || {
+        files.iter().all(|file| file.exists())
+    });
+    node.archipelago(&["log-level", "mapperd", "3"]).ok();
+    node.vlmc(&["info", "nothing"]);
+    until("the mapper logs into the new file", || {
+        read(&files[2]).contains("DEBUG")
+    });
+    assert!(!read(&files[2].with_extension("log.1")).contains("DEBUG"));
+    assert_eq!(node.pids(), pids, "nobody died of it");
+}
+
+/// CONFINE-1: a host that is made to open a file outside of its directories cannot. Its log file is what it opens when told.
+#[test]
+fn a_host_opens_nothing_outside_of_its_directories() {
+    let node = Node::started("");
+    let (log, outside) = (node.path("log/mapperd.log"), node.path("outside"));
+    std::fs::write(&outside, "").unwrap();
+    std::fs::remove_file(&log).unwrap();
+    std::os::unix::fs::symlink(&outside, &log).unwrap();
+    signal(supervisor(&node), Signal::HUP);
+    until("it says that it cannot", || {
+        read(&node.path("log/host-main.log")).contains("the log file cannot be opened")
+    });
+    node.archipelago(&["log-level", "mapperd", "3"]).ok();
+    node.vlmc(&["info", "nothing"]);
+    assert_eq!(read(&outside), "");
+    let status = read(Path::new(&format!("/proc/{}/status", node.pids()[0])));
+    assert!(status.contains("NoNewPrivs:\t1"), "{status}");
+}
+
+/// What leads to the journal is told by `JOURNAL_STREAM`; here a file stands in for it.
+#[test]
+fn with_a_journal_everything_goes_there_with_its_level() {
+    let node = Node::new("");
+    let directory = node.path("log");
+    std::fs::create_dir_all(node.path("blocks")).unwrap();
+    std::fs::create_dir_all(node.path("maps")).unwrap();
+    std::fs::create_dir_all(node.path("run")).unwrap();
+    std::fs::create_dir_all(&directory).unwrap();
+    let journal = std::fs::File::options()
+        .append(true)
+        .create(true)
+        .open(node.path("journal"))
+        .unwrap();
+    let about = journal.metadata().unwrap();
+    let mut supervisor = Command::new(env!("CARGO_BIN_EXE_archipelago"))
+        .arg("--config")
+        .arg(node.config())
+        .arg("supervise")
+        .env("JOURNAL_STREAM", format!("{}:{}", about.dev(), about.ino()))
+        .stdin(Stdio::null())
+        .stderr(journal)
+        .spawn()
+        .unwrap();
+    until("it runs", || node.archipelago(&["status"]).code == 0);
+    node.archipelago(&["log-level", "mapperd", "3"]).ok();
+    node.vlmc(&["info", "nothing"]);
+    let journal = || read(&node.path("journal"));
+    until("the mapper's line is there", || {
+        journal().contains("\n<7>mapperd: ")
+    });
+    assert!(journal().contains("<6>"), "{}", journal());
+    assert_eq!(
+        std::fs::read_dir(&directory).unwrap().count(),
+        0,
+        "no files beside the journal"
+    );
+    node.archipelago(&["stop"]).ok();
+    assert!(supervisor.wait().unwrap().success());
+}
