@@ -169,6 +169,10 @@ fn status(status: &NodeStatus) -> Result<Answer, ErrorReport> {
     }
     let supervisor = match status.supervisor_pid {
         Some(pid) => format!("supervisor: pid {pid}\n"),
+        None if status.roles.iter().any(|role| role.pid.is_some()) => {
+            "supervisor: not running: `archipelago start` makes one, and leaves what runs alone\n"
+                .into()
+        }
         None => "supervisor: not running\n".into(),
     };
     text.push_str(&supervisor);

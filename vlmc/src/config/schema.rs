@@ -136,10 +136,10 @@ pub const SETTINGS: &[Setting] = &[
         "role.*.nr_threads",
         "I/O workers where the kernel's ring cannot do the work",
     ),
-    setting(
+    derived(setting(
         "role.*.umask",
-        "permission bits that files made by the role do not get",
-    ),
+        "permission bits that files of the role do not get; derived: objects are for user and group alone, 0660",
+    )),
     setting(
         "role.*.logfile",
         "where the role logs when there is no journal",

@@ -5,6 +5,7 @@ use archipelago_protocol::ErrorCode;
 use super::confinement::ConfinementError;
 use crate::cli::ErrorReport;
 use crate::supervisor::SupervisorError;
+use xseg::SegmentError;
 
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -54,6 +55,20 @@ impl From<HostError> for ErrorReport {
             HostError::Unknown { .. } => (ErrorCode::NotFound, "name one of those in [hosts]"),
             HostError::Unbuilt { .. } => (ErrorCode::Unsupported, "use a file_blocker"),
             HostError::Supervisor(_) => (ErrorCode::Busy, "`archipelago status` tells what runs"),
+            HostError::Segment {
+                source: SegmentError::Permission { .. } | SegmentError::ForeignOwner { .. },
+                ..
+            } => (
+                ErrorCode::Permission,
+                "a node's owner, root and the members of its group may use it",
+            ),
+            HostError::Segment {
+                source: SegmentError::NotAFile { .. } | SegmentError::BadMagic { .. },
+                ..
+            } => (
+                ErrorCode::Invalid,
+                "remove that file if it is nobody's, or give another name in [segment]",
+            ),
             HostError::Segment { .. } => (
                 ErrorCode::Unavailable,
                 "`xseg report` tells what is wrong; `archipelago stop` and `start` make it anew",

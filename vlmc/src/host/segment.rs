@@ -52,6 +52,42 @@ pub(super) fn join_or_create(config: &Config) -> Result<Segment, HostError> {
     }
 }
 
+/// While no host lives: what a dead node left behind is made anew if it is damaged, or not of the configured size. One that
+/// fits is kept, with what waits in it (S6).
+pub(super) fn prepare(config: &Config) -> Result<(), HostError> {
+    let place = place(config)?;
+    let is_damaged = match options(config).join(&place) {
+        Err(SegmentError::NotFound { .. }) => return Ok(()),
+        Ok(segment) if *segment.geometry() == geometry(config)? => return Ok(()),
+        Ok(_) | Err(SegmentError::Destroyed { .. }) => false,
+        Err(
+            SegmentError::TooShort { .. }
+            | SegmentError::SizeMismatch { .. }
+            | SegmentError::BadGeometry { .. }
+            | SegmentError::LayoutVersion { .. },
+        ) => true,
+        Err(error) => return Err(failed(config)(error)),
+    };
+    match Segment::destroy(&place, &options(config), is_damaged) {
+        Ok(()) => {
+            let name = &config.segment.name;
+            tracing::warn!(
+                segment = name,
+                is_damaged,
+                "what a dead node left is made anew"
+            );
+            Ok(())
+        }
+        Err(SegmentError::NotFound { .. }) => Ok(()),
+        // A tool or a client: what it has there is not ours to take away.
+        Err(error @ SegmentError::InUse { .. }) => {
+            tracing::warn!(%error, "the segment stays as it is, and has not the configured size");
+            Ok(())
+        }
+        Err(error) => Err(failed(config)(error)),
+    }
+}
+
 fn geometry(config: &Config) -> Result<Geometry, HostError> {
     let segment = &config.segment;
     let requests = (segment.size_bytes >> 20) * REQUESTS_A_MIB;

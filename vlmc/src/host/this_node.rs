@@ -44,6 +44,7 @@ impl Node for ThisNode {
     }
 
     fn stop(&mut self, config: &Config, scope: &Scope) -> Result<Vec<RoleStatus>, ErrorReport> {
+        LocalNode::client(config)?; // whose node is it?
         let attached = Self::attached(config)?;
         if let Some(first) = attached.first()
             && !scope.is_forced
@@ -171,6 +172,7 @@ impl Node for ThisNode {
         log::begin(&Levels::new(level, Vec::new()), &outlets);
         let orders = SignalOrders::new(outlets)
             .map_err(|error| ErrorReport::new(ErrorCode::Failed, error.to_string(), ""))?;
-        self.processes.supervise(config, Some(&orders))
+        let prepare = || Ok(segment::prepare(config)?);
+        self.processes.supervise(config, Some(&orders), prepare)
     }
 }

@@ -8,11 +8,13 @@
 mod begin;
 mod files;
 mod journal;
+mod last_words;
 mod levels;
 mod outlets;
 
 pub use begin::begin;
 pub use files::{host_file, host_file_name, open, supervisor_file};
 pub use journal::stderr_is_journal;
+pub use last_words::last_words;
 pub use levels::{Levels, LiveLevels, RoleLevel};
 pub use outlets::Outlets;

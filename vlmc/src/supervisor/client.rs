@@ -15,6 +15,7 @@ use super::host_lock::{Liveness, look};
 use super::host_process::HostProcess;
 use super::message::{HostReport, Report, Request, receive, send};
 use super::run_dir::RunDir;
+use crate::log;
 
 const ASK_EVERY: Duration = Duration::from_millis(20);
 /// The supervisor answers at once; more than this, and it hangs.
@@ -94,7 +95,7 @@ impl Client {
                     {
                         return Err(SupervisorError::EndedAtOnce {
                             status: status.to_string(),
-                            last_words: last_words(log_file),
+                            last_words: log::last_words(log_file).unwrap_or_else(|| "none".into()),
                         });
                     }
                 }
@@ -237,7 +238,10 @@ impl Client {
     /// Hosts whose supervisor died are stopped here, in the reverse of their order.
     fn stop_orphans(&self, host: Option<&str>) -> Result<Report, SupervisorError> {
         let is_chosen = |name: &&String| host.is_none_or(|host| host == *name);
-        for name in self.hosts.iter().rev().filter(is_chosen) {
+        // Those of an earlier configuration first: nobody knows their place in the order.
+        let strangers = self.run_dir.hosts_but(&self.hosts);
+        let all = strangers.iter().chain(self.hosts.iter().rev());
+        for name in all.filter(is_chosen) {
             let Liveness::Alive(live) = look(&self.run_dir, name)? else {
                 continue;
             };
@@ -282,17 +286,4 @@ fn is_timeout(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
     )
-}
-
-/// The end of a log, in one line.
-fn last_words(log_file: &Path) -> String {
-    let bytes = std::fs::read(log_file).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().rev().take(3).collect();
-    let lines: Vec<&str> = lines.into_iter().rev().collect();
-    if lines.is_empty() {
-        "none".into()
-    } else {
-        lines.join(" / ")
-    }
 }

@@ -18,6 +18,8 @@ pub enum SupervisorError {
     },
     #[error("the host {host} runs already{}", pid_text(*pid))]
     HostRunning { host: String, pid: Option<u32> },
+    #[error("the host {host} runs (pid {pid}), and the configuration has none of that name")]
+    Stranger { host: String, pid: u32 },
     #[error("there is no host {host}")]
     UnknownHost { host: String },
     #[error("no supervisor runs in {}", directory.display())]
@@ -56,7 +58,9 @@ impl SupervisorError {
 
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::AlreadyRunning { .. } | Self::HostRunning { .. } => ErrorCode::Busy,
+            Self::AlreadyRunning { .. } | Self::HostRunning { .. } | Self::Stranger { .. } => {
+                ErrorCode::Busy
+            }
             Self::UnknownHost { .. } => ErrorCode::NotFound,
             Self::NotRunning { .. } | Self::EndedAtOnce { .. } => ErrorCode::Unavailable,
             Self::NoAnswer { .. } | Self::DoesNotStop { .. } => ErrorCode::Timeout,
@@ -70,6 +74,7 @@ impl SupervisorError {
                 "`archipelago status` shows what runs, `archipelago stop` stops it"
             }
             Self::HostRunning { .. } => "let the supervisor start and stop hosts",
+            Self::Stranger { .. } => "`archipelago stop` stops it, then start again",
             Self::UnknownHost { .. } => {
                 "`archipelago restart` makes the supervisor read the configuration again"
             }

@@ -74,6 +74,7 @@ impl HostProcess {
             None => self.wait(Duration::ZERO).then(|| Ending {
                 text: "an end that nobody saw".into(),
                 was_killed: false,
+                has_exited: false,
             }),
         }
     }
@@ -98,6 +99,8 @@ pub struct Ending {
     pub text: String,
     /// By SIGKILL, which no fault of a program sends.
     pub was_killed: bool,
+    /// By itself.
+    pub has_exited: bool,
 }
 
 fn describe(status: ExitStatus) -> Ending {
@@ -109,5 +112,6 @@ fn describe(status: ExitStatus) -> Ending {
     Ending {
         text,
         was_killed: status.signal() == Some(Signal::KILL.as_raw()),
+        has_exited: status.code().is_some(),
     }
 }

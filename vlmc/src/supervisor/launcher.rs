@@ -11,6 +11,11 @@ use crate::log;
 /// Makes the process of a host.
 pub trait Launcher {
     fn launch(&mut self, host: &str) -> io::Result<Child>;
+
+    /// What a host that is gone said last, if that is known.
+    fn last_words(&self, _host: &str) -> Option<String> {
+        None
+    }
 }
 
 /// `archipelago host NAME`, with what it says before it logs by itself in a file.
@@ -41,6 +46,13 @@ impl Launcher for ProgramLauncher {
             // Signals of a terminal are for the supervisor alone.
             .process_group(0)
             .spawn()
+    }
+
+    fn last_words(&self, host: &str) -> Option<String> {
+        if log::stderr_is_journal() {
+            return None;
+        }
+        log::last_words(&self.log_dir.join(log::host_file_name(host)))
     }
 }
 

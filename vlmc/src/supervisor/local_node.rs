@@ -99,11 +99,13 @@ impl LocalNode {
         Ok((report.supervisor_pid, roles))
     }
 
-    /// Is the supervisor, until a command or an order ends it.
+    /// Is the supervisor, until a command or an order ends it. `prepare` is called before the first host starts, if none
+    /// lives.
     pub fn supervise(
         &self,
         config: &Config,
         orders: Option<&dyn Orders>,
+        prepare: impl FnOnce() -> Result<(), ErrorReport>,
     ) -> Result<(), ErrorReport> {
         super::detached::detach_session();
         let launcher = ProgramLauncher {
@@ -115,6 +117,9 @@ impl LocalNode {
         let hosts: Vec<String> = config.hosts.iter().map(|host| host.name.clone()).collect();
         let run_dir = RunDir::new(&config.run_dir);
         let supervisor = Supervisor::new(run_dir, &hosts, Limits::default(), launcher)?;
+        if supervisor.is_alone() {
+            prepare()?;
+        }
         Ok(supervisor.run(orders)?)
     }
 }

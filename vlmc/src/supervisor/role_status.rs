@@ -7,6 +7,10 @@ use super::message::{HostReport, Report};
 use crate::cli::{ErrorReport, RoleState, RoleStatus};
 use crate::config::Config;
 
+/// The configuration was changed since the supervisor began.
+const UNKNOWN: &str =
+    "not known to the supervisor: `archipelago restart` has it read the configuration again";
+
 /// Why the host of a role is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
@@ -67,7 +71,12 @@ pub fn role_statuses(config: &Config, report: &Report, host: Option<&str>) -> Ve
             restarts: found.map_or(0, |host| host.restarts),
             inflight: None,
             log_level: None,
-            message: found.and_then(|host| host.message.clone()),
+            message: match found {
+                Some(host) => host.message.clone(),
+                // One that begins does not know its hosts yet.
+                None if report.hosts.is_empty() => None,
+                None => Some(UNKNOWN.into()),
+            },
         });
     }
     statuses

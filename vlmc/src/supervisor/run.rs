@@ -62,7 +62,24 @@ impl<L: Launcher> Supervisor<L> {
         for host in hosts {
             supervisor.adopt(host)?;
         }
+        supervisor.refuse_strangers(hosts)?;
         Ok(supervisor)
+    }
+
+    /// A host that the configuration does not have (any more) has ports that ours will want.
+    fn refuse_strangers(&self, hosts: &[String]) -> Result<(), SupervisorError> {
+        for host in self.run_dir.hosts_but(hosts) {
+            if let Liveness::Alive(live) = look(&self.run_dir, &host)? {
+                let pid = live.pid;
+                return Err(SupervisorError::Stranger { host, pid });
+            }
+        }
+        Ok(())
+    }
+
+    /// No host lives: whatever the dead left behind is nobody's.
+    pub fn is_alone(&self) -> bool {
+        self.processes.is_empty()
     }
 
     fn adopt(&mut self, host: &str) -> Result<(), SupervisorError> {
@@ -127,7 +144,14 @@ impl<L: Launcher> Supervisor<L> {
                 if how.was_killed {
                     self.core.killed(name, now);
                 } else {
-                    self.core.exited(name, &how.text, now);
+                    // One that ended by itself has said why.
+                    let words = how
+                        .has_exited
+                        .then(|| self.launcher.last_words(name))
+                        .flatten();
+                    let words = words.map(|words| format!(" ({words})"));
+                    let text = format!("{}{}", how.text, words.unwrap_or_default());
+                    self.core.exited(name, &text, now);
                 }
                 gone.push(name.clone());
             }

@@ -25,6 +25,22 @@ impl RunDir {
         self.0.join("supervisor.sock")
     }
 
+    /// Hosts that have, or had, a lock here, but those that are named.
+    pub fn hosts_but(&self, known: &[String]) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.0).into_iter().flatten().flatten();
+        let name = |entry: std::fs::DirEntry| {
+            let file = entry.file_name().into_string().ok()?;
+            let name = file
+                .strip_prefix("host-")?
+                .strip_suffix(".lock")?
+                .to_owned();
+            (!known.contains(&name)).then_some(name)
+        };
+        let mut names: Vec<String> = entries.filter_map(name).collect();
+        names.sort();
+        names
+    }
+
     /// Locked by a host as long as it lives; host names are plain (checked with the configuration).
     pub fn host_lock(&self, host: &str) -> PathBuf {
         self.0.join(format!("host-{host}.lock"))

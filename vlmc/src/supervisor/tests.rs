@@ -65,7 +65,7 @@ fn a_player_plays_its_part() {
             let environment = environment();
             let config = load(file.as_deref(), &environment).expect("fine");
             let node = LocalNode::new(environment, program, file);
-            node.supervise(&config, None).expect("ends well");
+            node.supervise(&config, None, || Ok(())).expect("ends well");
         }
         "broken" => {
             let _ = writeln!(io::stderr(), "first line\nno segment here");

@@ -12,6 +12,7 @@ mod drill;
 mod histories;
 mod hosts;
 mod kills;
+mod leftovers;
 mod nbd;
 mod ports;
 mod random;
