@@ -122,17 +122,29 @@ fn pages(directory: &Path) -> Result<Answer, ErrorReport> {
 fn changed(roles: &[RoleStatus], wanted: RoleState) -> Answer {
     let mut text = String::new();
     for role in roles {
-        text.push_str(&format!("{:<23}{}", role.role, role.state.name()));
-        if let Some(message) = &role.message {
-            text.push_str(&format!(" ({message})"));
-        }
-        text.push('\n');
+        text.push_str(&format!("{:<23}{}\n", role.role, role.state.name()));
     }
+    text.push_str(&messages(roles));
     let mut answer = Answer::new(json!({ "roles": roles }), text);
     if roles.iter().any(|role| role.state != wanted) {
         answer.exit_code = ErrorCode::Unavailable.exit_code();
     }
     answer
+}
+
+/// A line for each host that has something to say: it is the same for all of its roles.
+fn messages(roles: &[RoleStatus]) -> String {
+    let mut text = String::new();
+    let mut said: Vec<&str> = Vec::new();
+    for role in roles {
+        if let Some(message) = &role.message
+            && !said.contains(&role.host.as_str())
+        {
+            said.push(&role.host);
+            text.push_str(&format!("host {}: {message}\n", role.host));
+        }
+    }
+    text
 }
 
 fn status(status: &NodeStatus) -> Result<Answer, ErrorReport> {
@@ -162,11 +174,7 @@ fn status(status: &NodeStatus) -> Result<Answer, ErrorReport> {
         ]);
     }
     let mut text = table.render();
-    for role in &status.roles {
-        if let Some(message) = &role.message {
-            text.push_str(&format!("{}: {message}\n", role.role));
-        }
-    }
+    text.push_str(&messages(&status.roles));
     let supervisor = match status.supervisor_pid {
         Some(pid) => format!("supervisor: pid {pid}\n"),
         None if status.roles.iter().any(|role| role.pid.is_some()) => {

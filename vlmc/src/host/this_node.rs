@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use archipelago_protocol::{ErrorCode, VolumeName, VolumeSize};
+use xseg::SegmentError;
 
+use super::error::HostError;
 use super::segment;
 use crate::cli::{
     Attachment, CreateRequest, CreateSource, ErrorReport, Finding, Node, NodeStatus, RoleState,
@@ -62,8 +64,25 @@ impl Node for ThisNode {
         let roles = self.processes.stop(config, scope)?;
         if scope.role.is_none() {
             // A tool may still have a port in it: the next start joins the segment, or makes a new one.
-            if let Err(error) = segment::destroy(config) {
-                tracing::debug!(%error, "the segment stays");
+            match segment::destroy(config) {
+                Err(HostError::Segment {
+                    source: SegmentError::InUse { port, pid, .. },
+                    ..
+                }) if config.segment.dynports > port.get() => {
+                    return Err(ErrorReport::new(
+                        ErrorCode::Busy,
+                        format!(
+                            "process {pid} still has port {} of the segment, and is no host of {}",
+                            port.get(),
+                            config.run_dir.display()
+                        ),
+                        format!(
+                            "was the run directory replaced while it ran? `kill {pid}` stops it"
+                        ),
+                    ));
+                }
+                // Or it is nobody's any more, and the next start makes it anew.
+                Ok(()) | Err(_) => {}
             }
         }
         Ok(roles)

@@ -6,7 +6,8 @@ use std::path::Path;
 
 /// The end of a log is looked at, however long it is.
 const TAIL_BYTES: u64 = 4096;
-const LINES_MAX: usize = 3;
+/// An error, and the way out.
+const LINES_MAX: usize = 2;
 
 /// The last lines of a log, in one; nothing if there are none.
 pub fn last_words(log_file: &Path) -> Option<String> {
@@ -34,11 +35,8 @@ mod tests {
         for (text, expected) in [
             (String::new(), None),
             ("one\n".into(), Some("one")),
-            ("one\n  two\nthree\nfour".into(), Some("two / three / four")),
-            (
-                format!("{}\nb\nc\nd\n", "a".repeat(10_000)),
-                Some("b / c / d"),
-            ),
+            ("one\n  two\nthree\nfour".into(), Some("three / four")),
+            (format!("{}\nb\nc\nd\n", "a".repeat(10_000)), Some("c / d")),
         ] {
             std::fs::write(&path, text).expect("written");
             assert_eq!(last_words(&path).as_deref(), expected);

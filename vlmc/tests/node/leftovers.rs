@@ -132,3 +132,27 @@ fn a_host_that_cannot_start_says_why_where_the_administrator_looks() {
     node.archipelago(&["start"]).ok();
     assert_eq!(node.archipelago(&["status"]).code, 0);
 }
+
+/// Nobody finds the hosts by their locks any more; what they serve is safe all the same.
+#[test]
+fn a_run_directory_that_was_removed_while_its_node_ran_lets_no_second_node_at_the_volumes() {
+    let node = Node::started("");
+    let host = node.pids()[0];
+    std::fs::remove_dir_all(node.path("run")).unwrap();
+    let said = node.archipelago(&["start"]);
+    assert_eq!(said.code, 9, "{said:?}");
+    assert!(said.stdout.contains(&format!("process {host}")), "{said:?}");
+    let said = node.archipelago(&["--json", "stop"]);
+    said.fails(5, "busy");
+    assert!(said.stdout.contains(&format!("process {host}")), "{said:?}");
+    // Its supervisor lost its directory as well, and starts it again: it goes by a signal.
+    let parent = rustix::process::Pid::from_raw(host).unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{host}/status")).unwrap();
+    let supervisor = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+    let supervisor = supervisor.unwrap().trim().parse().unwrap();
+    kill_process(Pid::from_raw(supervisor).unwrap(), Signal::TERM).unwrap();
+    until("both are gone", || {
+        rustix::process::test_kill_process(parent).is_err()
+    });
+    node.archipelago(&["start"]).ok();
+}
