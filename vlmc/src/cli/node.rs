@@ -42,7 +42,10 @@ pub struct Scope {
 pub enum RoleState {
     Running,
     Starting,
+    Stopping,
     Stopped,
+    /// Its process lives, and does not answer.
+    Hung,
     /// It died again and again, and is left alone.
     Failed,
 }
@@ -52,7 +55,9 @@ impl RoleState {
         match self {
             Self::Running => "running",
             Self::Starting => "starting",
+            Self::Stopping => "stopping",
             Self::Stopped => "stopped",
+            Self::Hung => "hung",
             Self::Failed => "failed",
         }
     }

@@ -72,6 +72,12 @@ fn directories(config: &Config, environment: &Environment) -> Vec<Directory> {
         directory("log_dir".into(), &config.log_dir),
     ];
     for role in &config.roles {
+        // A device, or the like, needs no place to be made in.
+        let is_made = role.logfile.is_file() || !role.logfile.exists();
+        let place = role.logfile.parent().filter(|_| is_made);
+        if let Some(place) = place.filter(|place| *place != config.log_dir) {
+            directories.push(directory(format!("role.{}.logfile", role.name), place));
+        }
         if let RoleSettings::FileBlocker {
             archip_dir,
             lock_dir,

@@ -11,7 +11,17 @@ use crate::cli::ErrorReport;
 use crate::config::{Config, RoleConfig};
 
 /// A host answers at once, or hangs.
-const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// What a host says about the level of a role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    Level(u8),
+    /// It does not answer.
+    Nothing,
+    /// There was no way to ask.
+    NotAsked,
+}
 
 /// Changes the level of a role for as long as its host lives.
 pub(super) fn change(config: &Config, role: &RoleConfig, level: u8) -> Result<(), ErrorReport> {
@@ -21,7 +31,7 @@ pub(super) fn change(config: &Config, role: &RoleConfig, level: u8) -> Result<()
         ErrorReport::new(ErrorCode::Unavailable, why, remedy)
     })?;
     match answers.first() {
-        Some(Some(now)) if *now == level => Ok(()),
+        Some(Told::Level(now)) if *now == level => Ok(()),
         _ => Err(ErrorReport::new(
             ErrorCode::Unavailable,
             format!("the host of {} does not answer", role.name),
@@ -31,16 +41,12 @@ pub(super) fn change(config: &Config, role: &RoleConfig, level: u8) -> Result<()
 }
 
 /// The levels of these roles, as far as their hosts tell them.
-pub(super) fn levels(segment: &Segment, roles: &[&RoleConfig]) -> Vec<Option<u8>> {
-    ask(segment, roles, None).unwrap_or_else(|_| vec![None; roles.len()])
+pub(super) fn levels(segment: &Segment, roles: &[&RoleConfig]) -> Vec<Told> {
+    ask(segment, roles, None).unwrap_or_else(|_| vec![Told::NotAsked; roles.len()])
 }
 
 /// Asks all of them at once.
-fn ask(
-    segment: &Segment,
-    roles: &[&RoleConfig],
-    change: Option<u8>,
-) -> Result<Vec<Option<u8>>, String> {
+fn ask(segment: &Segment, roles: &[&RoleConfig], change: Option<u8>) -> Result<Vec<Told>, String> {
     let failed = |error: &dyn std::fmt::Display| error.to_string();
     let options = BindOptions::default().label("archipelago");
     let port = segment
@@ -58,10 +64,14 @@ fn ask(
         let ask_one = |port: Option<PortId>| {
             let (handle, station) = (handle.clone(), handle.station());
             handle.clone().spawn(async move {
-                ask_one(&handle, &station, port?, change)
-                    .await
-                    .ok()
-                    .flatten()
+                let Some(port) = port else {
+                    return Told::NotAsked;
+                };
+                match ask_one(&handle, &station, port, change).await {
+                    Ok(told) => told,
+                    Err(CallError::Expired { .. }) => Told::Nothing,
+                    Err(_) => Told::NotAsked,
+                }
             })
         };
         let asked: Vec<_> = ports.into_iter().map(ask_one).collect();
@@ -78,7 +88,7 @@ async fn ask_one(
     station: &Rc<Station>,
     port: PortId,
     change: Option<u8>,
-) -> Result<Option<u8>, CallError> {
+) -> Result<Told, CallError> {
     let mut draft = station.draft(OpCode::LOG_LEVEL).await?;
     if let Some(level) = change {
         draft.set_args([1, level.into(), 0, 0]);
@@ -86,5 +96,6 @@ async fn ask_one(
     draft.set_deadline_ns(handle.after_ns(ANSWER_WITHIN));
     let reply = station.call(draft, port).await?;
     let level = u8::try_from(reply.args()[0]).ok();
-    Ok(level.filter(|_| reply.result().is_ok()))
+    let level = level.filter(|_| reply.result().is_ok());
+    Ok(level.map_or(Told::NotAsked, Told::Level))
 }

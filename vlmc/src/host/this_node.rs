@@ -6,6 +6,7 @@ use archipelago_protocol::{ErrorCode, VolumeName, VolumeSize};
 use xseg::SegmentError;
 
 use super::error::HostError;
+use super::log_levels::{self, Told};
 use super::segment;
 use crate::cli::{
     Attachment, CreateRequest, CreateSource, ErrorReport, Finding, Node, NodeStatus, RoleState,
@@ -105,9 +106,15 @@ impl Node for ThisNode {
                 .filter(|status| status.state == RoleState::Running);
             let running = running.filter_map(|status| Some((config.role(&status.role)?, status)));
             let (asked, statuses): (Vec<_>, Vec<_>) = running.unzip();
-            let levels = super::log_levels::levels(&segment, &asked);
-            for (status, level) in statuses.into_iter().zip(levels) {
-                status.log_level = level;
+            for (status, told) in statuses
+                .into_iter()
+                .zip(log_levels::levels(&segment, &asked))
+            {
+                match told {
+                    Told::Level(level) => status.log_level = Some(level),
+                    Told::Nothing => status.state = RoleState::Hung,
+                    Told::NotAsked => {}
+                }
             }
         }
         let attached = Self::attached(config)?;
@@ -178,7 +185,7 @@ impl Node for ThisNode {
                 "`archipelago status` lists them",
             )
         })?;
-        super::log_levels::change(config, role, level)
+        log_levels::change(config, role, level)
     }
 
     fn host(&mut self, config: &Config, name: &str) -> Result<(), ErrorReport> {

@@ -84,7 +84,8 @@ pub fn role_statuses(config: &Config, report: &Report, host: Option<&str>) -> Ve
 
 fn state(host: &HostReport) -> RoleState {
     match host.phase {
-        Phase::Running | Phase::Stopping { .. } => RoleState::Running,
+        Phase::Running => RoleState::Running,
+        Phase::Stopping { .. } => RoleState::Stopping,
         Phase::Starting { .. } | Phase::Waiting { .. } => RoleState::Starting,
         Phase::Down => RoleState::Stopped,
         Phase::Failed => RoleState::Failed,

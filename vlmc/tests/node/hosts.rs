@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-use crate::support::{Node, until};
+use crate::support::{Node, must, until};
 
 const ISOLATED: &str = "[hosts]\nisolate = true\n";
 
@@ -208,4 +208,57 @@ fn with_a_journal_everything_goes_there_with_its_level() {
     );
     node.archipelago(&["stop"]).ok();
     assert!(supervisor.wait().unwrap().success());
+}
+
+#[test]
+fn a_host_that_hangs_is_told_from_one_that_runs() {
+    let node = Node::started("");
+    let pid = node.pids()[0];
+    signal(pid, Signal::STOP);
+    let status = node.archipelago(&["--json", "status"]);
+    assert_eq!(status.code, 9, "{status:?}");
+    for role in status.json()["roles"].as_array().unwrap() {
+        assert_eq!(
+            (&role["state"], &role["pid"]),
+            (&"hung".into(), &pid.into())
+        );
+    }
+    node.archipelago(&["--json", "log-level", "mapperd", "3"])
+        .fails(9, "unavailable");
+    signal(pid, Signal::CONT);
+    until("it runs again", || node.archipelago(&["status"]).code == 0);
+}
+
+/// As a service manager does that tells all processes of a service at once, in no order.
+#[test]
+fn hosts_that_are_all_told_to_end_at_once_end_and_nothing_is_lost() {
+    let node = Node::started(ISOLATED);
+    node.vlmc(&["create", "disk", "--size", "64"]).ok();
+    must(
+        "qemu-io",
+        &["-f", "raw", "-c", "write -P 7 4k 64k", &node.uri("disk")],
+    );
+    let mut all = node.pids();
+    all.push(supervisor(&node));
+    for pid in &all {
+        signal(*pid, Signal::TERM);
+    }
+    until("everybody is gone", || !all.iter().any(|pid| lives(*pid)));
+    until("also who was started meanwhile", || {
+        node.archipelago(&["--json", "status"]).json()["supervisor_pid"].is_null()
+    });
+    assert_eq!(node.pids(), Vec::<i32>::new());
+    node.archipelago(&["start"]).ok();
+    let read = must(
+        "qemu-io",
+        &[
+            "-f",
+            "raw",
+            "-r",
+            "-c",
+            "read -P 7 4k 64k",
+            &node.uri("disk"),
+        ],
+    );
+    assert!(!read.contains("failed"), "{read}");
 }
