@@ -262,3 +262,33 @@ fn hosts_that_are_all_told_to_end_at_once_end_and_nothing_is_lost() {
     );
     assert!(!read.contains("failed"), "{read}");
 }
+
+#[test]
+fn a_role_logs_where_its_own_logfile_is() {
+    let node = Node::new("");
+    let text = std::fs::read_to_string(node.config()).unwrap();
+    let own = node.path("elsewhere/m.log");
+    let text = format!(
+        "{text}[role.mapperd]\nlog_level = 3\nlogfile = \"{}\"\n[role.vlmcd]\nlogfile = \"/dev/null\"\n",
+        own.display()
+    );
+    std::fs::write(node.config(), text).unwrap();
+    node.archipelago(&["config", "check"]).ok();
+    node.archipelago(&["start"]).ok();
+    node.vlmc(&["info", "nothing"]);
+    until("the mapper's line is there", || {
+        read(&own).contains("DEBUG")
+    });
+    assert!(!node.path("log/mapperd.log").exists());
+    assert_eq!(level(&node, "mapperd"), 3);
+    // Rotated there as well.
+    std::fs::rename(&own, own.with_extension("old")).unwrap();
+    signal(supervisor(&node), Signal::HUP);
+    until("the file is there again", || own.exists());
+    node.archipelago(&["stop"]).ok();
+    std::fs::remove_dir_all(node.path("elsewhere")).unwrap();
+    std::fs::write(node.path("elsewhere"), "").unwrap();
+    let said = node.archipelago(&["config", "check"]);
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(said.stderr.contains("role.mapperd.logfile"), "{said:?}");
+}
