@@ -13,6 +13,7 @@ use xseg::{Buffer, Draft, Errno, OpCode, PortId, Reply, RequestError, flags};
 
 use super::answer;
 use super::sizes::sizes;
+use super::using::Using;
 use crate::export::{Export, ExportFacts, Extent, Payload, ZeroOptions};
 
 /// Room for extents in one answer; clients ask again for what lies behind the last.
@@ -54,6 +55,8 @@ pub struct SegmentExport {
     composer: PortId,
     volume: Volume,
     facts: ExportFacts,
+    /// Dropped with the export (USING-3).
+    _using: Using,
 }
 
 /// A request to a composer, but for its payload.
@@ -74,13 +77,14 @@ impl SegmentExport {
         station: Rc<Station>,
         composer: PortId,
         volume: Volume,
-        facts: ExportFacts,
+        (facts, using): (ExportFacts, Using),
     ) -> Self {
         Self {
             station,
             composer,
             volume,
             facts,
+            _using: using,
         }
     }
 

@@ -9,6 +9,7 @@ use xseg::{Errno, OpCode, PortId, RequestError};
 
 use super::answer;
 use super::export::{SegmentExport, Volume};
+use super::using::Using;
 use crate::export::Exports;
 use crate::handshake::{Listed, OpenRefusal};
 use crate::name::ExportName;
@@ -88,15 +89,21 @@ impl SegmentExports {
     }
 
     async fn info(&self, volume: &Volume) -> Result<SegmentExport, Errno> {
+        let composer = self.places.composer;
+        let using = Using::begin(&self.handle, &self.station, composer, volume).await?;
         let failed = |error: CallError| error.errno();
         let mut draft = self.station.draft(OpCode::INFO).await.map_err(failed)?;
         volume.name(&mut draft)?;
         draft.set_deadline_ns(self.handle.after_ns(self.places.call_timeout));
-        let composer = self.places.composer;
         let reply = self.station.call(draft, composer).await.map_err(failed)?;
         let facts = answer::facts(&reply, String::new())?;
         let station = self.station.clone();
-        Ok(SegmentExport::new(station, composer, volume.clone(), facts))
+        Ok(SegmentExport::new(
+            station,
+            composer,
+            volume.clone(),
+            (facts, using),
+        ))
     }
 }
 

@@ -4,6 +4,7 @@ mod answer;
 mod export;
 mod exports;
 mod sizes;
+mod using;
 
 pub use export::SegmentExport;
 pub use exports::{SegmentExports, SegmentPlaces};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use archipelago_nbd::ServerOptions;
 use archipelago_nbd::wire::{CommandCode, ReplyMode, command_flags};
@@ -244,4 +245,45 @@ fn writers_that_stop_in_the_middle_leave_buffers_to_others() {
         client.request(CommandCode::READ, 1, index as u64 * 65536, 65536);
         assert_eq!(client.reply(65536).data, [index as u8; 65536]);
     }
+}
+
+/// Until the composer was told so often.
+fn told(counter: &std::sync::atomic::AtomicU64, count: u64) {
+    let give_up = Instant::now() + Duration::from_secs(60);
+    while counter.load(Ordering::SeqCst) < count {
+        assert!(Instant::now() < give_up, "{counter:?} of {count}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_volume_is_used_as_long_as_the_connection_lasts() {
+    // USING-1, USING-3
+    let (served, asked) = serve_volume(ReplyMode::Simple);
+    for round in 1..=5 {
+        let mut client = connect(&served).go("disk", ReplyMode::Simple);
+        client.request(CommandCode::WRITE, 1, 0, 4096);
+        client.write(&[1; 4096]);
+        assert_eq!(client.reply(0).error, 0);
+        assert_eq!(asked.opens.load(Ordering::SeqCst), round);
+        assert_eq!(asked.closes.load(Ordering::SeqCst), round - 1);
+        // In the middle of a request, and without a word.
+        client.request(CommandCode::WRITE, 2, 0, 4096);
+        drop(client);
+        told(&asked.closes, round);
+    }
+    // What was only looked at is not used.
+    run("nbdinfo", &["--size", &served.uri("frozen")]);
+    let opens = asked.opens.load(Ordering::SeqCst);
+    told(&asked.closes, opens);
+}
+
+#[test]
+fn a_composer_that_leaves_is_followed_by_one_that_knows_the_users() {
+    // USING-2
+    let (served, asked) = serve_volume(ReplyMode::Simple);
+    asked.leaves.store(3, Ordering::SeqCst);
+    let _client = connect(&served).go("disk", ReplyMode::Simple);
+    told(&asked.opens, 1);
+    assert_eq!(asked.leaves.load(Ordering::SeqCst), 0);
 }

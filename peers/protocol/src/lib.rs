@@ -7,6 +7,7 @@ mod code;
 mod extent;
 mod map;
 mod size;
+mod users;
 mod volume_name;
 
 pub use call::{
@@ -17,7 +18,8 @@ pub use code::ErrorCode;
 pub use extent::{EXTENT_BYTES, Extent};
 pub use map::{
     ATTACH, BadMessage, CommitCall, DETACH, GrantCall, GrantHead, MAP_DISCARD, MAP_GIVE_UP,
-    MapHead, RUN_BYTES, Recall, RecallKind, Run, VolumeIdBytes,
+    MapHead, NOT_KEPT, RUN_BYTES, Recall, RecallKind, Run, VolumeIdBytes,
 };
 pub use size::{SECTOR_BYTES, SizeError, VOLUME_BYTES_MAX, VolumeSize, format_bytes, parse_bytes};
+pub use users::{User, users};
 pub use volume_name::{NAME_BYTES_MAX, NameError, VolumeName, VolumeRef};

@@ -6,7 +6,9 @@
 //! MAP_READ    target = volume id, args[0] = composer's port,
 //!             extent = (first block, blocks)                         answer: args = MapHead, payload = runs, done = blocks
 //! MAP_WRITE   target = volume id, args = GrantCall                   answer: args = GrantHead, payload = runs
-//! MAP_COMMIT  target = volume id, args = CommitCall                  answer: args[0] = epoch
+//! MAP_COMMIT  target = volume id, args = CommitCall, extent = (block,
+//!             first sub-block | count << 16), handle = stamp         answer: args[0] = epoch; refused (ESTALE): args[3] =
+//!                                                                    by what to have the grant adopted, or 0
 //! MAP_GIVE_UP target = volume id, args = CommitCall                  answer: nothing
 //! MAP_DISCARD target = volume id, args[0] = composer's port,
 //!             extent in bytes                                        answer: args[0] = epoch
@@ -15,12 +17,15 @@
 //! ```
 //!
 //! A run says where consecutive sub-blocks of one block come from. What no run names is zero. MAP_READ answers as many
-//! whole blocks as the buffer has room for.
+//! whole blocks as the buffer has room for. What it tells under the epoch 0 is not to be kept: ask again for each use.
 
 use xseg::OpCode;
 
 /// Bytes of a run on the wire.
 pub const RUN_BYTES: usize = 40;
+
+/// The epoch of an answer that is true at this moment only: somebody else changes the map (L2). Others are above it.
+pub const NOT_KEPT: u64 = 0;
 
 /// Whole sub-blocks in the range become zero.
 pub const MAP_DISCARD: OpCode = OpCode::MAP_DISCARD;
@@ -88,6 +93,8 @@ pub struct CommitCall {
     pub epoch: u64,
     /// The composer's port.
     pub composer: u32,
+    /// The grant is one of the mapper's predecessor, to be adopted by the mapper that told this; or 0.
+    pub adopts: u64,
 }
 
 /// What a composer is to give up.
@@ -172,6 +179,11 @@ impl Run {
 }
 
 impl MapHead {
+    /// May it be kept until it is recalled?
+    pub fn is_kept(&self) -> bool {
+        self.epoch != NOT_KEPT
+    }
+
     pub fn to_args(self) -> [u64; 4] {
         let packed = u64::from(self.object_bits)
             | u64::from(self.grain_bits) << 8
@@ -251,7 +263,7 @@ impl GrantHead {
 
 impl CommitCall {
     pub fn to_args(self) -> [u64; 4] {
-        [self.grant, self.epoch, self.composer.into(), 0]
+        [self.grant, self.epoch, self.composer.into(), self.adopts]
     }
 
     pub fn from_args(args: [u64; 4]) -> Result<Self, BadMessage> {
@@ -259,6 +271,7 @@ impl CommitCall {
             grant: args[0],
             epoch: args[1],
             composer: narrow("the composer's port", args[2])?,
+            adopts: args[3],
         })
     }
 }
@@ -337,7 +350,7 @@ mod tests {
             let head = GrantHead::from_args(args);
             prop_assert_eq!(GrantHead::from_args(head.to_args()), head);
             if let Ok(call) = CommitCall::from_args(args) {
-                prop_assert_eq!(call.to_args()[..3].to_vec(), args[..3].to_vec());
+                prop_assert_eq!(call.to_args(), args);
             }
         }
     }

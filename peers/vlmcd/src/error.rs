@@ -19,6 +19,9 @@ pub enum ComposeError {
     Damaged { object: String, why: &'static str },
     #[error("the mapper refused {action}: {errno}")]
     Mapper { action: &'static str, errno: Errno },
+    /// The mapper that gave the grant is dead; its successor may adopt it.
+    #[error("the grant's mapper is dead")]
+    Orphaned { first_epoch: u64 },
     #[error("the blocker refused to {action} {object}: {errno}")]
     Blocker {
         action: &'static str,
@@ -51,6 +54,7 @@ impl ComposeError {
                 Errno::DQUOT | Errno::FBIG => Errno::NOSPC,
                 other => other,
             },
+            Self::Orphaned { .. } => Errno::STALE,
             Self::NotAnswered(error) => error.errno(),
             Self::Refused(error) => error.errno(),
         }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use archipelago_protocol::{ErrorCode, VolumeName, VolumeSize};
+use archipelago_protocol::{ErrorCode, VolumeName, VolumeSize, users};
 use xseg::SegmentError;
 
 use super::error::HostError;
@@ -15,7 +15,7 @@ use crate::cli::{
 use crate::config::{Config, Environment};
 use crate::log::{self, Levels, Outlets};
 use crate::supervisor::{LocalNode, SignalOrders};
-use crate::volumes::{Attachments, PortVolumes};
+use crate::volumes::{Attachments, Clients, PortVolumes};
 
 /// The volume that `quickstart` makes.
 const FIRST_VOLUME: &str = "first";
@@ -62,6 +62,15 @@ impl Node for ThisNode {
                 "unmap them (`vlmc showmapped`, `vlmc unmap`), or say --force: their clients wait then",
             ));
         }
+        if let Some((volume, count)) = Clients::settled(config, None).any()
+            && !scope.is_forced
+        {
+            return Err(ErrorReport::new(
+                ErrorCode::Busy,
+                format!("{count} NBD clients are connected, one of them to {volume}"),
+                "disconnect them, or say --force: they lose their connections then",
+            ));
+        }
         let roles = self.processes.stop(config, scope)?;
         if scope.role.is_none() {
             // A tool may still have a port in it: the next start joins the segment, or makes a new one.
@@ -99,7 +108,11 @@ impl Node for ThisNode {
             for status in &mut roles {
                 let port = config.role(&status.role).map(|role| role.ports.start);
                 let report = port.and_then(|port| segment.report_port(port).ok());
-                status.inflight = report.map(|report| report.held.into());
+                // What is open is held as well, and is no work.
+                let open = port.and_then(|port| segment.geometry().port(port));
+                let open = open.map_or(0, |port| users(&segment, port).len() as u64);
+                let held = report.map(|report| u64::from(report.held));
+                status.inflight = held.map(|held| held.saturating_sub(open));
             }
             let running = roles
                 .iter_mut()

@@ -2,7 +2,9 @@
 
 mod asking;
 mod attachments;
+mod clients;
 mod port_volumes;
 
 pub use attachments::Attachments;
+pub use clients::Clients;
 pub use port_volumes::PortVolumes;

@@ -13,6 +13,7 @@ use xseg::{OpCode, flags};
 
 use super::asking::{Ask, ask};
 use super::attachments::Attachments;
+use super::clients::Clients;
 use crate::cli::{
     AttachKind, Attachment, Breaking, CloneRequest, CreateRequest, CreateSource, ErrorReport,
     MapRequest, Progress, ResizeRequest, Volumes,
@@ -98,7 +99,7 @@ impl Volumes for PortVolumes<'_> {
             socket: Some(self.config.nbd.socket.display().to_string()),
             uri: Some(self.uri(&request.volume)?),
             is_read_only: request.is_read_only || info.is_snapshot,
-            clients: 0,
+            clients: Clients::of(self.config).count(&volume),
             volume,
         };
         Attachments::of(self.config).add(&attachment)?;
@@ -112,7 +113,10 @@ impl Volumes for PortVolumes<'_> {
             attachment.address() == device || attachment.volume == device
         };
         match all.iter().find(is_meant) {
-            Some(attachment) => attachments.remove(&attachment.volume),
+            Some(attachment) => {
+                Clients::check_unused(self.config, &attachment.volume)?;
+                attachments.remove(&attachment.volume)
+            }
             None => Err(ErrorReport::new(
                 ErrorCode::NotFound,
                 format!("{} is not mapped by archipelago", device.escape_debug()),
@@ -122,7 +126,9 @@ impl Volumes for PortVolumes<'_> {
     }
 
     fn attachments(&mut self) -> Result<Vec<Attachment>, ErrorReport> {
-        Attachments::of(self.config).all()
+        let clients = Clients::of(self.config);
+        let all = Attachments::of(self.config).all()?.into_iter();
+        Ok(all.map(|one| clients.count_into(one)).collect())
     }
 
     fn create(&mut self, request: &CreateRequest) -> Result<VolumeInfo, ErrorReport> {

@@ -18,4 +18,5 @@ mod ports;
 mod random;
 mod sectors;
 mod support;
+mod users;
 mod worker;

@@ -1,6 +1,7 @@
 //! A composer of one volume, in memory, which can be told to be wrong.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +24,11 @@ pub struct Asked {
     pub flushes: AtomicU64,
     pub zeroes: AtomicU64,
     pub discards: AtomicU64,
+    /// Uses that began, and those that ended.
+    pub opens: AtomicU64,
+    pub closes: AtomicU64,
+    /// So many of the next OPENs are answered as a composer does that leaves.
+    pub leaves: AtomicU64,
 }
 
 struct Composer {
@@ -31,6 +37,9 @@ struct Composer {
     asked: Arc<Asked>,
     status_extents_max: usize,
     names: RefCell<Vec<String>>,
+    /// OPENs that are held.
+    open: RefCell<BTreeMap<u64, Incoming>>,
+    has_left: Cell<bool>,
 }
 
 /// Exports of a segment whose port 1 is such a composer; it is mapper as well.
@@ -48,6 +57,8 @@ pub fn compose(handle: &Handle, size: u64, asked: Arc<Asked>) -> SegmentExports 
             asked,
             status_extents_max: 3,
             names: RefCell::new(names),
+            open: RefCell::default(),
+            has_left: Cell::new(false),
         }),
     );
     let places = SegmentPlaces {
@@ -56,6 +67,14 @@ pub fn compose(handle: &Handle, size: u64, asked: Arc<Asked>) -> SegmentExports 
         call_timeout: Duration::from_secs(10),
     };
     SegmentExports::new(handle, station, places)
+}
+
+impl Drop for Composer {
+    fn drop(&mut self) {
+        for open in std::mem::take(self.open.get_mut()).into_values() {
+            open.fail(Errno::SHUTDOWN);
+        }
+    }
 }
 
 impl Composer {
@@ -154,6 +173,12 @@ impl Composer {
     }
 
     fn info(&self, mut request: Incoming) {
+        let is_opened = self
+            .open
+            .borrow()
+            .values()
+            .any(|open| open.target().as_bytes() == request.target().as_bytes());
+        assert!(is_opened || self.has_left.get(), "USING-1");
         let (name, volume) = (request.target(), request.snapshot());
         let read_only = match (name.as_str(), volume.as_str()) {
             (Some("disk"), Some("")) => 0,
@@ -171,6 +196,23 @@ impl Composer {
 impl Peer for Composer {
     async fn handle(&self, request: Incoming) {
         match request.request().op {
+            OpCode::OPEN => {
+                if self.asked.leaves.load(Ordering::SeqCst) > 0 {
+                    self.asked.leaves.fetch_sub(1, Ordering::SeqCst);
+                    self.has_left.set(true);
+                    return request.fail(Errno::SHUTDOWN);
+                }
+                let number = request.request().handle;
+                let former = self.open.borrow_mut().insert(number, request);
+                assert!(former.is_none());
+                self.asked.opens.fetch_add(1, Ordering::SeqCst);
+            }
+            OpCode::CLOSE => {
+                let open = self.open.borrow_mut().remove(&request.request().handle);
+                open.expect("it was opened").answer(0);
+                self.asked.closes.fetch_add(1, Ordering::SeqCst);
+                request.answer(1);
+            }
             OpCode::INFO => self.info(request),
             OpCode::LIST => self.list(request),
             OpCode::READ | OpCode::WRITE => self.io(request),

@@ -15,6 +15,11 @@ pub enum MapError {
     Exists { name: String },
     #[error("{name} is in use: {by}")]
     Busy { name: String, by: String },
+    /// A composer does not give it up.
+    #[error(
+        "{name} is in use: clients of this node are connected to it, or its composer does not answer"
+    )]
+    InUse { name: String },
     #[error("{name} is a snapshot: it never changes")]
     ReadOnly { name: String },
     #[error("{name} is not open here")]
@@ -26,6 +31,9 @@ pub enum MapError {
     /// The composer acts on what was recalled: it asks again.
     #[error("the grant is void")]
     Stale,
+    /// The same, but a grant of our predecessor may be adopted by whoever names this epoch (ADOPT-2).
+    #[error("the grant was given by a mapper that died")]
+    Orphaned { first_epoch: u64 },
     #[error("object {object} is damaged: {why}")]
     Corrupt { object: ObjectName, why: String },
     #[error("object {object} is missing, though the map of volume {volume} names it")]
@@ -50,12 +58,12 @@ impl MapError {
         match self {
             Self::NotFound { .. } => Errno::NOENT,
             Self::Exists { .. } => Errno::EXIST,
-            Self::Busy { .. } => Errno::BUSY,
+            Self::Busy { .. } | Self::InUse { .. } => Errno::BUSY,
             Self::ReadOnly { .. } => Errno::ROFS,
             Self::NotOpen { .. } => Errno::BADFD,
             Self::Invalid { .. } => Errno::INVAL,
             Self::Unsupported { .. } => Errno::OPNOTSUPP,
-            Self::Stale => Errno::STALE,
+            Self::Stale | Self::Orphaned { .. } => Errno::STALE,
             Self::Corrupt { .. } | Self::Missing { .. } | Self::Failed { .. } => Errno::IO,
             Self::Store { source, .. } => source.errno(),
         }
@@ -70,6 +78,9 @@ impl MapError {
             }
             Self::Busy { name, .. } => {
                 format!("close it there, or break its lock with `vlmc unlock -f {name}`")
+            }
+            Self::InUse { .. } => {
+                "disconnect its clients (`vlmc showmapped` counts those of mapped volumes), and look whether `archipelago status` is well".into()
             }
             Self::ReadOnly { name } => {
                 format!("make a volume of it: `vlmc create NEW --snap {name}`")
@@ -87,6 +98,7 @@ impl MapError {
             Self::Invalid { .. }
             | Self::Unsupported { .. }
             | Self::Stale
+            | Self::Orphaned { .. }
             | Self::Failed { .. }
             | Self::Store { .. } => String::new(),
         }

@@ -2,6 +2,7 @@
 //!
 //! # Invariants
 //! * **MAPPER-1** A volume is open at most once here: its lock does not tell two openers of one owner apart.
+//! * **MAPPER-3** A volume that is not open and has our lock was left by our predecessor: its composers write in place meanwhile.
 //! * **MAPPER-2** Management changes one thing at a time; I/O of volumes goes on meanwhile.
 
 use std::cell::RefCell;
@@ -96,6 +97,33 @@ impl<W: World> Mapper<W> {
     pub async fn open(&self, name: &str, wait: bool) -> Result<Rc<Volume<W>>, MapError> {
         let loaded = self.find(name).await?;
         self.open_id(loaded.head.id, wait).await
+    }
+
+    /// Everything that was answered of a volume is durable when this returns, also what our predecessor's composers wrote
+    /// since it died (D2, MAPPER-3).
+    pub async fn flush(&self, id: VolumeId) -> Result<(), MapError> {
+        match self.open_or_left(id).await? {
+            Some(volume) => volume.flush().await,
+            None => Ok(()), // what was closed was flushed
+        }
+    }
+
+    /// The volume, if it is open, or was left open by our predecessor (MAPPER-3).
+    pub async fn open_or_left(&self, id: VolumeId) -> Result<Option<Rc<Volume<W>>>, MapError> {
+        if let Some(volume) = self.open_volume(id) {
+            return Ok(Some(volume));
+        }
+        if let Some(volume) = self.known(id) {
+            volume.closed().await;
+        }
+        if !self.holds_lock(id).await? {
+            return Ok(None);
+        }
+        match self.open_id(id, false).await {
+            Ok(volume) => Ok(Some(volume)),
+            Err(MapError::ReadOnly { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// What stands under this name.

@@ -24,5 +24,5 @@ pub use create::{CreateOptions, Origin};
 pub use error::MapError;
 pub use load::{Loaded, View};
 pub use mapper::Mapper;
-pub use volume::{Granted, State, Volume};
+pub use volume::{Granted, Orphan, State, Volume};
 pub use world::{Base, ComposerId, NoAnswer, World};

@@ -59,7 +59,8 @@ pub fn answer(mut request: Incoming, result: Result<Answer, MapError>) {
     request.answer(answer.done);
 }
 
-/// The errno in the record; if there is room, the text as JSON in the data, and its length in the first word.
+/// The errno in the record; if there is room, the text as JSON in the data, and its length in the first word. The last word says by which epoch
+/// a void grant may be adopted.
 pub fn fail(mut request: Incoming, error: &MapError) {
     let errno = error.errno();
     let report = CallError {
@@ -71,7 +72,12 @@ pub fn fail(mut request: Incoming, error: &MapError) {
     let written = request
         .data()
         .is_some_and(|data| data.write(0, &text).is_ok());
-    request.set_answer_args([if written { text.len() as u64 } else { 0 }, 0, 0, 0]);
+    let length = if written { text.len() as u64 } else { 0 };
+    let adopts = match error {
+        MapError::Orphaned { first_epoch } => *first_epoch,
+        _ => 0,
+    };
+    request.set_answer_args([length, 0, 0, adopts]);
     request.fail(errno);
 }
 

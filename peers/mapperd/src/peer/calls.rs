@@ -1,8 +1,7 @@
 //! What administrators ask.
 
 use archipelago_protocol::{
-    CreateCall, ListAnswer, ListCall, LockInfo, LocksAnswer, Recall, RecallKind, RenameCall,
-    ResizeCall, VolumeInfo,
+    CreateCall, ListAnswer, ListCall, LockInfo, LocksAnswer, RenameCall, ResizeCall, VolumeInfo,
 };
 use archipelago_store::LockRecord;
 use xseg::{Incoming, OpCode, flags};
@@ -153,43 +152,10 @@ impl Mapperd {
         if !volume.as_bytes().is_empty() {
             self.check_is_of(&found, &name(volume.as_str())?).await?;
         }
-        self.let_go(&found).await?;
+        let _alone = self.let_go(&found).await?;
         self.mapper.remove(&target).await?;
         self.wake_emptying();
         Ok(Answer::default())
-    }
-
-    /// No composer has it attached, or has anything of it.
-    async fn let_go(&self, head: &Head) -> Result<(), MapError> {
-        let id = head.id;
-        // One that our predecessor had open may be known to composers.
-        let open = if head.flags.snapshot {
-            None
-        } else {
-            Some(self.mapper.open_id(id, false).await?)
-        };
-        let mut composers = self.still.composers(id);
-        if let Some(volume) = &open {
-            composers.extend(volume.with_state(crate::engine::State::composers));
-        }
-        for composer in composers {
-            let recall = Recall {
-                epoch: open.as_ref().map_or(u64::MAX, |volume| volume.epoch()),
-                kind: RecallKind::Detach,
-                first_block: 0,
-                blocks: u64::MAX,
-            };
-            let detached = self.mapper.base().world.recall(composer, id, recall).await;
-            detached.map_err(|_| MapError::Busy {
-                name: head.name.clone(),
-                by: "it is attached on this node; `vlmc showmapped` tells where".into(),
-            })?;
-            self.still.detach(id, composer);
-            if let Some(volume) = &open {
-                volume.remove_composer(composer);
-            }
-        }
-        Ok(())
     }
 
     pub(super) async fn rename(&self, request: &Incoming) -> Result<Answer, MapError> {
@@ -199,6 +165,11 @@ impl Mapperd {
         if request.request().redelivered && self.mapper.find(&from).await.is_err() {
             return self.told(&to).await;
         }
+        // What clients ask for by the old name may be another volume's soon.
+        let _alone = match self.mapper.find(&from).await {
+            Ok(found) => Some(self.let_go(&found.head).await?),
+            Err(_) => None, // it may have been renamed already
+        };
         self.mapper.rename(&from, &to).await?;
         self.told(&to).await
     }
@@ -206,6 +177,13 @@ impl Mapperd {
     pub(super) async fn resize(&self, request: &Incoming) -> Result<Answer, MapError> {
         let target = target_name(request)?;
         let call: ResizeCall = super::answer::required(request)?;
+        let head = self.mapper.find(&target).await?.head;
+        // A client that stays sees the size that it saw (F83): what it has must not be cut off.
+        let _alone = if call.allow_shrink && call.size < head.size_bytes {
+            Some(self.let_go(&head).await?)
+        } else {
+            None
+        };
         self.mapper
             .resize(&target, call.size, call.allow_shrink)
             .await?;

@@ -13,6 +13,7 @@ use archipelago_store::StoreError;
 use xseg::{Incoming, OpCode};
 
 use super::answer::{Answer, answer};
+use super::letting_go::LettingGo;
 use super::still::Still;
 use super::world::{Places, PortWorld};
 use crate::engine::{Base, MapError, Mapper};
@@ -37,6 +38,7 @@ pub struct Options {
 pub struct Mapperd {
     pub(super) mapper: Rc<Mapper<PortWorld>>,
     pub(super) still: Still,
+    pub(super) letting_go: LettingGo,
     tidy: Notify,
     empty: Notify,
     trash_ttl: Duration,
@@ -64,6 +66,7 @@ impl Running {
         let peer = Rc::new_cyclic(|me| Mapperd {
             mapper: Rc::new(Mapper::new(base)),
             still: Still::default(),
+            letting_go: LettingGo::default(),
             tidy: Notify::new(),
             empty: Notify::new(),
             trash_ttl: options.trash_ttl,

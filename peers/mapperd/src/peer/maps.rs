@@ -2,19 +2,17 @@
 
 use std::rc::Rc;
 
-use archipelago_protocol::{CommitCall, GrantCall, GrantHead, MapHead, RUN_BYTES, Run};
+use archipelago_protocol::{CommitCall, GrantCall, GrantHead, MapHead, NOT_KEPT, RUN_BYTES, Run};
 use xseg::Incoming;
 
 use super::answer::{Answer, target_id};
 use super::mapperd::Mapperd;
 use super::world::PortWorld;
-use crate::engine::{ComposerId, MapError, View, Volume};
-use crate::map::{BlockMap, Head, Shape, VolumeId};
+use crate::engine::{ComposerId, MapError, Orphan, View, Volume};
+use crate::map::{BlockMap, Head, Shape, Stamp, VolumeId};
 
 /// Blocks of one answer, however large the buffer.
 const BLOCKS_MAX: u64 = 4096;
-/// The epoch of an answer that is true at this moment only, and not to be kept (L2).
-const NOT_KEPT: u64 = 0;
 /// The epoch of what never changes.
 const FOR_EVER: u64 = 1;
 
@@ -23,6 +21,24 @@ fn bad(error: &archipelago_protocol::BadMessage) -> MapError {
         what: "the request",
         why: error.to_string(),
     }
+}
+
+/// What a composer says that it was granted.
+fn orphan(request: &Incoming, call: &CommitCall) -> Result<Orphan, MapError> {
+    let words = request.request();
+    let narrow = |value: u64| {
+        u16::try_from(value).map_err(|_| MapError::Invalid {
+            what: "the sub-blocks of a grant",
+            why: format!("{:#x}", words.length),
+        })
+    };
+    let (from, count) = (narrow(words.length & 0xffff)?, narrow(words.length >> 16)?);
+    Ok(Orphan {
+        first_epoch: call.adopts,
+        block: words.offset,
+        subs: from..from.saturating_add(count),
+        stamp: Stamp::from_bits(words.handle),
+    })
 }
 
 fn composer(request: &Incoming) -> Result<ComposerId, MapError> {
@@ -76,7 +92,10 @@ impl Mapperd {
     pub(super) async fn attach(&self, request: &Incoming) -> Result<Answer, MapError> {
         let name = super::answer::target_name(request)?;
         let composer = composer(request)?;
-        let loaded = self.mapper.find(&name).await?;
+        let mut loaded = self.mapper.find(&name).await?;
+        while self.letting_go.over(loaded.head.id).await {
+            loaded = self.mapper.find(&name).await?;
+        }
         self.check_snapshot_of(request, &loaded.head).await?;
         let id = loaded.head.id;
         let head = if loaded.head.flags.snapshot {
@@ -141,9 +160,10 @@ impl Mapperd {
 
     pub(super) async fn read_map(&self, request: &Incoming) -> Result<Answer, MapError> {
         let (id, composer) = (target_id(request)?, composer(request)?);
+        self.letting_go.over(id).await;
         let words = request.request();
         let room = request.data().map_or(0, |data| data.len());
-        let readable = self.readable(id).await?;
+        let mut readable = self.readable(id).await?;
         if let Readable::Open(volume) = &readable {
             volume.add_composer(composer);
         }
@@ -152,54 +172,78 @@ impl Mapperd {
                 volume.settled().await;
             }
             let head = head_now(&readable);
-            let shape = Shape::new(head.object_bits, head.grain_bits).map_err(|error| {
-                MapError::Invalid {
-                    what: "the shape",
-                    why: error.to_string(),
-                }
-            })?;
-            let blocks = shape.blocks(head.size);
-            let end = words
-                .offset
-                .saturating_add(words.length.min(BLOCKS_MAX))
-                .min(blocks);
-            let mut runs = Vec::new();
-            let mut count = 0;
-            let mut done = 0;
-            for block in words.offset..end {
-                let map = match &readable {
-                    Readable::Open(volume) => volume.block(block).await?,
-                    Readable::Still(view) | Readable::Foreign(view) => {
-                        view.block(self.mapper.base(), block).await?
-                    }
-                };
-                let before = runs.len();
-                let of_block = push_runs(block, &map, shape, &mut runs);
-                if runs.len() as u64 > room {
-                    runs.truncate(before);
-                    break;
-                }
-                count += of_block;
-                done += 1;
-            }
-            // All of it is said under one epoch.
-            if head_now(&readable).epoch == head.epoch {
-                return Ok(Answer {
-                    done,
-                    args: MapHead {
-                        runs: count,
-                        ..head
-                    }
-                    .to_args(),
-                    payload: runs,
-                });
+            let wanted = (words.offset, words.length);
+            match self.told_of(&readable, head, wanted, room).await {
+                // All of it is said under one epoch.
+                Ok(answer) if head_now(&readable).epoch == head.epoch => return Ok(answer),
+                Ok(_) => {}
+                Err(error) => readable = self.look_again(id, &readable, error).await?,
             }
         }
+    }
+
+    /// Whoever has the lock may have published, and have taken away what we read: then that is no error (L2).
+    async fn look_again(
+        &self,
+        id: VolumeId,
+        readable: &Readable,
+        error: MapError,
+    ) -> Result<Readable, MapError> {
+        let Readable::Foreign(view) = readable else {
+            return Err(error);
+        };
+        let newer = self.mapper.base().view(id).await?;
+        if newer.head.version == view.head.version {
+            return Err(error);
+        }
+        Ok(Readable::Foreign(Rc::new(newer)))
+    }
+
+    /// The runs of as many of these blocks as there is room for.
+    async fn told_of(
+        &self,
+        readable: &Readable,
+        head: MapHead,
+        (first, count): (u64, u64),
+        room: u64,
+    ) -> Result<Answer, MapError> {
+        let shape = Shape::new(head.object_bits, head.grain_bits);
+        let shape = shape.map_err(|error| MapError::Invalid {
+            what: "the shape",
+            why: error.to_string(),
+        })?;
+        let end = first.saturating_add(count.min(BLOCKS_MAX));
+        let end = end.min(shape.blocks(head.size));
+        let mut runs = Vec::new();
+        let mut told = MapHead { runs: 0, ..head };
+        let mut done = 0;
+        for block in first..end {
+            let map = match readable {
+                Readable::Open(volume) => volume.block(block).await?,
+                Readable::Still(view) | Readable::Foreign(view) => {
+                    view.block(self.mapper.base(), block).await?
+                }
+            };
+            let before = runs.len();
+            let of_block = push_runs(block, &map, shape, &mut runs);
+            if runs.len() as u64 > room {
+                runs.truncate(before);
+                break;
+            }
+            told.runs += of_block;
+            done += 1;
+        }
+        Ok(Answer {
+            done,
+            args: told.to_args(),
+            payload: runs,
+        })
     }
 
     pub(super) async fn grant(&self, request: &Incoming) -> Result<Answer, MapError> {
         let id = target_id(request)?;
         let call = GrantCall::from_args(request.args()).map_err(|error| bad(&error))?;
+        self.letting_go.over(id).await;
         // Writes wait until the owner releases the lock (L2).
         let volume = self.mapper.open_id(id, true).await?;
         let composer = ComposerId(call.composer);
@@ -244,8 +288,22 @@ impl Mapperd {
     pub(super) async fn commit(&self, request: &Incoming) -> Result<Answer, MapError> {
         let id = target_id(request)?;
         let call = CommitCall::from_args(request.args()).map_err(|error| bad(&error))?;
-        let volume = self.mapper.open_volume(id).ok_or(MapError::Stale)?;
-        let epoch = volume.commit(ComposerId(call.composer), call.grant).await?;
+        let volume = self.mapper.open_or_left(id).await?;
+        let volume = volume.ok_or(MapError::Stale)?;
+        let composer = ComposerId(call.composer);
+        let committed = if call.adopts == 0 {
+            volume.commit(composer, call.grant).await
+        } else {
+            let orphan = orphan(request, &call)?;
+            volume.adopt(composer, &orphan).await
+        };
+        let epoch = committed.map_err(|error| {
+            let adopts = volume.with_state(crate::engine::State::adopts);
+            match (&error, adopts) {
+                (MapError::Stale, Some(first_epoch)) => MapError::Orphaned { first_epoch },
+                _ => error,
+            }
+        })?;
         self.wake_tidy();
         Ok(Answer::args([epoch, 0, 0, 0]))
     }
@@ -262,6 +320,7 @@ impl Mapperd {
 
     pub(super) async fn discard(&self, request: &Incoming) -> Result<Answer, MapError> {
         let (id, composer) = (target_id(request)?, composer(request)?);
+        self.letting_go.over(id).await;
         let words = request.request();
         let volume = self.mapper.open_id(id, true).await?;
         let epoch = volume
@@ -273,9 +332,7 @@ impl Mapperd {
 
     pub(super) async fn flush(&self, request: &Incoming) -> Result<Answer, MapError> {
         let id = target_id(request)?;
-        if let Some(volume) = self.mapper.open_volume(id) {
-            volume.flush().await?;
-        }
+        self.mapper.flush(id).await?;
         Ok(Answer::default())
     }
 }

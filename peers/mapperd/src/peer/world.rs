@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
-use archipelago_protocol::Recall;
+use archipelago_protocol::{Recall, RecallKind};
 use archipelago_runtime::{Handle, Station};
 use archipelago_store::{BlockerClient, LockOwner, StoreError};
 use rustix::io::Errno;
@@ -68,6 +68,29 @@ fn boot_id() -> Result<BootId, StoreError> {
     Ok(BootId(number.to_be_bytes()))
 }
 
+impl PortWorld {
+    /// A composer that is not there holds nothing if nothing of it is under way (S7).
+    fn has_gone(&self, composer: PortId) -> bool {
+        let segment = self.station.segment();
+        let report = segment.report_port(composer.get());
+        let is_vacant = report.is_ok_and(|report| !report.life.is_owned() && !report.lock_held);
+        is_vacant
+            && segment
+                .away_from(composer.get())
+                .is_ok_and(|away| away.is_empty())
+    }
+
+    /// Does anybody use what is called so through this composer?
+    pub fn is_used(&self, composer: ComposerId, name: &str) -> bool {
+        let segment = self.station.segment();
+        let port = segment.geometry().port(composer.0);
+        port.is_some_and(|port| {
+            let users = archipelago_protocol::users(segment, port);
+            users.iter().any(|user| user.target == name)
+        })
+    }
+}
+
 impl World for PortWorld {
     type Store = BlockerClient;
 
@@ -119,6 +142,9 @@ impl World for PortWorld {
         let no_answer = NoAnswer(composer);
         let to = self.station.segment().geometry().port(composer.0);
         let to = to.ok_or(no_answer)?;
+        if recall.kind != RecallKind::Detach && self.has_gone(to) {
+            return Ok(());
+        }
         let asked = async {
             let mut draft = self
                 .station

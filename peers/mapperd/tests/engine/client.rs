@@ -121,7 +121,7 @@ async fn write_granted(
     Ok(())
 }
 
-fn scope_of(volume: &Volume<SimWorld>) -> Scope {
+pub fn scope_of(volume: &Volume<SimWorld>) -> Scope {
     let bytes = volume.id.as_bytes()[..8].try_into().unwrap();
     Scope(u64::from_le_bytes(bytes))
 }

@@ -4,6 +4,7 @@
     reason = "a test ends with the first thing that is not as it should be"
 )]
 
+mod adopting;
 mod client;
 mod faults;
 mod interleaved;
@@ -14,4 +15,5 @@ mod script;
 mod seeds;
 mod space;
 mod stories;
+mod two_composers;
 mod world;

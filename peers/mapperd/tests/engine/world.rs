@@ -3,12 +3,16 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use archipelago_mapperd::engine::{Base, ComposerId, Mapper, NoAnswer, World};
 use archipelago_mapperd::map::{BootId, VolumeId};
 use archipelago_protocol::Recall;
 use archipelago_store::sim::{SimStore, yield_now};
 use archipelago_store::{LockOwner, Store};
+
+/// Each mapper has one of its own, as a clock would give it.
+static FIRST_EPOCHS: AtomicU64 = AtomicU64::new(1);
 
 pub const COMPOSER: ComposerId = ComposerId(500);
 
@@ -23,6 +27,9 @@ pub struct SimWorld {
     /// What composers do with what they were told, by number.
     operations: RefCell<BTreeSet<(ComposerId, u64)>>,
     next_operation: Cell<u64>,
+    /// Those of the deployment.
+    composers: RefCell<BTreeSet<ComposerId>>,
+    recalls: RefCell<Vec<(ComposerId, Recall)>>,
 }
 
 /// A composer does something with what it was told, until this is dropped.
@@ -41,6 +48,16 @@ impl Drop for Operation<'_> {
 impl SimWorld {
     pub fn new(seed: u64) -> Self {
         Self::over(SimStore::new(seed), SimStore::new(seed + 1), 1, 1)
+    }
+
+    /// These ask the mapper.
+    pub fn serve(&self, composers: &[ComposerId]) {
+        self.composers.borrow_mut().extend(composers);
+    }
+
+    /// Who was asked to give up what.
+    pub fn recalls(&self) -> Vec<(ComposerId, Recall)> {
+        self.recalls.borrow().clone()
     }
 
     /// Maps and data in one store, which dies as a whole.
@@ -68,6 +85,8 @@ impl SimWorld {
             next_id: Cell::new(first_id),
             operations: RefCell::default(),
             next_operation: Cell::new(0),
+            composers: RefCell::default(),
+            recalls: RefCell::default(),
         }
     }
 
@@ -125,8 +144,22 @@ impl World for SimWorld {
         VolumeId::new(bytes).unwrap()
     }
 
+    fn first_epoch(&self) -> u64 {
+        FIRST_EPOCHS.fetch_add(1000, Ordering::Relaxed)
+    }
+
+    fn composers(&self) -> BTreeSet<ComposerId> {
+        self.composers.borrow().clone()
+    }
+
     /// Answered when all that the composer began before is ended.
-    async fn recall(&self, composer: ComposerId, _: VolumeId, _: Recall) -> Result<(), NoAnswer> {
+    async fn recall(
+        &self,
+        composer: ComposerId,
+        _: VolumeId,
+        recall: Recall,
+    ) -> Result<(), NoAnswer> {
+        self.recalls.borrow_mut().push((composer, recall));
         let begun: Vec<_> = self.operations.borrow().iter().copied().collect();
         let is_running =
             |key: &(ComposerId, u64)| key.0 == composer && self.operations.borrow().contains(key);

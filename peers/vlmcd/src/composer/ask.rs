@@ -25,6 +25,7 @@ struct Ask<'a> {
     second: &'a [u8],
     args: [u64; 4],
     extent: (u64, u64),
+    handle: u64,
     room: Option<Buffer>,
 }
 
@@ -48,6 +49,7 @@ impl<'a> Ask<'a> {
             second: &[],
             args: [0; 4],
             extent: (0, 0),
+            handle: 0,
             room: None,
         }
     }
@@ -92,6 +94,7 @@ impl Composer {
         draft.set_snapshot(ask.second)?;
         draft.set_args(ask.args);
         draft.set_extent(ask.extent.0, ask.extent.1);
+        draft.set_handle(ask.handle);
         if let Some(room) = ask.room {
             let len = room.data().len();
             draft.attach(room, len)?;
@@ -100,6 +103,10 @@ impl Composer {
         match reply.result() {
             Ok(_) => Ok(reply),
             Err(Errno::BADFD) => Err(ComposeError::NotAttached),
+            Err(Errno::STALE) if ask.op == OpCode::MAP_COMMIT && reply.args()[3] != 0 => {
+                let first_epoch = reply.args()[3];
+                Err(ComposeError::Orphaned { first_epoch })
+            }
             Err(errno) => Err(ComposeError::Mapper {
                 action: ask.action,
                 errno,
@@ -217,23 +224,30 @@ impl Composer {
         })
     }
 
-    fn commit_args(&self, grant: &GrantHead) -> [u64; 4] {
+    fn commit_args(&self, grant: &GrantHead, adopts: u64) -> [u64; 4] {
         let call = CommitCall {
             grant: grant.grant,
             epoch: grant.epoch,
             composer: self.own_port(),
+            adopts,
         };
         call.to_args()
     }
 
-    /// The granted write was done. Gives the epoch.
+    /// The granted write of a block was done. `adopts` is 0, or what the mapper has told that may adopt the grant. Gives
+    /// the epoch.
     pub async fn ask_commit(
         &self,
         volume: &Volume,
+        block: u64,
         grant: &GrantHead,
+        adopts: u64,
     ) -> Result<u64, ComposeError> {
+        let subs = u64::from(grant.from) | u64::from(grant.count) << 16;
         let ask = Ask {
-            args: self.commit_args(grant),
+            args: self.commit_args(grant, adopts),
+            extent: (block, subs),
+            handle: grant.stamp,
             ..Ask::new("to commit a write", OpCode::MAP_COMMIT, &volume.id)
         };
         Ok(self.ask(ask).await?.args()[0])
@@ -242,7 +256,7 @@ impl Composer {
     /// The granted write was not done.
     pub async fn ask_give_up(&self, volume: &Volume, grant: &GrantHead) {
         let ask = Ask {
-            args: self.commit_args(grant),
+            args: self.commit_args(grant, 0),
             ..Ask::new("to give a grant back", MAP_GIVE_UP, &volume.id)
         };
         if let Err(error) = self.ask(ask).await {

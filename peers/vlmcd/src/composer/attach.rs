@@ -30,6 +30,12 @@ impl NameEntry {
         volume.as_ref().filter(|volume| volume.is_ready()).cloned()
     }
 
+    /// The volume that it stands for, or stood for.
+    pub fn id(&self) -> Option<VolumeIdBytes> {
+        let volume = self.volume.borrow();
+        volume.as_ref().map(|volume| volume.id)
+    }
+
     pub fn stands_for(&self, volume: &Rc<Volume>) -> bool {
         let own = self.volume.borrow();
         own.as_ref().is_some_and(|own| Rc::ptr_eq(own, volume))

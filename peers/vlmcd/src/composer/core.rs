@@ -11,6 +11,7 @@ use xseg::{BUFFER_BYTES_MIN, Buffer, Incoming};
 
 use super::attach::NameEntry;
 use super::permits::MapperPermits;
+use super::users::Uses;
 use super::volume::Volume;
 use crate::error::ComposeError;
 use crate::options::Options;
@@ -41,6 +42,9 @@ pub struct Composer {
     pub is_detaching: Cell<bool>,
     pub detached: local::Notify,
     pub has_timer: Cell<bool>,
+    /// What is in use.
+    pub uses: RefCell<Uses>,
+    pub is_leaving: Cell<bool>,
     /// Recalls that wait.
     pub recalls: local::Gate,
     /// The sizes of buffers that the segment has, smallest first.
@@ -68,6 +72,8 @@ impl Composer {
             is_detaching: Cell::new(false),
             detached: local::Notify::new(),
             has_timer: Cell::new(false),
+            uses: RefCell::default(),
+            is_leaving: Cell::new(false),
             recalls: local::Gate::new(),
             sizes,
         })

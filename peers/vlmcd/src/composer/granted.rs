@@ -5,10 +5,13 @@
 //!   data before map (F36).
 //! * **GRANTED-2** Data are written by a grant only while a recall would wait for them; so none lands after the recall
 //!   that voids the grant (S7).
+//! * **GRANTED-4** What was written by a grant of a mapper that died is not written once more if the next one adopts it; that
+//!   is asked only of a grant that still holds, for the dead mapper may have voided it for somebody else (ADOPT-2).
 //! * **GRANTED-3** What others may write in place is not copied: what they write meanwhile would be lost.
 
 use std::ops::Range;
 
+use archipelago_protocol::GrantHead;
 use xseg::{Buffer, Errno};
 
 use super::ask::Granted;
@@ -19,6 +22,9 @@ use super::write::{Change, Step};
 use crate::error::ComposeError;
 use crate::pure::{BlockMap, ClaimMode, Fill, Pad, Source, fill};
 
+/// Mappers that may die one after the other before a grant is asked for anew.
+const MAPPERS_MAX: u32 = 100;
+
 /// What became of a grant.
 enum End {
     Committed,
@@ -28,7 +34,11 @@ enum End {
 }
 
 fn is_stale(error: &ComposeError) -> bool {
-    matches!(error, ComposeError::Mapper { errno, .. } if *errno == Errno::STALE)
+    match error {
+        ComposeError::Mapper { errno, .. } => *errno == Errno::STALE,
+        ComposeError::Orphaned { .. } => true,
+        _ => false,
+    }
 }
 
 impl Composer {
@@ -100,9 +110,33 @@ impl Composer {
             self.ask_give_up(volume, &head).await;
             return end;
         }
-        let epoch = self.ask_commit(volume, &head).await?;
+        let epoch = self.commit(volume, block, &head, &question).await?;
         volume.committed(&question, epoch, (block, granted_subs), source);
         Ok(End::Committed)
+    }
+
+    /// Commits, also where the mapper that gave the grant has died meanwhile (GRANTED-4).
+    async fn commit(
+        &self,
+        volume: &Volume,
+        block: u64,
+        head: &GrantHead,
+        question: &Question<'_>,
+    ) -> Result<u64, ComposeError> {
+        let mut adopts = 0;
+        for _ in 0..MAPPERS_MAX {
+            match self.ask_commit(volume, block, head, adopts).await {
+                Err(ComposeError::Orphaned { first_epoch })
+                    if first_epoch != adopts && volume.holds(question, head.epoch) =>
+                {
+                    adopts = first_epoch;
+                }
+                done => return done,
+            }
+        }
+        Err(ComposeError::Orphaned {
+            first_epoch: adopts,
+        })
     }
 
     /// Writes all sub-blocks of the grant. `false`: it was recalled.

@@ -16,6 +16,7 @@ mod recall;
 mod running;
 mod status;
 mod together;
+mod users;
 mod volume;
 mod write;
 mod zero;

@@ -4,7 +4,8 @@ use archipelago_protocol::BLOCK_STATUS;
 use archipelago_runtime::Peer;
 use xseg::{Incoming, OpCode};
 
-use super::core::{Composer, Name};
+use super::core::Composer;
+use super::users::name_of;
 use super::volume::Volume;
 use super::zero::Ends;
 use crate::error::ComposeError;
@@ -35,8 +36,6 @@ fn is_known(op: OpCode) -> bool {
             | OpCode::DISCARD
             | OpCode::FLUSH
             | OpCode::INFO
-            | OpCode::OPEN
-            | OpCode::CLOSE
             | BLOCK_STATUS
     )
 }
@@ -44,12 +43,9 @@ fn is_known(op: OpCode) -> bool {
 impl Composer {
     async fn perform(&self, request: &Incoming) -> Result<Answer, ComposeError> {
         let op = request.request().op;
-        let name: Name = (
-            request.target().as_bytes().to_vec(),
-            request.snapshot().as_bytes().to_vec(),
-        );
+        let name = name_of(request);
         // Who begins to use a volume means what the name stands for now.
-        let anew = op == OpCode::INFO || op == OpCode::OPEN;
+        let anew = op == OpCode::INFO;
         for tries in 0..ATTACHES_MAX {
             let visit = self.visit(&name, anew).await?;
             match self.perform_on(&visit.volume, request).await {
@@ -73,15 +69,7 @@ impl Composer {
             OpCode::DISCARD => self.make_zero(volume, request, Ends::StayAsTheyAre).await?,
             OpCode::FLUSH => self.ask_flush(volume).await.map(|()| 0)?,
             BLOCK_STATUS => self.block_status(volume, request).await?,
-            OpCode::INFO => return Ok(info(volume)),
-            OpCode::OPEN => {
-                volume.users.set(volume.users.get() + 1);
-                return Ok(info(volume));
-            }
-            _ => {
-                volume.users.set(volume.users.get().saturating_sub(1));
-                0
-            }
+            _ => return Ok(info(volume)), // INFO: nothing else comes here
         };
         Ok(done.into())
     }
@@ -98,8 +86,11 @@ fn info(volume: &Volume) -> Answer {
 
 impl Peer for Composer {
     async fn handle(&self, mut request: Incoming) {
-        if !is_known(request.request().op) {
-            return request.unsupported();
+        match request.request().op {
+            OpCode::OPEN => return self.open(request).await,
+            OpCode::CLOSE => return self.close(request),
+            op if !is_known(op) => return request.unsupported(),
+            _ => {}
         }
         let performed = self.perform(&request).await;
         self.station.parts_home(&request).await;

@@ -47,11 +47,18 @@ impl Composer {
         blocks: Range<u64>,
     ) -> Result<(), ComposeError> {
         let mut suspect: Option<(u64, Source)> = None;
-        for _ in 0..TRIES_MAX {
-            let (maps, _guard) = self.maps(volume, blocks.clone()).await?;
+        for tries in 0..TRIES_MAX {
+            let (maps, guard) = self.maps(volume, blocks.clone()).await?;
             let read = read_maps(self, volume, request, (bytes, blocks.start), &maps).await;
+            drop(guard);
             let ReadFailure { error, range } = match read {
-                Ok(()) => return Ok(()),
+                Ok(()) if self.is_still_so(volume, bytes, blocks.start, &maps).await? => {
+                    return Ok(());
+                }
+                Ok(()) => {
+                    self.pause(tries).await;
+                    continue;
+                }
                 Err(failure) => failure,
             };
             let (ComposeError::Damaged { object, why }, Some(range)) = (&error, range) else {
@@ -66,6 +73,32 @@ impl Composer {
             volume.forget(range.block);
         }
         Err(ComposeError::Moved)
+    }
+}
+
+impl Composer {
+    /// Without the lock: does the map say the same now that all was read? If not, what was read may have been given back
+    /// meanwhile, and others may have written there (COMPOSE-3).
+    async fn is_still_so(
+        &self,
+        volume: &Volume,
+        bytes: &Range<u64>,
+        first_block: u64,
+        maps: &[Rc<BlockMap>],
+    ) -> Result<bool, ComposeError> {
+        if !volume.is_foreign() {
+            return Ok(true);
+        }
+        let blocks = first_block..first_block + maps.len() as u64;
+        let (now, guard) = self.maps(volume, blocks.clone()).await?;
+        drop(guard);
+        let shape = volume.shape;
+        Ok(blocks
+            .zip(maps.iter().zip(&now))
+            .all(|(block, (then, now))| {
+                let in_block = shape.in_block(block, bytes);
+                pieces(shape, then, in_block.clone()).eq(pieces(shape, now, in_block))
+            }))
     }
 }
 

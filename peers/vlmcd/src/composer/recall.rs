@@ -1,8 +1,8 @@
 //! RECALL: the mapper takes back what it told.
 //!
 //! # Invariants
-//! * **RECALL-1** What is recalled is forgotten before anything else happens, and answered when the blocker's I/O that
-//!   was begun before has ended; a recall never waits for the mapper (P1).
+//! * **RECALL-1** What is recalled is forgotten before anything else happens, and answered when the blocker's I/O that was
+//!   begun before has ended; a recall never waits for the mapper (P1).
 //! * **RECALL-2** While an earlier incarnation's writes are at work no recall is answered (S7, CORPHAN-1).
 
 use std::rc::Rc;
@@ -22,12 +22,17 @@ impl Composer {
             tracing::warn!(?target, "a recall makes no sense");
             return notice.fail(Errno::INVAL);
         };
-        let volume = self.volumes.borrow().get(&id).cloned();
+        match recall.kind {
+            RecallKind::Detach => self.give_up(notice, id, recall),
+            _ => self.heed(notice, &id, &recall),
+        }
+    }
+
+    /// Forgets, and answers when that is so (RECALL-1).
+    pub fn heed(&self, notice: Incoming, id: &VolumeIdBytes, recall: &Recall) {
+        let volume = self.volumes.borrow().get(id).cloned();
         if let Some(volume) = &volume {
-            if recall.kind == RecallKind::Detach && volume.users.get() > 0 {
-                return notice.fail(Errno::BUSY);
-            }
-            heed(volume, &recall);
+            forget(volume, recall);
         }
         let waits_for = volume.map(|volume| (volume.mark(), volume));
         let is_over = waits_for
@@ -55,7 +60,7 @@ impl Composer {
     }
 }
 
-fn heed(volume: &Volume, recall: &Recall) {
+fn forget(volume: &Volume, recall: &Recall) {
     match recall.kind {
         RecallKind::Forget => {
             let end = recall.first_block.saturating_add(recall.blocks);

@@ -31,6 +31,7 @@ impl RunningComposer {
 
     /// Takes no more requests, ends those that were taken, answers what was recalled, and gives the volumes back (P2).
     pub async fn drain(&self) {
+        self.composer.end_all_uses();
         self.service.drain().await;
         self.composer.recalls.empty().await;
         let volumes: Vec<_> = self.composer.volumes.borrow().values().cloned().collect();

@@ -2,6 +2,8 @@
 //!
 //! # Invariants
 //! * **COMPOSE-1** What is cached was fresh when it was put there, and is forgotten when it is recalled (EPOCH-1).
+//! * **COMPOSE-3** What is told without the lock (L2) is not kept: each use asks anew, and what was read by it counts only if
+//!   it is told once more afterwards.
 //! * **COMPOSE-2** I/O is begun with a map in the same step in which the map was looked up: so a recall that comes later
 //!   waits for it (UNDERWAY-1).
 
@@ -26,7 +28,7 @@ pub struct Volume {
     released: Notify,
     underway: RefCell<Underway>,
     ended: Notify,
-    /// Bridges that have opened it.
+    /// OPENs of it that are held.
     pub users: Cell<u64>,
     /// Requests that are being handled.
     pub active: Cell<u32>,
@@ -40,6 +42,8 @@ struct State {
     is_attached: bool,
     /// The size may have changed since it was told.
     is_old: bool,
+    /// Somebody else has its lock: nothing is kept.
+    is_foreign: bool,
     epochs: Epochs,
     cache: BlockCache,
 }
@@ -54,6 +58,7 @@ impl Volume {
                 is_read_only: true,
                 is_attached: false,
                 is_old: true,
+                is_foreign: false,
                 epochs: Epochs::default(),
                 cache: BlockCache::new(cached_blocks_max),
             }),
@@ -99,6 +104,11 @@ impl Volume {
         self.state.borrow().is_read_only
     }
 
+    /// May what was just told have changed already (COMPOSE-3)?
+    pub fn is_foreign(&self) -> bool {
+        self.state.borrow().is_foreign
+    }
+
     pub fn is_writable(&self, source: &Source) -> bool {
         self.state.borrow().epochs.is_writable(&self.id, source)
     }
@@ -131,6 +141,9 @@ impl Volume {
             return false;
         }
         state.hear(head);
+        if !head.is_kept() {
+            return true; // COMPOSE-3
+        }
         for (block, map) in (first_block..).zip(maps.iter()) {
             state.cache.insert(block, map.clone());
         }
@@ -222,6 +235,11 @@ impl Volume {
         }
     }
 
+    /// Does the grant of the question still hold?
+    pub fn holds(&self, question: &Question<'_>, epoch: u64) -> bool {
+        self.state.borrow().epochs.grant_holds(question.id, epoch)
+    }
+
     /// The same, if the grant of the question still holds.
     pub fn begin_granted(&self, question: &Question<'_>, epoch: u64) -> Option<IoGuard<'_>> {
         let holds = self.state.borrow().epochs.grant_holds(question.id, epoch);
@@ -261,6 +279,7 @@ impl State {
             self.size = head.size;
             self.is_read_only = head.is_read_only;
         }
+        self.is_foreign = !head.is_kept();
         self.epochs.hear(head.epoch, head.floor);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use archipelago_runtime::Station;
+use archipelago_runtime::{Handle, Station, Task};
 use xseg::{Errno, OpCode, PortId, Reply};
 
 #[derive(Clone)]
@@ -54,6 +54,33 @@ impl Client {
         let extent = (offset, bytes.len() as u64);
         self.ask(OpCode::WRITE, 0, extent, Some(bytes))
             .await
+            .result()
+    }
+
+    /// Uses the volume until `close`; the task ends with what the composer says then.
+    pub fn open(&self, handle: &Handle, number: u64) -> Task<Result<u64, Errno>> {
+        let own = self.clone();
+        handle.spawn(async move {
+            let mut draft = own.station.draft(OpCode::OPEN).await.unwrap();
+            draft.set_target(own.volume.as_bytes()).unwrap();
+            draft.set_handle(number);
+            own.station
+                .call(draft, own.composer)
+                .await
+                .unwrap()
+                .result()
+        })
+    }
+
+    /// Tells how many uses ended.
+    pub async fn close(&self, number: u64) -> Result<u64, Errno> {
+        let mut draft = self.station.draft(OpCode::CLOSE).await.unwrap();
+        draft.set_target(self.volume.as_bytes()).unwrap();
+        draft.set_handle(number);
+        self.station
+            .call(draft, self.composer)
+            .await
+            .unwrap()
             .result()
     }
 

@@ -4,8 +4,10 @@
 
 mod blocker;
 mod client;
+mod deaths;
 mod edges;
 mod failing;
+mod foreign;
 mod mapper;
 mod naive;
 mod races;

@@ -20,6 +20,8 @@ use crate::world::Random;
 pub struct Moods {
     pub stale: u64,
     pub wide: u64,
+    /// It dies, and its successor is asked.
+    pub dies: u64,
     /// The longest delay of an answer that was made.
     pub delay_us: u64,
 }
@@ -32,6 +34,8 @@ pub struct Mapper {
     pub moods: Cell<Moods>,
     pub random: Random,
     pub asked: RefCell<BTreeMap<u16, u64>>,
+    /// Commits that asked for a grant to be adopted.
+    pub adopted: RefCell<u64>,
     moved: Notify,
     held_answers: Cell<Option<OpCode>>,
     let_go: Notify,
@@ -48,6 +52,7 @@ impl Mapper {
             moods: Cell::default(),
             random: Random::new(seed),
             asked: RefCell::default(),
+            adopted: RefCell::default(),
             moved: Notify::new(),
             held_answers: Cell::new(None),
             let_go: Notify::new(),
@@ -185,7 +190,10 @@ impl Mapper {
 
     /// Gives back what nobody names: objects are deleted, parts of them punched.
     pub async fn reclaim(&self, name: &str) {
-        let displaced = self.with(name, |volume| volume.displaced.clone());
+        let displaced = self.with(name, |volume| {
+            volume.orphans.clear();
+            volume.displaced.clone()
+        });
         let all = (0, u64::MAX);
         self.recall(name, RecallKind::Quiesce, all, u32::MAX)
             .await
@@ -238,7 +246,7 @@ impl Mapper {
         };
         request.data().unwrap().write(0, &id).unwrap();
         request.set_answer_args(head.to_args());
-        self.delay().await;
+        self.travel(ATTACH).await;
         request.answer(16);
     }
 
@@ -290,7 +298,7 @@ impl Mapper {
                 subs: subs.clone(),
                 source,
             };
-            volume.grants.insert(number, grant);
+            volume.grant(number, grant);
             let head = GrantHead {
                 grant: number,
                 epoch: volume.epoch,
@@ -313,7 +321,23 @@ impl Mapper {
     async fn commit(&self, name: &str, mut request: Incoming) {
         let call = CommitCall::from_args(request.args()).unwrap();
         let is_moody = self.is_in_the_mood(self.moods.get().stale);
+        let dies = self.is_in_the_mood(self.moods.get().dies);
         let committed = self.with(name, |volume| {
+            if dies {
+                volume.die();
+            }
+            if call.adopts != 0 && call.adopts == volume.adopts {
+                let words = request.request();
+                let from = words.length as u16;
+                let orphan = Grant {
+                    composer: call.composer,
+                    block: words.offset,
+                    subs: from..from + (words.length >> 16) as u16,
+                    source: (volume.id, words.handle),
+                };
+                volume.adopt(call.grant, orphan);
+                *self.adopted.borrow_mut() += 1;
+            }
             let grant = volume.grants.get(&call.grant).cloned();
             let grant = grant.filter(|grant| grant.composer == call.composer)?;
             if is_moody {
@@ -327,6 +351,8 @@ impl Mapper {
         });
         self.moved.notify_all();
         let Some((block, epoch)) = committed else {
+            let adopts = self.with(name, |volume| volume.adopts);
+            request.set_answer_args([0, 0, 0, adopts]);
             return request.fail(Errno::STALE);
         };
         if self.with(name, |volume| volume.composers.len()) > 1 {

@@ -7,7 +7,7 @@ use archipelago_protocol::{MapHead, RUN_BYTES, Run, VolumeIdBytes};
 
 pub type Source = (VolumeIdBytes, u64);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
     pub composer: u32,
     pub block: u64,
@@ -27,6 +27,9 @@ pub struct Volume {
     pub next_stamp: u64,
     pub blocks: BTreeMap<u64, Vec<Option<Source>>>,
     pub grants: BTreeMap<u64, Grant>,
+    /// Of the mapper's former life, as long as they may be adopted, and by what.
+    pub orphans: Vec<Grant>,
+    pub adopts: u64,
     pub composers: BTreeSet<u32>,
     pub displaced: BTreeSet<(u64, Source)>,
     /// Grants are held as long as it is not 0.
@@ -46,6 +49,8 @@ impl Volume {
             next_stamp: 1,
             blocks: BTreeMap::new(),
             grants: BTreeMap::new(),
+            orphans: Vec::new(),
+            adopts: 0,
             composers: BTreeSet::new(),
             displaced: BTreeSet::new(),
             holds: 0,
@@ -132,8 +137,34 @@ impl Volume {
         }
     }
 
+    /// The mapper dies, and another one goes on.
+    pub fn die(&mut self) {
+        self.epoch += 1000;
+        self.adopts = self.epoch;
+        self.orphans = std::mem::take(&mut self.grants).into_values().collect();
+    }
+
+    /// Somebody is granted this now: who was granted it in the former life comes too late.
+    pub fn grant(&mut self, number: u64, grant: Grant) {
+        let overlaps = |other: &Grant| {
+            other.block == grant.block
+                && other.subs.start < grant.subs.end
+                && grant.subs.start < other.subs.end
+        };
+        self.orphans.retain(|orphan| !overlaps(orphan));
+        self.grants.insert(number, grant);
+    }
+
+    /// A grant of the former life is this one's.
+    pub fn adopt(&mut self, number: u64, orphan: Grant) {
+        if self.holds == 0 && self.orphans.contains(&orphan) {
+            self.grant(number, orphan);
+        }
+    }
+
     /// What a grant named, and nobody may write any more.
     pub fn void(&mut self, is_void: impl Fn(u64, &Grant) -> bool) {
+        self.orphans.clear();
         let displaced = &mut self.displaced;
         self.grants.retain(|number, grant| {
             let goes = is_void(*number, grant);

@@ -86,16 +86,22 @@ fn a_recall_never_waits_for_the_mapper() {
     });
 }
 
+/// USERS-1, USERS-2
 #[test]
 fn a_volume_in_use_is_not_detached_and_another_one_is() {
     run(3, SIZE, |world| async move {
         let client = world.client("v");
-        let opened = client.ask(OpCode::OPEN, 0, (0, 0), None).await;
-        assert_eq!(opened.args(), [SIZE, 0, 4096, 0]);
+        let told = client.ask(OpCode::INFO, 0, (0, 0), None).await;
+        assert_eq!(told.args(), [SIZE, 0, 4096, 0]);
+        let uses = [1, 2].map(|number| client.open(&world.handle, number));
         client.write(0, &[1; 100]).await.unwrap();
         let detach = || world.mapper.recall("v", RecallKind::Detach, ALL, u32::MAX);
-        assert_eq!(detach().await, Err(Errno::BUSY));
-        client.plain(OpCode::CLOSE, 0, 0).await.unwrap();
+        for (number, one) in [1, 2].into_iter().zip(uses) {
+            assert_eq!(detach().await, Err(Errno::BUSY));
+            assert_eq!(client.close(number).await, Ok(1));
+            assert_eq!(one.await, Ok(0));
+            assert_eq!(client.close(number).await, Ok(0), "it is closed already");
+        }
         assert_eq!(detach().await, Ok(()));
         let before = world.mapper.count_of(ATTACH);
         assert_eq!(client.read(0, 100).await, Ok(vec![1; 100]));
@@ -193,12 +199,13 @@ fn a_volume_that_nobody_uses_is_given_back_and_then_nothing_is_left_to_do() {
         world.handle.sleep(Duration::from_millis(60)).await;
         assert_eq!(attached(), 0);
         assert_eq!(world.handle.tasks(), resting, "the timer is gone");
-        client.ask(OpCode::OPEN, 0, (0, 0), None).await;
+        let used = client.open(&world.handle, 1);
         assert_eq!(client.read(0, 100).await, Ok(vec![1; 100]));
         let before = world.mapper.count_of(DETACH);
         world.handle.sleep(Duration::from_millis(60)).await;
         assert_eq!(world.mapper.count_of(DETACH), before, "it is in use");
         composer.drain().await;
+        assert_eq!(used.await, Err(Errno::SHUTDOWN));
         assert_eq!(attached(), 0);
     });
 }
@@ -226,5 +233,54 @@ fn a_volume_is_attached_once_whoever_asks_for_it_at_the_same_time() {
         // Once to learn the id, once after the grants of an earlier life were voided (ATTACH-2).
         assert_eq!(world.mapper.count_of(ATTACH), 2);
         assert_eq!(world.mapper.count_of(DETACH), 1);
+    });
+}
+
+/// USERS-1: whoever takes his leave while a volume is to be given up is waited for, for a moment.
+#[test]
+fn a_volume_whose_user_is_about_to_leave_is_detached() {
+    run(10, SIZE, |world| async move {
+        let client = world.client("v");
+        let used = client.open(&world.handle, 1);
+        client.write(0, &[1; 100]).await.unwrap();
+        let own = client.clone();
+        let leaves = world.handle.clone();
+        drop(world.handle.spawn(async move {
+            leaves.sleep(Duration::from_millis(20)).await;
+            own.close(1).await.unwrap();
+        }));
+        let detach = || world.mapper.recall("v", RecallKind::Detach, ALL, u32::MAX);
+        assert_eq!(detach().await, Ok(()));
+        assert_eq!(used.await, Ok(0));
+    });
+}
+
+/// USERS-1: a use of what is not looked up yet may be one of this volume.
+#[test]
+fn a_volume_is_not_detached_before_those_who_open_something_were_heard() {
+    run(11, SIZE, |world| async move {
+        let client = world.client("v");
+        client.write(0, &[1; 100]).await.unwrap();
+        world.mapper.add("w", crate::naive::Volume::new(2, SIZE));
+        world.mapper.hold_answers(Some(ATTACH));
+        let other = world.client("w");
+        let used = other.open(&world.handle, 1);
+        a_while(&world).await;
+        let detach = || world.mapper.recall("v", RecallKind::Detach, ALL, u32::MAX);
+        assert_eq!(detach().await, Err(Errno::BUSY));
+        world.mapper.hold_answers(None);
+        assert_eq!(detach().await, Ok(()));
+        assert_eq!(other.close(1).await, Ok(1));
+        assert_eq!(used.await, Ok(0));
+    });
+}
+
+/// USERS-2
+#[test]
+fn what_does_not_exist_is_not_opened() {
+    run(12, SIZE, |world| async move {
+        let client = world.client("nothing");
+        assert_eq!(client.open(&world.handle, 1).await, Err(Errno::NOENT));
+        assert_eq!(client.close(1).await, Ok(0));
     });
 }

@@ -6,9 +6,10 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 
+use archipelago_protocol::RecallKind;
 use archipelago_runtime::{Handle, Reactor, ReactorOptions};
 use archipelago_vlmcd::serve;
-use xseg::{BindOptions, JoinOptions, Place, Segment};
+use xseg::{BindOptions, Errno, JoinOptions, Place, Segment};
 
 use crate::mapper::Moods;
 use crate::naive::Volume;
@@ -89,6 +90,7 @@ fn what_a_composer_held_when_it_died_is_done_by_the_next_one() {
             world.mapper.moods.set(Moods {
                 stale: 20,
                 wide: 50,
+                dies: 0,
                 delay_us: 500,
             });
             world.blocker.delay_us.set(800);
@@ -124,4 +126,41 @@ fn what_a_composer_held_when_it_died_is_done_by_the_next_one() {
         });
         Segment::destroy(segment.place(), &JoinOptions::new(), true).unwrap();
     }
+}
+
+/// USE-1, USERS-1, USING-2: nobody has to say again that he uses a volume.
+#[test]
+fn who_uses_a_volume_is_known_to_the_composers_successor() {
+    let segment = named_segment("users");
+    run_in(&segment, 9, |world| async move {
+        world.mapper.add("v", Volume::new(1, SIZE));
+        let life = Life::begin(&world.segment);
+        let client = world.client("v");
+        let used = client.open(&world.handle, 1);
+        client.write(0, &[1; 100]).await.unwrap();
+        life.kill();
+        // Asked when nobody is there to answer, and again when the successor may not know the volume yet.
+        let own = world.clone();
+        let all = (0, u64::MAX);
+        let detach = async move {
+            own.mapper
+                .recall("v", RecallKind::Detach, all, u32::MAX)
+                .await
+        };
+        let detached = world.handle.spawn(detach);
+        world.handle.sleep(Duration::from_millis(5)).await;
+        let life = Life::begin(&world.segment);
+        assert_eq!(detached.await, Err(Errno::BUSY));
+        let detach = || world.mapper.recall("v", RecallKind::Detach, all, u32::MAX);
+        assert_eq!(detach().await, Err(Errno::BUSY));
+        assert_eq!(client.close(1).await, Ok(1));
+        assert_eq!(used.await, Ok(0));
+        assert_eq!(detach().await, Ok(()));
+        // One that leaves in good order says so, and the next one is asked.
+        let used = client.open(&world.handle, 2);
+        assert_eq!(client.read(0, 100).await, Ok(vec![1; 100]));
+        assert!(life.drain(&world.handle).await);
+        assert_eq!(used.await, Err(Errno::SHUTDOWN));
+    });
+    Segment::destroy(segment.place(), &JoinOptions::new(), true).unwrap();
 }

@@ -15,6 +15,9 @@ use crate::map::{BlockMap, Source, Stamp};
 /// Stamps that one durable ceiling allows (M2).
 const STAMPS_AHEAD: u64 = 1 << 20;
 
+/// How often space is given back for one grant.
+const RECLAIMS_MAX: u32 = 3;
+
 /// What a composer is given.
 #[derive(Clone, Debug)]
 pub struct Granted {
@@ -36,6 +39,8 @@ enum Try {
     Again,
     /// Another grant is in the way.
     Wait,
+    /// What waits to be given back is in the way.
+    Reclaim,
 }
 
 impl<W: World> Volume<W> {
@@ -47,8 +52,10 @@ impl<W: World> Volume<W> {
         subs: Range<u16>,
     ) -> Result<Granted, MapError> {
         self.check_writable(block, &subs)?;
+        let mut reclaims = 0;
         loop {
             self.check_open()?;
+            self.take_back_inherited().await?;
             let moved = self.moved.notified();
             if self.state.borrow().must_wait(block, &subs) {
                 moved.await;
@@ -61,8 +68,27 @@ impl<W: World> Volume<W> {
                 Try::Granted(granted) => return Ok(*granted),
                 Try::Again => {}
                 Try::Wait => moved.await,
+                Try::Reclaim if reclaims == RECLAIMS_MAX => return Err(MapError::Stale),
+                Try::Reclaim => {
+                    reclaims += 1;
+                    self.reclaim().await?;
+                }
             }
         }
+    }
+
+    /// Takes back what our predecessor granted, once (GRANT-5). Who does not give it up yet is asked again.
+    async fn take_back_inherited(&self) -> Result<(), MapError> {
+        if !self.state.borrow().inherits_grants {
+            return Ok(());
+        }
+        let _change = self.change.lock().await;
+        if self.state.borrow().inherits_grants {
+            let held = self.take_back().await.map_err(|_| MapError::Stale)?;
+            self.state.borrow_mut().inherits_grants = false;
+            drop(held);
+        }
+        Ok(())
     }
 
     /// Grants, if nothing happened since the map was read.
@@ -89,6 +115,16 @@ impl<W: World> Volume<W> {
         };
         if state.must_wait(block, &subs) {
             return Ok(Try::Wait);
+        }
+        let own = match target {
+            Target::Own(source) => Some(source),
+            Target::New | Target::NewWhole => None,
+        };
+        if state.would_displace_writable(&map, wanted, own) {
+            return Err(MapError::Stale); // GRANT-4: the composer's map is old, it looks again
+        }
+        if state.would_displace_writable(&map, &subs, own) {
+            return Ok(Try::Reclaim); // when the object is whole again it is granted itself
         }
         let (source, is_fresh) = match target {
             Target::Own(source) => (source, false),
@@ -123,7 +159,7 @@ impl<W: World> Volume<W> {
         })))
     }
 
-    fn check_writable(&self, block: u64, subs: &Range<u16>) -> Result<(), MapError> {
+    pub(super) fn check_writable(&self, block: u64, subs: &Range<u16>) -> Result<(), MapError> {
         let state = self.state.borrow();
         if state.head.flags.snapshot {
             return Err(MapError::ReadOnly {

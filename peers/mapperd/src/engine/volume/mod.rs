@@ -1,5 +1,6 @@
 //! An open volume.
 
+mod adopting;
 mod changed;
 mod checkpoint;
 mod close;
@@ -14,6 +15,7 @@ mod state;
 #[expect(clippy::module_inception, reason = "it holds the type of this name")]
 mod volume;
 
+pub use adopting::Orphan;
 pub use changed::changed_blocks;
 pub use granting::Granted;
 pub use open::{SEGMENTS_A_HEAD_BITS, Whom};

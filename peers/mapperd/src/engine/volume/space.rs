@@ -45,6 +45,7 @@ impl<W: World> Volume<W> {
         let leaving = {
             let mut state = self.state.borrow_mut();
             state.leaving = std::mem::take(&mut state.displaced);
+            state.adoption = None; // ADOPT-1: what is not in the map may be given back
             Leaving { volume: self }
         };
         let (batch, epoch) = self.with_state(|state| (state.leaving.clone(), state.epoch));

@@ -3,11 +3,15 @@
 //! # Invariants
 //! * **GRANT-1** No two grants name the same sub-block; a grant that was voided is never committed.
 //! * **GRANT-2** A granted object is this volume's own and above the floor, or new (M2).
+//! * **GRANT-4** A grant displaces nothing that may be written in place: whoever writes there, by what he was told, would write
+//!   to what is copied, or forgotten.
+//! * **GRANT-5** While a composer may be writing by a grant of our predecessor no other one is given a grant.
 //! * **GRANT-3** An object of which a part waits to be given back, or is being given back, is not granted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use super::adopting::Adoption;
 use crate::engine::error::MapError;
 use crate::engine::layers::Layers;
 use crate::engine::load::apply_to_head;
@@ -57,6 +61,10 @@ pub struct State {
     pub leaving: BTreeSet<Displaced>,
     /// Blocks of which parts are being given back.
     pub freeing: BTreeSet<u64>,
+    /// Our predecessor's grants, as long as they may be adopted (ADOPT-1).
+    pub adoption: Option<Adoption>,
+    /// Several composers may be writing by grants of our predecessor, which are to be taken back before any is given (GRANT-5).
+    pub inherits_grants: bool,
     /// No grant is given while the map changes as a whole.
     pub holds_grants: u32,
 }
@@ -84,6 +92,8 @@ impl State {
             displaced: BTreeSet::new(),
             leaving: BTreeSet::new(),
             freeing: BTreeSet::new(),
+            adoption: None,
+            inherits_grants: false,
             holds_grants: 0,
         }
     }
@@ -93,6 +103,12 @@ impl State {
     pub fn succeed(&mut self, first_epoch: u64, composers: BTreeSet<ComposerId>) {
         self.epoch = first_epoch;
         self.next_grant = first_epoch;
+        match composers.len() {
+            0 => {}
+            // It does not write twice in the same place at a time.
+            1 => self.adoption = Some(Adoption::new(first_epoch, self.next_stamp)),
+            _ => self.inherits_grants = true,
+        }
         self.composers = composers;
     }
 
@@ -146,6 +162,17 @@ impl State {
         }
     }
 
+    /// May some of these sub-blocks be written where they are, other than to `source` (GRANT-4)?
+    pub fn would_displace_writable(
+        &self,
+        map: &BlockMap,
+        subs: &Range<u16>,
+        source: Option<Source>,
+    ) -> bool {
+        let mut sources = map.runs(subs.clone()).filter_map(|(_, from)| from);
+        sources.any(|from| Some(from) != source && self.is_writable(from))
+    }
+
     pub fn grants_of(&self, block: u64) -> impl Iterator<Item = &Grant> {
         self.grants
             .values()
@@ -155,6 +182,11 @@ impl State {
     pub fn add_grant(&mut self, grant: Grant) -> u64 {
         let number = self.next_grant;
         self.next_grant += 1;
+        if let Some(adoption) = &mut self.adoption
+            && !adoption.note(grant.block, grant.subs.clone())
+        {
+            self.adoption = None;
+        }
         self.grants.insert(number, grant);
         number
     }

@@ -264,6 +264,7 @@ impl<W: World> Volume<W> {
     pub(super) fn hold(&self) -> GrantsHeld<'_, W> {
         let mut state = self.state.borrow_mut();
         state.holds_grants += 1;
+        state.adoption = None; // ADOPT-1
         state.epoch += 1;
         GrantsHeld { volume: self }
     }

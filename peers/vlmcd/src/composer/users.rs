@@ -1,0 +1,176 @@
+//! OPEN and CLOSE: who uses a volume.
+//!
+//! An OPEN stays with us, unanswered, as long as the use lasts: so the segment knows it, whoever of us dies.
+//!
+//! # Invariants
+//! * **USERS-1** A volume is given up (RECALL of kind Detach) only if no living OPEN of it is held by us, or by a dead
+//!   incarnation of ours, or lies in the inbox (USE-1). One whose name is not looked up yet may be of any volume.
+//! * **USERS-2** An OPEN is answered when it was closed, when what it names cannot be attached, when its sender is dead, or
+//!   when we leave: then it asks our successor.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use archipelago_protocol::{Recall, VolumeIdBytes, users};
+use xseg::{Errno, Incoming};
+
+use super::core::{Composer, Name};
+use super::volume::Volume;
+
+/// Clients that have just taken their leave are waited for before a volume counts as used.
+const GRACE: Duration = Duration::from_millis(500);
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// An OPEN that we hold.
+#[derive(Debug)]
+pub struct Use {
+    request: Incoming,
+    /// Once its name was looked up.
+    volume: Option<Rc<Volume>>,
+}
+
+/// The uses that we hold, by the numbers that their users gave them.
+#[derive(Debug, Default)]
+pub struct Uses {
+    all: BTreeMap<u64, Use>,
+}
+
+impl Drop for Uses {
+    fn drop(&mut self) {
+        for one in std::mem::take(&mut self.all).into_values() {
+            one.request.fail(Errno::SHUTDOWN);
+        }
+    }
+}
+
+pub fn name_of(request: &Incoming) -> Name {
+    (
+        request.target().as_bytes().to_vec(),
+        request.snapshot().as_bytes().to_vec(),
+    )
+}
+
+impl Composer {
+    /// Holds the request as long as the use lasts (USERS-2).
+    pub async fn open(&self, request: Incoming) {
+        self.forget_the_dead();
+        let (name, number) = (name_of(&request), request.request().handle);
+        if self.is_leaving.get() {
+            return request.fail(Errno::SHUTDOWN);
+        }
+        let known = Use {
+            request,
+            volume: None,
+        };
+        if let Some(former) = self.uses.borrow_mut().all.insert(number, known) {
+            former.end(self, Err(Errno::EXIST));
+        }
+        match self.visit(&name, true).await {
+            Ok(visit) => self.begin_use(number, &visit.volume),
+            Err(error) => {
+                tracing::debug!(?name, %error, "a volume cannot be used");
+                self.end_use(number, Err(error.errno()));
+            }
+        }
+    }
+
+    fn begin_use(&self, number: u64, volume: &Rc<Volume>) {
+        let mut uses = self.uses.borrow_mut();
+        // Without one it was closed meanwhile.
+        if let Some(one) = uses.all.get_mut(&number)
+            && one.volume.is_none()
+        {
+            volume.users.set(volume.users.get() + 1);
+            one.volume = Some(volume.clone());
+        }
+    }
+
+    /// CLOSE: tells how many it ended.
+    pub fn close(&self, request: Incoming) {
+        let number = request.request().handle;
+        let is_open = self.uses.borrow().all.contains_key(&number);
+        self.end_use(number, Ok(()));
+        request.answer(is_open.into());
+    }
+
+    fn end_use(&self, number: u64, outcome: Result<(), Errno>) {
+        let ended = self.uses.borrow_mut().all.remove(&number);
+        if let Some(ended) = ended {
+            ended.end(self, outcome);
+        }
+    }
+
+    /// We leave: who uses a volume asks our successor.
+    pub fn end_all_uses(&self) {
+        self.is_leaving.set(true);
+        let all = std::mem::take(&mut self.uses.borrow_mut().all);
+        for one in all.into_values() {
+            one.end(self, Err(Errno::SHUTDOWN));
+        }
+    }
+
+    /// Ends the uses of senders that are dead.
+    fn forget_the_dead(&self) {
+        let living = users(self.station.segment(), self.station.id());
+        let living: BTreeSet<u64> = living.iter().map(|user| user.serial).collect();
+        let is_dead = |one: &Use| !living.contains(&one.request.request().serial);
+        let dead: Vec<u64> = {
+            let uses = self.uses.borrow();
+            let dead = uses.all.iter().filter(|(_, one)| is_dead(one));
+            dead.map(|(number, _)| *number).collect()
+        };
+        for number in dead {
+            self.end_use(number, Err(Errno::SHUTDOWN));
+        }
+    }
+
+    /// May somebody use the volume (USERS-1)?
+    fn is_used(&self, id: &VolumeIdBytes) -> bool {
+        let names = self.names.borrow();
+        let users = users(self.station.segment(), self.station.id());
+        users.into_iter().any(|user| {
+            let name = (user.target.into_bytes(), user.volume.into_bytes());
+            let known = names.get(&name).and_then(|entry| entry.id());
+            known.is_none_or(|known| known == *id)
+        })
+    }
+
+    /// Gives a volume up, unless it is used.
+    pub fn give_up(&self, notice: Incoming, id: VolumeIdBytes, recall: Recall) {
+        let Some(myself) = self.myself.upgrade() else {
+            return notice.fail(Errno::SHUTDOWN);
+        };
+        if !self.is_used(&id) {
+            return self.heed(notice, &id, &recall);
+        }
+        let inside = self.recalls.enter();
+        let _goes_on = self.handle.spawn(async move {
+            let end_ns = myself.handle.after_ns(GRACE);
+            let mut is_used = true;
+            while is_used && myself.handle.now_ns() < end_ns {
+                myself.handle.sleep(LOOK_AGAIN).await;
+                is_used = myself.is_used(&id);
+            }
+            if is_used {
+                notice.fail(Errno::BUSY);
+            } else {
+                myself.heed(notice, &id, &recall);
+            }
+            drop(inside);
+        });
+    }
+}
+
+impl Use {
+    fn end(self, composer: &Composer, outcome: Result<(), Errno>) {
+        match outcome {
+            Ok(()) => self.request.answer(0),
+            Err(errno) => self.request.fail(errno),
+        }
+        if let Some(volume) = self.volume {
+            volume.users.set(volume.users.get().saturating_sub(1));
+            composer.look_whether_idle(&volume);
+        }
+    }
+}
