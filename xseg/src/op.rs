@@ -64,7 +64,7 @@ operations! {
     /// Give up the request named by the arguments (slot, serial).
     CANCEL = 1, "cancel", Other, Drop, true;
     /// Give a delegation back.
-    RECALL = 2, "recall", Other, Drop, true;
+    RECALL = 2, "recall", Other, Again, true;
     /// The log level of the role behind a port: its first argument is 1 to change it, the second the level. The answer's first
     /// argument is the level that holds now.
     LOG_LEVEL = 3, "log-level", Other, Drop, true;

@@ -52,7 +52,7 @@ impl SegmentExports {
         for _ in 0..LIST_PAGES_MAX {
             let page = self.page_of(mapper, &call).await?;
             all.extend(page.volumes.iter().map(listed));
-            let last = page.volumes.last().map(|volume| volume.name.clone());
+            let last = page.last().map(str::to_owned);
             if !page.more || last.is_none() {
                 return Ok(all);
             }

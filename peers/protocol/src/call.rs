@@ -89,11 +89,31 @@ pub struct LockInfo {
     pub is_ours: bool,
 }
 
+/// In the order of the names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListAnswer {
     pub volumes: Vec<VolumeInfo>,
+    /// Those that cannot be told about.
+    #[serde(default)]
+    pub damaged: Vec<Damaged>,
     /// There are more, after the last one.
     pub more: bool,
+}
+
+/// A volume whose records cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Damaged {
+    pub name: String,
+    pub problem: String,
+}
+
+impl ListAnswer {
+    /// The last name of this page.
+    pub fn last(&self) -> Option<&str> {
+        let volume = self.volumes.last().map(|volume| volume.name.as_str());
+        let damaged = self.damaged.last().map(|damaged| damaged.name.as_str());
+        volume.max(damaged)
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,8 +11,8 @@ mod users;
 mod volume_name;
 
 pub use call::{
-    BLOCK_STATUS, CALL_BYTES_MAX, CHILDREN, CallError, CreateCall, HashAnswer, LOCK, LOCKS,
-    ListAnswer, ListCall, LockInfo, LocksAnswer, RenameCall, ResizeCall, UNLOCK, VolumeInfo,
+    BLOCK_STATUS, CALL_BYTES_MAX, CHILDREN, CallError, CreateCall, Damaged, HashAnswer, LOCK,
+    LOCKS, ListAnswer, ListCall, LockInfo, LocksAnswer, RenameCall, ResizeCall, UNLOCK, VolumeInfo,
 };
 pub use code::ErrorCode;
 pub use extent::{EXTENT_BYTES, Extent};

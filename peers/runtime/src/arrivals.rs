@@ -52,7 +52,7 @@ impl Station {
                 let attendant = self.attendant.borrow().clone();
                 match attendant {
                     Some(attendant) => attendant.notice(notice),
-                    None => notice.unsupported(),
+                    None => self.early_notices.borrow_mut().push(notice),
                 }
             }
             Event::Reply(reply) => {

@@ -7,6 +7,8 @@
 //! * **SERVE-3** A drained service holds no request: none that a handler has, and none that it left to somebody else (P2).
 //! * **SERVE-4** A request costs no allocation once so many have been handled at a time before: handlers run in
 //!   workers, tasks that go on to the next request.
+//! * **SERVE-5** What comes before the service begins waits for it, notices as well: between the bind of a port and its
+//!   service a peer that takes over has to find out what its predecessor left.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -68,6 +70,12 @@ impl Service {
         let previous = station.attendant.replace(Some(Rc::new(crew)));
         assert!(previous.is_none(), "{:?} is served already", station.id());
         admission.admit();
+        let attendant = station.attendant.borrow().clone();
+        for notice in station.early_notices.take() {
+            if let Some(attendant) = &attendant {
+                attendant.notice(notice);
+            }
+        }
         Self { admission }
     }
 

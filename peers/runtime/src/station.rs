@@ -37,6 +37,8 @@ pub struct Station {
     pub(crate) core: Weak<Core>,
     pub(crate) calls: RefCell<Slab<CallState>>,
     pub(crate) attendant: RefCell<Option<Rc<dyn Attendant>>>,
+    /// Notices that came before there was anybody to handle them (SERVE-5).
+    pub(crate) early_notices: RefCell<Vec<Incoming>>,
     /// Kinds of corruption that were logged.
     pub(crate) logged: RefCell<BTreeSet<&'static str>>,
     /// Who waits for records, and for buffers: one at a time tries (CALL-2).
@@ -57,6 +59,7 @@ impl Station {
             core: Rc::downgrade(core),
             calls: RefCell::default(),
             attendant: RefCell::default(),
+            early_notices: RefCell::default(),
             logged: RefCell::default(),
             draft_queue: local::Semaphore::new(1),
             buffer_queue: local::Semaphore::new(1),

@@ -43,7 +43,9 @@ fn volume_names() -> Vec<String> {
     let Ok(config) = config::load(None, &Environment::of_process()) else {
         return Vec::new();
     };
-    let listed = PortVolumes::new(&config, COMPLETE_WITHIN).list();
+    let listed = PortVolumes::new(&config, COMPLETE_WITHIN)
+        .list()
+        .map(|listed| listed.volumes);
     let volumes = listed.unwrap_or_default().into_iter();
     volumes.map(|volume| volume.name).collect()
 }

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
-use archipelago_protocol::{ErrorCode, LockInfo, VolumeInfo, VolumeName, VolumeRef};
+use archipelago_protocol::{ErrorCode, ListAnswer, LockInfo, VolumeInfo, VolumeName, VolumeRef};
 use serde_json::Value;
 
 use super::*;
@@ -84,15 +84,17 @@ impl Volumes for Fake {
     fn remove(&mut self, volume: &VolumeRef) -> Result<(), ErrorReport> {
         self.did(("remove", volume.to_string()))
     }
-    fn list(&mut self) -> Result<Vec<VolumeInfo>, ErrorReport> {
+    fn list(&mut self) -> Result<ListAnswer, ErrorReport> {
         let volumes = [
             ("vm-2", 1536 << 20),
             ("snap-1", 10 << 30),
             ("clone", 1 << 50),
             ("\u{e9}", 512),
         ];
-        self.did("list")
-            .map(|()| volumes.map(|(name, size)| volume(name, size)).to_vec())
+        self.did("list").map(|()| ListAnswer {
+            volumes: volumes.map(|(name, size)| volume(name, size)).to_vec(),
+            ..ListAnswer::default()
+        })
     }
     fn info(&mut self, name: &VolumeRef) -> Result<VolumeInfo, ErrorReport> {
         self.did(("info", name.to_string()))

@@ -1,6 +1,6 @@
 //! `vlmc`: a parsed command, done by a [`Volumes`], as an [`Answer`].
 
-use archipelago_protocol::{VolumeInfo, format_bytes};
+use archipelago_protocol::{Damaged, ListAnswer, VolumeInfo, format_bytes};
 use serde_json::{Value, json};
 
 use super::answer::Answer;
@@ -59,7 +59,16 @@ pub fn run(command: VlmcCommand, volumes: &mut dyn Volumes) -> Result<Answer, Er
             Ok(Answer::new(json!({ "volume": info }), ""))
         }
         Command::Locks => locks(volumes),
-        Command::Children { volume } => list(volumes.children(&volume)?, false),
+        Command::Children { volume } => {
+            let volumes = volumes.children(&volume)?;
+            list(
+                ListAnswer {
+                    volumes,
+                    ..ListAnswer::default()
+                },
+                false,
+            )
+        }
         other => change(other, volumes),
     }
 }
@@ -173,9 +182,14 @@ fn attachments(attachments: &[Attachment]) -> Result<Answer, ErrorReport> {
     Ok(Answer::new(json, table.render()))
 }
 
-fn list(mut volumes: Vec<VolumeInfo>, quiet: bool) -> Result<Answer, ErrorReport> {
+fn list(listed: ListAnswer, quiet: bool) -> Result<Answer, ErrorReport> {
+    let ListAnswer {
+        mut volumes,
+        damaged,
+        ..
+    } = listed;
     volumes.sort_by(|left, right| left.name.cmp(&right.name));
-    let json = json!({ "volumes": volumes });
+    let json = json!({ "volumes": volumes, "damaged": damaged });
     if quiet {
         let names: Vec<String> = volumes.into_iter().map(|volume| volume.name).collect();
         return Ok(Answer::new(json, names.join("\n")));
@@ -195,7 +209,15 @@ fn list(mut volumes: Vec<VolumeInfo>, quiet: bool) -> Result<Answer, ErrorReport
                 .unwrap_or_default(),
         ]);
     }
-    Ok(Answer::new(json, table.render()))
+    for damaged in &damaged {
+        let unknown = ["damaged", "", "", "", ""].map(str::to_owned);
+        table.row([damaged.name.clone()].into_iter().chain(unknown));
+    }
+    let mut text = table.render();
+    for Damaged { name, problem } in &damaged {
+        text += &format!("{name}: {problem}\n");
+    }
+    Ok(Answer::new(json, text))
 }
 
 fn kind(volume: &VolumeInfo) -> &'static str {

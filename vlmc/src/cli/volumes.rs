@@ -1,6 +1,6 @@
 //! What `vlmc` needs done, without saying how: one method a command.
 
-use archipelago_protocol::{LockInfo, VolumeInfo, VolumeName, VolumeRef, VolumeSize};
+use archipelago_protocol::{ListAnswer, LockInfo, VolumeInfo, VolumeName, VolumeRef, VolumeSize};
 use serde::{Deserialize, Serialize};
 
 use super::error_report::ErrorReport;
@@ -17,7 +17,7 @@ pub trait Volumes {
     fn snapshot(&mut self, volume: &VolumeName, snapshot: &VolumeName) -> Result<(), ErrorReport>;
     fn remove(&mut self, volume: &VolumeRef) -> Result<(), ErrorReport>;
     /// All of them; the front sorts.
-    fn list(&mut self) -> Result<Vec<VolumeInfo>, ErrorReport>;
+    fn list(&mut self) -> Result<ListAnswer, ErrorReport>;
     fn info(&mut self, volume: &VolumeRef) -> Result<VolumeInfo, ErrorReport>;
     fn open(&mut self, volume: &VolumeName) -> Result<(), ErrorReport>;
     fn close(&mut self, volume: &VolumeName) -> Result<(), ErrorReport>;

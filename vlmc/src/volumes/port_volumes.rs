@@ -161,15 +161,16 @@ impl Volumes for PortVolumes<'_> {
         self.ask::<()>(&Self::of_volume(OpCode::REMOVE, volume), NOTHING)
     }
 
-    fn list(&mut self) -> Result<Vec<VolumeInfo>, ErrorReport> {
-        let mut all: Vec<VolumeInfo> = Vec::new();
+    fn list(&mut self) -> Result<ListAnswer, ErrorReport> {
+        let mut all = ListAnswer::default();
         for _ in 0..PAGES_MAX {
             let call = ListCall {
-                after: all.last().map(|last| last.name.clone()),
+                after: all.last().map(str::to_owned),
             };
             let page: ListAnswer = self.ask(&Ask::new(OpCode::LIST, ""), Some(&call))?;
-            let is_last = !page.more || page.volumes.is_empty();
-            all.extend(page.volumes);
+            let is_last = !page.more || page.last().is_none();
+            all.volumes.extend(page.volumes);
+            all.damaged.extend(page.damaged);
             if is_last {
                 return Ok(all);
             }

@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod commands;
+mod damage;
 mod disks;
 mod drill;
 mod histories;

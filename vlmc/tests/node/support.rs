@@ -140,8 +140,17 @@ impl Node {
         role["pid"].as_i64().map(|pid| pid as i32)
     }
 
-    /// The objects that a store keeps, and the bytes that each takes.
-    pub fn objects(&self, store: &str) -> Vec<(String, u64)> {
+    /// The objects that a store keeps.
+    pub fn objects(&self, store: &str) -> Vec<String> {
+        let paths = self.object_paths(store).into_iter();
+        let name = |path: PathBuf| {
+            path.file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+        };
+        paths.filter_map(name).collect()
+    }
+
+    pub fn object_paths(&self, store: &str) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let mut directories = vec![self.path(store).join("objects")];
         while let Some(directory) = directories.pop() {
@@ -150,15 +159,11 @@ impl Node {
                 .flatten()
                 .flatten()
             {
-                // It may be gone since.
-                let Ok(about) = entry.metadata() else {
-                    continue;
-                };
-                if about.is_dir() {
-                    directories.push(entry.path());
+                let path = entry.path();
+                if path.is_dir() {
+                    directories.push(path);
                 } else {
-                    let name = entry.file_name().to_string_lossy().into_owned();
-                    found.push((name, std::os::unix::fs::MetadataExt::blocks(&about) * 512));
+                    found.push(path);
                 }
             }
         }

@@ -165,6 +165,7 @@ impl Composer {
                 lock: None,
                 is_open: false,
             }],
+            damaged: Vec::new(),
             more: next + 1 < names.len(),
         };
         let text = serde_json::to_vec(&answer).unwrap();

@@ -69,6 +69,11 @@ impl MapError {
         }
     }
 
+    /// The store does not have what it was given.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Corrupt { .. } | Self::Missing { .. })
+    }
+
     /// What to do about it, for people.
     pub fn remedy(&self) -> String {
         match self {

@@ -63,8 +63,14 @@ pub fn answer(mut request: Incoming, result: Result<Answer, MapError>) {
 /// a void grant may be adopted.
 pub fn fail(mut request: Incoming, error: &MapError) {
     let errno = error.errno();
+    // Clients of volumes know damage as EIO.
+    let code = if error.is_damage() {
+        ErrorCode::Integrity
+    } else {
+        ErrorCode::from_errno(errno)
+    };
     let report = CallError {
-        code: ErrorCode::from_errno(errno).name().to_owned(),
+        code: code.name().to_owned(),
         message: error.to_string(),
         remedy: error.remedy(),
     };

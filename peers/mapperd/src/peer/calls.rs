@@ -1,7 +1,7 @@
 //! What administrators ask.
 
 use archipelago_protocol::{
-    CreateCall, ListAnswer, ListCall, LockInfo, LocksAnswer, RenameCall, ResizeCall, VolumeInfo,
+    CreateCall, Damaged, ListAnswer, ListCall, LockInfo, LocksAnswer, RenameCall, ResizeCall, VolumeInfo,
 };
 use archipelago_store::LockRecord;
 use xseg::{Incoming, OpCode, flags};
@@ -85,6 +85,13 @@ impl Mapperd {
         let number = u128::from(low) | u128::from(high) << 64;
         let random = || self.mapper.base().world.random_id();
         VolumeId::new(number.to_be_bytes()).unwrap_or_else(random)
+    }
+
+    async fn told_if_there(&self, name: &str) -> Result<Option<VolumeInfo>, MapError> {
+        match self.mapper.base().find(name).await? {
+            None => Ok(None),
+            Some(loaded) => Ok(Some(self.tell(&loaded.head).await?)),
+        }
     }
 
     async fn told(&self, name: &str) -> Result<Answer, MapError> {
@@ -211,16 +218,30 @@ impl Mapperd {
             if entry.name <= after {
                 continue;
             }
-            let Some(loaded) = self.mapper.base().find(&entry.name).await? else {
-                continue;
+            let found = match self.told_if_there(&entry.name).await {
+                Ok(None) => continue,
+                Ok(Some(info)) => Ok(info),
+                // One that is damaged does not hide the others.
+                Err(error) if error.is_damage() => Err(Damaged {
+                    name: entry.name,
+                    problem: error.to_string(),
+                }),
+                Err(error) => return Err(error),
             };
-            let info = self.tell(&loaded.head).await?;
-            bytes += serde_json::to_vec(&info).map_or(0, |text| text.len() as u64 + 1);
-            if answer.volumes.len() == LIST_MAX || (bytes > room && !answer.volumes.is_empty()) {
+            let text = match &found {
+                Ok(info) => serde_json::to_vec(info),
+                Err(damaged) => serde_json::to_vec(damaged),
+            };
+            bytes += text.map_or(0, |text| text.len() as u64 + 1);
+            let listed = answer.volumes.len() + answer.damaged.len();
+            if listed == LIST_MAX || (bytes > room && listed > 0) {
                 answer.more = true;
                 break;
             }
-            answer.volumes.push(info);
+            match found {
+                Ok(info) => answer.volumes.push(info),
+                Err(damaged) => answer.damaged.push(damaged),
+            }
         }
         Answer::json(&answer)
     }
@@ -278,7 +299,11 @@ impl Mapperd {
     pub(super) async fn locks(&self) -> Result<Answer, MapError> {
         let mut answer = LocksAnswer::default();
         for entry in self.mapper.base().entries().await? {
-            if let Some(loaded) = self.mapper.base().find(&entry.name).await? {
+            let loaded = match self.mapper.base().find(&entry.name).await {
+                Err(error) if error.is_damage() => continue,
+                found => found?,
+            };
+            if let Some(loaded) = loaded {
                 answer.locks.extend(self.lock_of(&loaded.head).await?);
             }
         }

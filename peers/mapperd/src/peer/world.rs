@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use archipelago_protocol::{Recall, RecallKind};
-use archipelago_runtime::{Handle, Station};
+use archipelago_runtime::{CallError, Handle, Station};
 use archipelago_store::{BlockerClient, LockOwner, StoreError};
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -139,28 +139,34 @@ impl World for PortWorld {
         volume: VolumeId,
         recall: Recall,
     ) -> Result<(), NoAnswer> {
-        let no_answer = NoAnswer(composer);
+        let asked = self.ask_back(composer, volume, recall).await;
+        asked.map_err(|error| {
+            tracing::warn!(composer = composer.0, %volume, ?recall, %error, "a composer keeps what it holds");
+            NoAnswer(composer)
+        })
+    }
+}
+
+impl PortWorld {
+    async fn ask_back(
+        &self,
+        composer: ComposerId,
+        volume: VolumeId,
+        recall: Recall,
+    ) -> Result<(), Errno> {
+        let refused = |error: CallError| error.errno();
         let to = self.station.segment().geometry().port(composer.0);
-        let to = to.ok_or(no_answer)?;
+        let to = to.ok_or(Errno::NODEV)?;
         if recall.kind != RecallKind::Detach && self.has_gone(to) {
             return Ok(());
         }
-        let asked = async {
-            let mut draft = self
-                .station
-                .draft(OpCode::RECALL)
-                .await
-                .map_err(|_| no_answer)?;
-            draft.set_target(volume.as_bytes()).map_err(|_| no_answer)?;
-            draft.set_args(recall.to_args());
-            draft.set_deadline_ns(self.handle.after_ns(self.recall_timeout));
-            let reply = self.station.call(draft, to).await.map_err(|_| no_answer)?;
-            reply.result().map(drop).map_err(|_| no_answer)
-        };
-        let asked = asked.await;
-        if asked.is_err() {
-            tracing::warn!(composer = composer.0, %volume, ?recall, "a composer keeps what it holds");
-        }
-        asked
+        let mut draft = self.station.draft(OpCode::RECALL).await.map_err(refused)?;
+        draft
+            .set_target(volume.as_bytes())
+            .map_err(|_| Errno::INVAL)?;
+        draft.set_args(recall.to_args());
+        draft.set_deadline_ns(self.handle.after_ns(self.recall_timeout));
+        let reply = self.station.call(draft, to).await.map_err(refused)?;
+        reply.result().map(drop)
     }
 }

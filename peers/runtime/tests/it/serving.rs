@@ -163,15 +163,18 @@ fn a_drain_waits_for_requests_that_handlers_gave_to_tasks_of_their_own() {
 }
 
 #[test]
-fn requests_wait_until_a_station_is_served_and_what_nobody_knows_is_answered() {
+fn requests_and_notices_wait_until_a_station_is_served_and_what_nobody_knows_is_answered() {
+    // SERVE-5
     each_way(|handle| async move {
         let segment = handle.station().segment().clone();
         let (server, client) = (handle.station(), client(&handle, &segment));
         let early = client.begin_call(client.try_draft(AT_ONCE).unwrap(), server.id());
-        let notice = client.draft(OpCode::RECALL).await.unwrap();
-        let reply = client.call(notice, server.id()).await.unwrap();
-        assert_eq!(reply.result(), Err(Errno::OPNOTSUPP));
-        let _service = handle.serve(&server, 1, Rc::new(Echo::default()));
+        let notice = client.begin_call(client.try_draft(OpCode::RECALL).unwrap(), server.id());
+        handle.sleep(Duration::from_millis(2)).await;
+        let peer = Rc::new(Echo::default());
+        let _service = handle.serve(&server, 1, peer.clone());
+        assert_eq!(notice.unwrap().await.unwrap().result(), Ok(0));
+        assert_eq!(peer.notices.get(), 1);
         assert_eq!(early.unwrap().await.unwrap().result(), Ok(0));
         let draft = client.draft(OpCode(999)).await.unwrap();
         let reply = client.call(draft, server.id()).await.unwrap();
