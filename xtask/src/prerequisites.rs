@@ -35,6 +35,12 @@ const PREREQUISITES: &[Prerequisite] = &[
         need: Need::Optional,
     },
     Prerequisite {
+        program: "mount",
+        package: "mount",
+        why: "file systems that nobody else sees: a full store, a machine that has nothing yet",
+        need: Need::Required,
+    },
+    Prerequisite {
         program: "nbdinfo",
         package: "libnbd-bin",
         why: "NBD exports as libnbd sees them, and nbdcopy",
@@ -53,6 +59,12 @@ const PREREQUISITES: &[Prerequisite] = &[
         need: Need::Required,
     },
     Prerequisite {
+        program: "qemu-system-x86_64",
+        package: "qemu-system-x86",
+        why: "a machine with a volume as its disk",
+        need: Need::Optional,
+    },
+    Prerequisite {
         program: "fio",
         package: "fio",
         why: "a verified load on a volume",
@@ -67,7 +79,7 @@ const PREREQUISITES: &[Prerequisite] = &[
     Prerequisite {
         program: "setpriv",
         package: "util-linux",
-        why: "processes with another user, group or resource limit",
+        why: "processes with another user, group or resource limit; unshare: with mounts of their own",
         need: Need::Required,
     },
 ];
@@ -79,8 +91,16 @@ pub fn ensure() -> Result<()> {
         return Ok(());
     }
     if may_install() {
-        if let Err(error) = install(&missing) {
-            eprintln!("warning: {error:#}");
+        // One that cannot be had does not keep the others away.
+        for need in [Need::Required, Need::Optional] {
+            let wanted: Vec<_> = missing
+                .iter()
+                .copied()
+                .filter(|one| one.need == need)
+                .collect();
+            if let Err(error) = install(&wanted) {
+                eprintln!("warning: {error:#}");
+            }
         }
         missing.retain(|wanted| command::find(wanted.program).is_none());
     }
@@ -113,6 +133,9 @@ fn may_install() -> bool {
 }
 
 fn install(missing: &[&Prerequisite]) -> Result<()> {
+    if missing.is_empty() {
+        return Ok(());
+    }
     let mut update = Command::new("apt-get");
     update.args(["update", "--quiet", "--quiet"]);
     command::run(update.env("DEBIAN_FRONTEND", "noninteractive"))?;
@@ -125,7 +148,8 @@ fn install_args(missing: &[&Prerequisite]) -> Vec<&'static str> {
     let mut packages: Vec<_> = missing.iter().map(|wanted| wanted.package).collect();
     packages.sort_unstable();
     packages.dedup();
-    let mut args = vec!["install", "--yes", "--no-install-recommends"];
+    // What is there may come from elsewhere, and other things need it.
+    let mut args = vec!["install", "--yes", "--no-install-recommends", "--no-remove"];
     args.extend(packages);
     args
 }
@@ -186,7 +210,7 @@ mod tests {
     fn a_package_that_brings_two_programs_is_named_once() {
         assert_eq!(
             apt_get_line(&missing(SAMPLE)),
-            "apt-get install --yes --no-install-recommends tools"
+            "apt-get install --yes --no-install-recommends --no-remove tools"
         );
     }
 

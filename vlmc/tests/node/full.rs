@@ -1,0 +1,128 @@
+//! A store without space: new places are refused, and nothing else is (D5).
+//!
+//! The store is a file system of a few MiB, mounted where nobody else sees it: the test runs once more in namespaces of
+//! its own.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::nbd::{Ask, Client, Outcome};
+use crate::sectors::fill;
+use crate::support::{Node, until};
+
+const INSIDE: &str = "NODE_FULL_INSIDE";
+const BLOCK: u64 = 4096;
+const ENOSPC: u32 = 28;
+/// So many blocks are written before the snapshot: less than the file system has.
+const FIRST: u64 = 2048;
+const STORE_BYTES: u64 = 14 << 20;
+
+/// Runs this test again with a mount table of its own. Tells whether this is that second run.
+fn is_inside(test: &str) -> bool {
+    if std::env::var_os(INSIDE).is_some() {
+        return true;
+    }
+    let status = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "--"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(INSIDE, "1")
+        .status()
+        .unwrap();
+    assert!(status.success(), "{test} inside: {status}");
+    false
+}
+
+fn mount(at: &Path) {
+    std::fs::create_dir_all(at).unwrap();
+    let size = format!("size={STORE_BYTES},mode=0700");
+    let status = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", &size, "none"])
+        .arg(at)
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+fn data(value: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    (0..BLOCK / 512).for_each(|_| fill(value, &mut bytes));
+    bytes
+}
+
+/// The blocks that could be written, out of these; the others were refused for want of space.
+fn write(client: &mut Client, blocks: impl Iterator<Item = u64>, value: u64) -> Vec<u64> {
+    let mut written = Vec::new();
+    for block in blocks {
+        let ask = Ask::Write {
+            at: block * BLOCK,
+            data: data(value + block),
+        };
+        match client.ask_all(&[ask]).pop().unwrap() {
+            Outcome::Done(_) => written.push(block),
+            Outcome::Refused(ENOSPC) => {}
+            other => panic!("block {block}: {other:?}"),
+        }
+    }
+    written
+}
+
+#[track_caller]
+fn check(client: &mut Client, block: u64, value: u64) {
+    let ask = Ask::Read {
+        at: block * BLOCK,
+        bytes: BLOCK as u32,
+    };
+    match client.ask_all(&[ask]).pop().unwrap() {
+        Outcome::Done(found) => assert!(found == data(value + block), "block {block}"),
+        other => panic!("block {block}: {other:?}"),
+    }
+}
+
+/// F21, F23
+#[test]
+fn a_full_store_refuses_copies_up_and_everything_else_goes_on() {
+    if !is_inside("full::a_full_store_refuses_copies_up_and_everything_else_goes_on") {
+        return;
+    }
+    let node = Node::new("trash_ttl = \"0s\"\n");
+    mount(&node.path("blocks"));
+    node.archipelago(&["start"]).ok();
+    node.vlmc(&["create", "disk", "--size", "32"]).ok();
+    let socket = node.path("run/nbd.sock");
+    let mut disk = Client::connect(&socket, "disk").unwrap();
+    let first = write(&mut disk, 0..FIRST, 1 << 40);
+    assert_eq!(first.len() as u64, FIRST);
+    node.vlmc(&["snapshot", "disk", "monday"]).ok();
+    // Copies up, as long as there is space.
+    let second = write(&mut disk, 0..FIRST, 2 << 40);
+    assert!(
+        !second.is_empty() && second.len() < first.len(),
+        "{}",
+        second.len()
+    );
+    // What is there is read, and written again.
+    let mut monday = Client::connect(&socket, "monday").unwrap();
+    for block in 0..FIRST {
+        check(&mut monday, block, 1 << 40);
+        let is_new = second.binary_search(&block).is_ok();
+        check(&mut disk, block, if is_new { 2 << 40 } else { 1 << 40 });
+    }
+    monday.leave();
+    let again = write(&mut disk, second.iter().copied(), 3 << 40);
+    assert_eq!(again, second);
+    assert!(matches!(
+        disk.ask_all(&[Ask::Flush])[..],
+        [Outcome::Done(_)]
+    ));
+    // The refusal is gone with its reason.
+    until("the snapshot is removed", || {
+        node.vlmc(&["remove", "monday"]).code == 0
+    });
+    until("its space is back", || {
+        let more = write(&mut disk, 0..FIRST, 4 << 40);
+        more.len() as u64 == FIRST
+    });
+    (0..FIRST).for_each(|block| check(&mut disk, block, 4 << 40));
+    disk.leave();
+}
