@@ -102,6 +102,7 @@ impl<W: World> Base<W> {
     }
 
     async fn delete_lock(&self, id: VolumeId) -> Result<(), MapError> {
+        self.let_go(id).await?;
         match self.unlock(id, false).await {
             Ok(())
             | Err(MapError::Store {

@@ -146,7 +146,8 @@ impl<W: World> Mapper<W> {
         Ok(())
     }
 
-    pub(super) async fn holds_lock(&self, id: VolumeId) -> Result<bool, MapError> {
+    /// Is the volume's lock ours?
+    pub async fn holds_lock(&self, id: VolumeId) -> Result<bool, MapError> {
         let record = self.base.lock_record(id).await?;
         Ok(record.is_some_and(|record| record.owner == *self.base.world.owner()))
     }
@@ -172,6 +173,43 @@ impl<W: World> Mapper<W> {
         // It was open when the last mapper died: what that answered is made durable, as by every close.
         let volume = self.open_now(id, Whom::Named).await?;
         self.close_volume(&volume).await
+    }
+
+    /// Takes the lock of a volume, for good (HELD-1).
+    pub async fn lock(&self, name: &str) -> Result<(), MapError> {
+        let id = self.find(name).await?.head.id;
+        self.base.lock(id, false).await?;
+        self.base.hold(id).await
+    }
+
+    /// Gives the lock of a volume back. By force anybody's, and that of a volume that is open here, which is closed.
+    pub async fn unlock(&self, name: &str, is_forced: bool) -> Result<(), MapError> {
+        let id = self.find(name).await?.head.id;
+        if let Some(volume) = self.open_volume(id) {
+            // The lock alone is never taken from under an open volume.
+            if !is_forced {
+                return Err(MapError::Busy {
+                    name: name.to_owned(),
+                    by: "it is open here; `vlmc close` closes it, and unlocks it".into(),
+                });
+            }
+            self.base.let_go(id).await?;
+            return self.close_volume(&volume).await;
+        }
+        if is_forced || self.holds_lock(id).await? {
+            self.base.let_go(id).await?;
+        }
+        let unlocked = self.base.unlock(id, is_forced).await;
+        unlocked.map_err(|error| match error {
+            MapError::Store {
+                source: StoreError::Locked { owner },
+                ..
+            } => MapError::Busy {
+                name: name.to_owned(),
+                by: format!("its lock is held by {owner}"),
+            },
+            other => other,
+        })
     }
 
     pub async fn close_volume(&self, volume: &Volume<W>) -> Result<(), MapError> {
@@ -200,7 +238,7 @@ impl<W: World> Mapper<W> {
     }
 
     pub(super) async fn unlock_quietly(&self, id: VolumeId) {
-        match self.base.unlock(id, false).await {
+        match self.base.release(id).await {
             Ok(())
             | Err(MapError::Store {
                 source: StoreError::NotLocked,

@@ -6,6 +6,7 @@ mod directory;
 mod erase;
 mod error;
 mod fold;
+mod held;
 mod layers;
 mod load;
 mod log;

@@ -55,6 +55,11 @@ pub fn trash(id: VolumeId) -> ObjectName {
     object(&format!("trash/{id}"))
 }
 
+/// There while an administrator holds the lock.
+pub fn held(id: VolumeId) -> ObjectName {
+    object(&format!("held/{id}"))
+}
+
 /// The snapshots of a volume that are being made.
 pub fn draft_group(of: VolumeId) -> Vec<u8> {
     format!("draft/{of}").into_bytes()

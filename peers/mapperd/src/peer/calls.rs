@@ -252,47 +252,28 @@ impl Mapperd {
         self.told(&target).await
     }
 
+    /// Gives all back, the lock that somebody holds as well.
     pub(super) async fn close(&self, request: &Incoming) -> Result<Answer, MapError> {
-        self.mapper.close(&target_name(request)?).await?;
+        let target = target_name(request)?;
+        let id = self.mapper.find(&target).await?.head.id;
+        if self.mapper.holds_lock(id).await? {
+            self.mapper.base().let_go(id).await?;
+        }
+        self.mapper.close(&target).await?;
         Ok(Answer::default())
     }
 
     pub(super) async fn lock(&self, request: &Incoming) -> Result<Answer, MapError> {
         let target = target_name(request)?;
-        let head = self.mapper.find(&target).await?.head;
-        self.mapper.base().lock(head.id, false).await?;
+        self.mapper.lock(&target).await?;
         self.told(&target).await
     }
 
     pub(super) async fn unlock(&self, request: &Incoming) -> Result<Answer, MapError> {
-        let target = target_name(request)?;
-        let head = self.mapper.find(&target).await?.head;
         let is_forced = request.request().flags & flags::FORCE != 0;
-        if let Some(volume) = self.mapper.open_volume(head.id) {
-            // Closed, it is unlocked; the lock alone is never taken from under an open volume.
-            if !is_forced {
-                return Err(MapError::Busy {
-                    name: target,
-                    by: "it is open here; `vlmc close` closes it, and unlocks it".into(),
-                });
-            }
-            self.mapper.close_volume(&volume).await?;
-            return Ok(Answer::default());
-        }
         self.mapper
-            .base()
-            .unlock(head.id, is_forced)
-            .await
-            .map_err(|error| match error {
-                MapError::Store {
-                    source: archipelago_store::StoreError::Locked { owner },
-                    ..
-                } => MapError::Busy {
-                    name: target,
-                    by: format!("its lock is held by {owner}"),
-                },
-                other => other,
-            })?;
+            .unlock(&target_name(request)?, is_forced)
+            .await?;
         Ok(Answer::default())
     }
 

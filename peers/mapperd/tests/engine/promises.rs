@@ -372,3 +372,36 @@ fn a_tiny_cache_of_pages_answers_like_a_large_one() {
         assert_eq!(read_sub(&mapper, &volume, 0).await.unwrap(), [0; SECTORS]);
     });
 }
+
+/// HELD-1
+#[test]
+fn a_lock_that_somebody_holds_outlives_closes_and_mappers_and_ends_with_the_volume() {
+    block_on(async {
+        let mapper = with_disk().await;
+        let id = mapper.find("disk").await.unwrap().head.id;
+        mapper.lock("disk").await.unwrap();
+        mapper.lock("disk").await.unwrap();
+        let volume = mapper.open("disk", false).await.unwrap();
+        write(&mapper, &volume, 3, 7).await;
+        mapper.close_all().await.unwrap();
+        assert!(mapper.holds_lock(id).await.unwrap());
+        let mapper = killed(mapper);
+        mapper.open_left().await.unwrap();
+        mapper.close_all().await.unwrap();
+        assert!(mapper.holds_lock(id).await.unwrap());
+        mapper.unlock("disk", false).await.unwrap();
+        assert!(!mapper.holds_lock(id).await.unwrap());
+        // Open, it is unlocked by force alone, and that is a close.
+        mapper.lock("disk").await.unwrap();
+        let volume = mapper.open("disk", false).await.unwrap();
+        let refused = mapper.unlock("disk", false).await;
+        assert!(matches!(refused, Err(MapError::Busy { .. })), "{refused:?}");
+        mapper.unlock("disk", true).await.unwrap();
+        assert!(volume.has_ended() && !mapper.holds_lock(id).await.unwrap());
+        mapper.lock("disk").await.unwrap();
+        mapper.remove("disk").await.unwrap();
+        mapper.empty_trash(0).await.unwrap();
+        assert!(objects_of(mapper.base().world.maps()).await.is_empty());
+        assert!(!mapper.holds_lock(id).await.unwrap());
+    });
+}

@@ -1,4 +1,4 @@
-//! Closing a volume: nothing of it is left to be replayed, and its lock is given back.
+//! Closing a volume: nothing of it is left to be replayed, and its lock is given back unless somebody holds it (HELD-1).
 //!
 //! # Invariants
 //! * **CLOSE-1** Once a head says that the journal is ended, nothing is appended to it, whatever fails after that: no later
@@ -44,7 +44,7 @@ impl<W: World> Volume<W> {
             self.checkpoint_in_change(After::Ends).await?;
         }
         drop(held);
-        self.base.unlock(self.id, false).await
+        self.base.release(self.id).await
     }
 
     /// CLOSE-1
@@ -87,7 +87,7 @@ impl<W: World> Volume<W> {
         }
         let _closing = Closing(self);
         self.base.believe(self.id).await?;
-        self.base.unlock(self.id, false).await
+        self.base.release(self.id).await
     }
 }
 

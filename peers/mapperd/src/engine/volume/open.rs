@@ -59,7 +59,7 @@ impl<W: World> Volume<W> {
             }
             Err(error) => {
                 // It was not ours before, or it will be found to be ours when it is opened the next time.
-                if let Err(error) = base.unlock(id, false).await {
+                if let Err(error) = base.release(id).await {
                     tracing::warn!(volume = %id, %error, "the lock is kept");
                 }
                 Err(error)
