@@ -80,6 +80,9 @@ impl<W: World> Mapper<W> {
                 .base
                 .change_head(id, token, |head| head.flags = flags)
                 .await;
+            if changed.is_ok() {
+                self.base.let_go(id).await?;
+            }
             self.unlock_quietly(id).await;
             goes_on_without_space(changed)?;
         } else {

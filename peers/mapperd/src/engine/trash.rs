@@ -86,6 +86,7 @@ impl<W: World> Mapper<W> {
         let token = self.base.lock(id, false).await?;
         let outcome = self.fold_away(id, token).await;
         if !matches!(outcome, Ok(true)) {
+            self.base.let_go(id).await?;
             self.unlock_quietly(id).await;
         }
         outcome

@@ -1,7 +1,8 @@
 //! What administrators ask.
 
 use archipelago_protocol::{
-    CreateCall, Damaged, ListAnswer, ListCall, LockInfo, LocksAnswer, RenameCall, ResizeCall, VolumeInfo,
+    CreateCall, Damaged, ListAnswer, ListCall, LockInfo, LocksAnswer, RenameCall, ResizeCall,
+    VolumeInfo,
 };
 use archipelago_store::LockRecord;
 use xseg::{Incoming, OpCode, flags};

@@ -44,6 +44,13 @@ impl<W: World> Volume<W> {
             self.checkpoint_in_change(After::Ends).await?;
         }
         drop(held);
+        self.give_lock_back().await
+    }
+
+    async fn give_lock_back(&self) -> Result<(), MapError> {
+        if self.state.borrow().head.flags.nameless {
+            self.base.let_go(self.id).await?;
+        }
         self.base.release(self.id).await
     }
 
@@ -87,7 +94,7 @@ impl<W: World> Volume<W> {
         }
         let _closing = Closing(self);
         self.base.believe(self.id).await?;
-        self.base.release(self.id).await
+        self.give_lock_back().await
     }
 }
 
