@@ -118,8 +118,9 @@ fn all_that_the_readme_has_one_type_works_for_root_and_for_others() {
 #[test]
 fn the_readmes_configuration_is_one() {
     let config = &blocks("toml")[0];
-    let script =
-        format!("cat > own.toml <<'END'\n{config}END\narchipelago --config own.toml config check");
+    let script = format!(
+        "mkdir /srv/archip\ncat > own.toml <<'END'\n{config}END\narchipelago --config own.toml config check"
+    );
     run(Who::Root, &script);
 }
 

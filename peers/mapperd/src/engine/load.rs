@@ -225,14 +225,16 @@ impl<W: World> Base<W> {
                 to_offset: None,
                 ..last
             };
-            let replayed = match self.replay_segment(&next).await {
+            let bytes = match self.read_segment(&next).await {
                 Err(MapError::Store {
                     source: StoreError::NotFound,
                     ..
                 }) => break,
                 other => other?,
             };
+            let replayed = self.replayed(&next, &bytes)?;
             if replayed.records.is_empty() {
+                check_end(&last, end, &next, &bytes)?;
                 break;
             }
             if let Some(open) = segments.last_mut() {
@@ -248,6 +250,11 @@ impl<W: World> Base<W> {
     }
 
     async fn replay_segment(&self, segment: &SegmentRef) -> Result<Replayed, MapError> {
+        let bytes = self.read_segment(segment).await?;
+        self.replayed(segment, &bytes)
+    }
+
+    async fn read_segment(&self, segment: &SegmentRef) -> Result<Vec<u8>, MapError> {
         let object = names::log(segment.birth, segment.token, segment.number);
         let to = segment.to_offset.unwrap_or(SEGMENT_BYTES);
         let length = to.saturating_sub(segment.from.offset).min(SEGMENT_BYTES);
@@ -257,15 +264,39 @@ impl<W: World> Base<W> {
             .read(&object, segment.from.offset, &mut bytes)
             .await;
         bytes.truncate(read.map_err(MapError::store("read", &object))?);
+        Ok(bytes)
+    }
+
+    fn replayed(&self, segment: &SegmentRef, bytes: &[u8]) -> Result<Replayed, MapError> {
         let replayed = match segment.to_offset {
-            Some(_) => Replayed::over_closed(&bytes, segment.from),
-            None => Replayed::over(&bytes, segment.from, self.world.boot()),
+            Some(_) => Replayed::over_closed(bytes, segment.from),
+            None => Replayed::over(bytes, segment.from, self.world.boot()),
         };
         replayed.map_err(|error| MapError::Corrupt {
-            object,
+            object: names::log(segment.birth, segment.token, segment.number),
             why: error.to_string(),
         })
     }
+}
+
+/// LOG-5: `last` ends at `end`, and these are the bytes of the segment after it.
+fn check_end(
+    last: &SegmentRef,
+    end: Position,
+    next: &SegmentRef,
+    bytes: &[u8],
+) -> Result<(), MapError> {
+    let start = |sequence| Position::start_of(next.birth, next.token, next.number, sequence);
+    if !Replayed::is_begun(bytes, start) {
+        return Ok(());
+    }
+    Err(MapError::Corrupt {
+        object: names::log(last.birth, last.token, last.number),
+        why: format!(
+            "no whole record is at offset {}, and the next segment was begun; restore the segment",
+            end.offset
+        ),
+    })
 }
 
 impl Loaded {

@@ -96,6 +96,15 @@ impl Replayed {
         Ok(Self::of(whole, counted, from, reason))
     }
 
+    /// Does a whole record begin these bytes of a segment, whatever its number? `start_with` says where a segment begins with
+    /// a record of this number.
+    pub fn is_begun(bytes: &[u8], start_with: impl FnOnce(u64) -> Position) -> bool {
+        let Ok((header, _)) = RawRecordHeader::read_from_prefix(bytes) else {
+            return false;
+        };
+        whole_at(bytes, start_with(header.sequence.get())).is_ok()
+    }
+
     fn of(mut whole: Vec<Whole>, counted: usize, from: Position, reason: End) -> Self {
         let dropped = whole.len() - counted;
         whole.truncate(counted);
