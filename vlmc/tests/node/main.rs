@@ -9,6 +9,7 @@ mod bad_input;
 mod commands;
 mod disks;
 mod drill;
+mod hashes;
 mod histories;
 mod hosts;
 mod kills;
