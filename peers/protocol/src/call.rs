@@ -121,9 +121,22 @@ pub struct LocksAnswer {
     pub locks: Vec<LockInfo>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// REMOVE: what the target names, or content by its hash.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RemoveCall {
+    /// 64 hexadecimal digits; the target is empty then.
+    pub hash: Option<String>,
+}
+
+/// HASH. It takes as long as it takes: whoever asks again is told how far it is, until it is done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HashAnswer {
-    pub hash: String,
+    /// 64 hexadecimal digits, when it is done.
+    pub hash: Option<String>,
+    /// Blocks that were hashed, of so many.
+    pub done: u64,
+    pub total: u64,
 }
 
 /// Why a call failed, for people and for programs.

@@ -6,13 +6,15 @@ mod call;
 mod code;
 mod extent;
 mod map;
+mod object_source;
 mod size;
 mod users;
 mod volume_name;
 
 pub use call::{
     BLOCK_STATUS, CALL_BYTES_MAX, CHILDREN, CallError, CreateCall, Damaged, HashAnswer, LOCK,
-    LOCKS, ListAnswer, ListCall, LockInfo, LocksAnswer, RenameCall, ResizeCall, UNLOCK, VolumeInfo,
+    LOCKS, ListAnswer, ListCall, LockInfo, LocksAnswer, RemoveCall, RenameCall, ResizeCall, UNLOCK,
+    VolumeInfo,
 };
 pub use code::ErrorCode;
 pub use extent::{EXTENT_BYTES, Extent};
@@ -20,6 +22,7 @@ pub use map::{
     ATTACH, BadMessage, CommitCall, DETACH, GrantCall, GrantHead, MAP_DISCARD, MAP_GIVE_UP,
     MapHead, NOT_KEPT, RUN_BYTES, Recall, RecallKind, Run, VolumeIdBytes,
 };
+pub use object_source::{CONTENT_GROUPS, CONTENT_ID_BYTES, ObjectSource};
 pub use size::{SECTOR_BYTES, SizeError, VOLUME_BYTES_MAX, VolumeSize, format_bytes, parse_bytes};
 pub use users::{User, users};
 pub use volume_name::{NAME_BYTES_MAX, NameError, VolumeName, VolumeRef};

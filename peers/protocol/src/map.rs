@@ -17,9 +17,19 @@
 //! ```
 //!
 //! A run says where consecutive sub-blocks of one block come from. What no run names is zero. MAP_READ answers as many
-//! whole blocks as the buffer has room for. What it tells under the epoch 0 is not to be kept: ask again for each use.
+//! whole blocks as the buffer has room for. What it tells under the epoch 0 is not to be kept: ask again for each use. A run
+//! is 40 bytes:
+//!
+//! | offset | bytes | what |
+//! |---|---|---|
+//! | 0 | 8 | the block |
+//! | 8 | 2, 2 | the first sub-block, how many |
+//! | 12 | 4 | 0: an object that a volume made; 1: content |
+//! | 16 | 8, 16 | the stamp and the birth volume; of content the 24 bytes of its name |
 
 use xseg::OpCode;
+
+use crate::{CONTENT_ID_BYTES, ObjectSource};
 
 /// Bytes of a run on the wire.
 pub const RUN_BYTES: usize = 40;
@@ -45,10 +55,12 @@ pub struct Run {
     pub block: u64,
     pub from: u16,
     pub count: u16,
-    /// The object: named after its birth volume and stamp.
-    pub birth: VolumeIdBytes,
-    pub stamp: u64,
+    pub source: ObjectSource,
 }
+
+/// What a run says of its source, in the bytes 12 to 16.
+const BORN: u32 = 0;
+const CONTENT: u32 = 1;
 
 /// The words of a MAP_READ answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,9 +148,17 @@ impl Run {
         to.extend_from_slice(&self.block.to_le_bytes());
         to.extend_from_slice(&self.from.to_le_bytes());
         to.extend_from_slice(&self.count.to_le_bytes());
-        to.extend_from_slice(&[0; 4]);
-        to.extend_from_slice(&self.stamp.to_le_bytes());
-        to.extend_from_slice(&self.birth);
+        match &self.source {
+            ObjectSource::Born { birth, stamp } => {
+                to.extend_from_slice(&BORN.to_le_bytes());
+                to.extend_from_slice(&stamp.to_le_bytes());
+                to.extend_from_slice(birth);
+            }
+            ObjectSource::Content(id) => {
+                to.extend_from_slice(&CONTENT.to_le_bytes());
+                to.extend_from_slice(id);
+            }
+        }
     }
 
     /// The runs of a payload.
@@ -160,20 +180,28 @@ impl Run {
         };
         let place = word(8);
         let (from, count) = (place as u16, (place >> 16) as u16);
-        if place >> 32 != 0 || count == 0 || from.checked_add(count).is_none() {
+        let kind = (place >> 32) as u32;
+        if kind > CONTENT || count == 0 || from.checked_add(count).is_none() {
             return Err(BadMessage {
                 field: "the sub-blocks of a run",
                 value: place,
             });
         }
-        let mut birth = [0; 16];
-        birth.copy_from_slice(&bytes[24..40]);
+        let source = if kind == BORN {
+            let mut birth = [0; 16];
+            birth.copy_from_slice(&bytes[24..40]);
+            let stamp = word(16);
+            ObjectSource::Born { birth, stamp }
+        } else {
+            let mut id = [0; CONTENT_ID_BYTES];
+            id.copy_from_slice(&bytes[16..40]);
+            ObjectSource::Content(id)
+        };
         Ok(Self {
             block: word(0),
             from,
             count,
-            birth,
-            stamp: word(16),
+            source,
         })
     }
 }
@@ -309,21 +337,40 @@ mod tests {
 
     use super::*;
 
+    fn sources() -> impl Strategy<Value = ObjectSource> {
+        let born = (any::<[u8; 16]>(), any::<u64>());
+        prop_oneof![
+            born.prop_map(|(birth, stamp)| ObjectSource::Born { birth, stamp }),
+            any::<[u8; 24]>().prop_map(ObjectSource::Content),
+        ]
+    }
+
     fn runs() -> impl Strategy<Value = Run> {
-        (
-            any::<u64>(),
-            0..1024_u16,
-            1..1024_u16,
-            any::<[u8; 16]>(),
-            any::<u64>(),
-        )
-            .prop_map(|(block, from, count, birth, stamp)| Run {
-                block,
-                from,
-                count,
-                birth,
-                stamp,
-            })
+        let parts = (any::<u64>(), 0..1024_u16, 1..1024_u16, sources());
+        parts.prop_map(|(block, from, count, source)| Run {
+            block,
+            from,
+            count,
+            source,
+        })
+    }
+
+    #[test]
+    fn a_source_of_an_unknown_kind_is_refused() {
+        let run = Run {
+            block: 1,
+            from: 2,
+            count: 3,
+            source: ObjectSource::Content([5; 24]),
+        };
+        let mut bytes = Vec::new();
+        run.write(&mut bytes);
+        assert_eq!(Run::read_all(&bytes), Ok(vec![run]));
+        bytes[12] = 2;
+        assert!(Run::read_all(&bytes).is_err());
+        bytes[12] = 0;
+        bytes[13] = 1;
+        assert!(Run::read_all(&bytes).is_err());
     }
 
     proptest! {

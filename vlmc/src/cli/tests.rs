@@ -84,6 +84,9 @@ impl Volumes for Fake {
     fn remove(&mut self, volume: &VolumeRef) -> Result<(), ErrorReport> {
         self.did(("remove", volume.to_string()))
     }
+    fn remove_hash(&mut self, hash: &str) -> Result<(), ErrorReport> {
+        self.did(("remove_hash", hash))
+    }
     fn list(&mut self) -> Result<ListAnswer, ErrorReport> {
         let volumes = [
             ("vm-2", 1536 << 20),
@@ -253,12 +256,15 @@ fn every_usage_of_the_guide_asks_for_what_it_says() {
         "{:?}",
         ran.asked
     );
+    let ran = vlmc(&format!("vlmc remove --hash {hash}"));
+    let expected = format!("{:?}", ("remove_hash", hash.to_lowercase()));
+    assert_eq!(ran.asked, [expected]);
 }
 
 /// F95: names and sizes are refused before anything is asked of anybody.
 #[test]
 fn what_makes_no_sense_ends_with_exit_code_2_and_its_own_message() {
-    let cases: [(&[&str], &str); 16] = [
+    let cases: [(&[&str], &str); 18] = [
         (&["create", "vm"], "required"),
         (&["create", "vm", "--size", "0"], "at least one sector"),
         (&["create", "vm", "--size=-1"], "negative"),
@@ -277,6 +283,8 @@ fn what_makes_no_sense_ends_with_exit_code_2_and_its_own_message() {
             &["create", "vm", "--snap", "s", "--from-hash", "x"],
             "64 hexadecimal digits",
         ),
+        (&["remove"], "required"),
+        (&["remove", "--hash", "12"], "64 hexadecimal digits"),
         (&["info", "a@b@c"], "more than one '@'"),
         (&["frobnicate"], "unrecognized subcommand"),
         (&["--timeout", "0", "list"], "0 is not in 1..=86400"),

@@ -1,6 +1,6 @@
 //! `vlmc`: a parsed command, done by a [`Volumes`], as an [`Answer`].
 
-use archipelago_protocol::{Damaged, ListAnswer, VolumeInfo, format_bytes};
+use archipelago_protocol::{Damaged, ListAnswer, VolumeInfo, VolumeRef, format_bytes};
 use serde_json::{Value, json};
 
 use super::answer::Answer;
@@ -34,10 +34,7 @@ pub fn run(command: VlmcCommand, volumes: &mut dyn Volumes) -> Result<Answer, Er
             let json = json!({ "done": "snapshot", "volume": volume.as_str(), "snapshot": snapshot.as_str() });
             Ok(Answer::new(json, format!("Snapshot name: {snapshot}")))
         }
-        Command::Remove { volume } => {
-            volumes.remove(&volume)?;
-            Ok(done("remove", &volume.to_string(), ""))
-        }
+        Command::Remove { volume, hash } => remove(volume, hash, volumes),
         Command::List { quiet } => list(volumes.list()?, quiet),
         Command::Info { volume } => Ok(info(&volumes.info(&volume)?)),
         Command::Hash { snapshot } => {
@@ -144,6 +141,21 @@ fn create_request(args: CreateArgs) -> CreateRequest {
         size: args.size,
         object_bytes: args.object_size,
     }
+}
+
+fn remove(
+    volume: Option<VolumeRef>,
+    hash: Option<String>,
+    volumes: &mut dyn Volumes,
+) -> Result<Answer, ErrorReport> {
+    if let Some(hash) = hash {
+        volumes.remove_hash(&hash)?;
+        let json = json!({ "done": "remove", "hash": hash });
+        return Ok(Answer::new(json, ""));
+    }
+    let volume = volume.expect("the command line has a volume where it has no hash");
+    volumes.remove(&volume)?;
+    Ok(done("remove", &volume.to_string(), ""))
 }
 
 fn map(args: MapArgs, volumes: &mut dyn Volumes) -> Result<Answer, ErrorReport> {

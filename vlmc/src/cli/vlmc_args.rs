@@ -46,11 +46,14 @@ pub enum VlmcCommand {
         /// Name of the snapshot
         snapshot: VolumeName,
     },
-    /// Remove a volume or a snapshot
+    /// Remove a volume or a snapshot, or the name of content
     #[command(visible_alias = "rm")]
     Remove {
-        #[arg(add = ArgValueCandidates::new(volume_candidates))]
-        volume: VolumeRef,
+        #[arg(required_unless_present = "hash", add = ArgValueCandidates::new(volume_candidates))]
+        volume: Option<VolumeRef>,
+        /// Content: what `vlmc hash` printed
+        #[arg(long, value_name = "HASH", conflicts_with = "volume", value_parser = parse_hash)]
+        hash: Option<String>,
     },
     /// List volumes and snapshots
     #[command(visible_alias = "ls")]

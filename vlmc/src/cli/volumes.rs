@@ -16,6 +16,8 @@ pub trait Volumes {
     fn create(&mut self, request: &CreateRequest) -> Result<VolumeInfo, ErrorReport>;
     fn snapshot(&mut self, volume: &VolumeName, snapshot: &VolumeName) -> Result<(), ErrorReport>;
     fn remove(&mut self, volume: &VolumeRef) -> Result<(), ErrorReport>;
+    /// The name of content: 64 hexadecimal digits in small letters.
+    fn remove_hash(&mut self, hash: &str) -> Result<(), ErrorReport>;
     /// All of them; the front sorts.
     fn list(&mut self) -> Result<ListAnswer, ErrorReport>;
     fn info(&mut self, volume: &VolumeRef) -> Result<VolumeInfo, ErrorReport>;

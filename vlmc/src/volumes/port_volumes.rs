@@ -5,7 +5,7 @@ use std::time::Duration;
 use archipelago_nbd::{Place, Uri};
 use archipelago_protocol::{
     CHILDREN, CreateCall, ErrorCode, HashAnswer, LOCK, LOCKS, ListAnswer, ListCall, LockInfo,
-    LocksAnswer, RenameCall, ResizeCall, UNLOCK, VolumeInfo, VolumeName, VolumeRef,
+    LocksAnswer, RemoveCall, RenameCall, ResizeCall, UNLOCK, VolumeInfo, VolumeName, VolumeRef,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -161,6 +161,13 @@ impl Volumes for PortVolumes<'_> {
         self.ask::<()>(&Self::of_volume(OpCode::REMOVE, volume), NOTHING)
     }
 
+    fn remove_hash(&mut self, hash: &str) -> Result<(), ErrorReport> {
+        let call = RemoveCall {
+            hash: Some(hash.to_owned()),
+        };
+        self.ask::<()>(&Ask::new(OpCode::REMOVE, ""), Some(&call))
+    }
+
     fn list(&mut self) -> Result<ListAnswer, ErrorReport> {
         let mut all = ListAnswer::default();
         for _ in 0..PAGES_MAX {
@@ -229,9 +236,22 @@ impl Volumes for PortVolumes<'_> {
         self.ask::<serde_json::Value>(&words, Some(&call)).map(drop)
     }
 
-    fn hash(&mut self, snapshot: &VolumeRef, _: &mut Progress) -> Result<String, ErrorReport> {
-        let answer: HashAnswer = self.ask(&Self::of_volume(OpCode::HASH, snapshot), NOTHING)?;
-        Ok(answer.hash)
+    /// It takes as long as it takes: asked again and again, the mapper tells how far it is. Each answer has the time-out.
+    fn hash(
+        &mut self,
+        snapshot: &VolumeRef,
+        progress: &mut Progress,
+    ) -> Result<String, ErrorReport> {
+        loop {
+            let words = Self::of_volume(OpCode::HASH, snapshot);
+            let answer: HashAnswer = self.ask(&words, NOTHING)?;
+            if let Some(hash) = answer.hash {
+                return Ok(hash);
+            }
+            if answer.total > 0 {
+                progress.report(answer.done, answer.total);
+            }
+        }
     }
 
     fn clone_volume(&mut self, request: &CloneRequest) -> Result<VolumeInfo, ErrorReport> {

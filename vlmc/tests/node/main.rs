@@ -11,6 +11,7 @@ mod damage;
 mod disks;
 mod drill;
 mod full;
+mod hashes;
 mod histories;
 mod hosts;
 mod kills;

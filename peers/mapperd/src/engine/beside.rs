@@ -9,7 +9,7 @@ use super::load::View;
 use super::tree::Root;
 use super::volume::{Volume, changed_blocks};
 use super::world::{Base, World};
-use crate::map::{BlockMap, Overlay, OverlayItem, SegmentRef, VolumeId};
+use crate::map::{BlockMap, Overlay, OverlayItem, SegmentRef, Shape, VolumeId};
 
 /// A head beside the one that goes.
 #[derive(Debug)]
@@ -19,14 +19,21 @@ pub enum Neighbour<W: World> {
 }
 
 impl<W: World> Neighbour<W> {
-    fn root(&self) -> Root {
+    pub fn root(&self) -> Root {
         match self {
             Self::Still(view) => view.root(),
             Self::Open(volume) => volume.with_state(|state| state.layers.root),
         }
     }
 
-    fn segments(&self) -> Vec<SegmentRef> {
+    pub fn shape(&self) -> Shape {
+        match self {
+            Self::Still(view) => view.head.shape,
+            Self::Open(volume) => volume.shape,
+        }
+    }
+
+    pub fn segments(&self) -> Vec<SegmentRef> {
         match self {
             Self::Still(view) => view.head.segments.clone(),
             Self::Open(volume) => volume.journal_segments(),

@@ -2,6 +2,7 @@
 //!
 //! What is being made is listed in the trash until it has its name: whoever finds it there without one gives it back.
 
+use super::directory::Directory;
 use super::error::MapError;
 use super::load::Loaded;
 use super::mapper::Mapper;
@@ -26,6 +27,8 @@ pub enum Origin {
     Snapshot(String),
     /// A snapshot, or what a volume of this name is now.
     Any(String),
+    /// Content, by its hash.
+    Hash(String),
 }
 
 impl<W: World> Mapper<W> {
@@ -73,7 +76,9 @@ impl<W: World> Mapper<W> {
     }
 
     async fn name_it(&self, name: &str, id: VolumeId, kind: NameKind) -> Result<(), MapError> {
-        self.base.create_entry(name, id, kind).await?;
+        self.base
+            .create_entry(Directory::Names, name, id, kind)
+            .await?;
         self.base.delete_quietly(&names::trash(id)).await
     }
 
@@ -101,6 +106,7 @@ impl<W: World> Mapper<W> {
             parent: None,
             root: None,
             flags: HeadFlags::default(),
+            has_content: false,
             name: name.to_owned(),
             segments: Vec::new(),
             next_page_number: 0,
@@ -115,8 +121,11 @@ impl<W: World> Mapper<W> {
         origin: &Origin,
         options: &CreateOptions,
     ) -> Result<Head, MapError> {
-        let (Origin::Snapshot(from) | Origin::Any(from)) = origin;
-        let mut loaded = self.find(from).await?;
+        let (Origin::Snapshot(from) | Origin::Any(from) | Origin::Hash(from)) = origin;
+        let mut loaded = match origin {
+            Origin::Hash(hash) => self.find_hash(hash).await?,
+            _ => self.find(from).await?,
+        };
         if !loaded.head.flags.snapshot {
             if matches!(origin, Origin::Snapshot(_)) {
                 return Err(MapError::Invalid {

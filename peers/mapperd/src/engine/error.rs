@@ -20,6 +20,13 @@ pub enum MapError {
         "{name} is in use: clients of this node are connected to it, or its composer does not answer"
     )]
     InUse { name: String },
+    #[error("there is no content with the hash {hash}")]
+    NoContent { hash: String },
+    #[error("{name} is being hashed")]
+    Held { name: String },
+    /// Whoever takes over does it when it is asked again.
+    #[error("the mapper stops")]
+    Stopping,
     #[error("{name} is a snapshot: it never changes")]
     ReadOnly { name: String },
     #[error("{name} is not open here")]
@@ -56,9 +63,10 @@ impl MapError {
     /// What the wire says.
     pub fn errno(&self) -> Errno {
         match self {
-            Self::NotFound { .. } => Errno::NOENT,
+            Self::NotFound { .. } | Self::NoContent { .. } => Errno::NOENT,
             Self::Exists { .. } => Errno::EXIST,
-            Self::Busy { .. } | Self::InUse { .. } => Errno::BUSY,
+            Self::Busy { .. } | Self::InUse { .. } | Self::Held { .. } => Errno::BUSY,
+            Self::Stopping => Errno::AGAIN,
             Self::ReadOnly { .. } => Errno::ROFS,
             Self::NotOpen { .. } => Errno::BADFD,
             Self::Invalid { .. } => Errno::INVAL,
@@ -78,6 +86,9 @@ impl MapError {
     pub fn remedy(&self) -> String {
         match self {
             Self::NotFound { .. } => "`vlmc list` shows what there is".into(),
+            Self::NoContent { .. } => "`vlmc hash SNAPSHOT` makes it, and prints its hash".into(),
+            Self::Held { .. } => "wait until `vlmc hash` has ended".into(),
+            Self::Stopping => "ask again when it runs: what was done is not done again".into(),
             Self::Exists { .. } => {
                 "choose another name, or remove or rename the one that has it".into()
             }

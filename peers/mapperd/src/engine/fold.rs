@@ -76,7 +76,7 @@ impl NewPages {
         page.reference
     }
 
-    fn push_tree(&mut self, page: &TreePage) -> PageRef {
+    pub(super) fn push_tree(&mut self, page: &TreePage) -> PageRef {
         self.push(|birth, number, index| page.encode(birth, number, index))
     }
 

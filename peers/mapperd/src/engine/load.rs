@@ -98,6 +98,58 @@ impl View {
     }
 }
 
+impl View {
+    /// The same of a head of which parts may be given back already.
+    pub async fn mapped_blocks_left<W: World>(
+        &self,
+        base: &Base<W>,
+    ) -> Result<BTreeSet<u64>, MapError> {
+        let mut blocks = BTreeSet::new();
+        changed_blocks(self.overlay(), 0..u64::MAX, &mut blocks);
+        let left = base
+            .pages
+            .mapped_left(self.root(), 0..u64::MAX, async |_| Ok(false))
+            .await?;
+        blocks.extend(left);
+        Ok(blocks)
+    }
+}
+
+/// Some of the blocks that may not be zero, in order.
+#[derive(Clone, Debug)]
+pub struct MappedBatch {
+    pub blocks: Vec<u64>,
+    /// Where the next batch begins.
+    pub next: u64,
+}
+
+impl View {
+    /// The blocks from `first` to `end` that may not be zero: the first `max` of them, and some more.
+    pub async fn mapped_from<W: World>(
+        &self,
+        base: &Base<W>,
+        first: u64,
+        max: usize,
+        end: u64,
+    ) -> Result<MappedBatch, MapError> {
+        let in_tree = base
+            .pages
+            .mapped_first(self.root(), first..end, max)
+            .await?;
+        // Pages are told whole: what is not told yet comes after the last block.
+        let next = match in_tree.last() {
+            Some(last) if in_tree.len() >= max => last + 1,
+            _ => end,
+        };
+        let mut blocks = BTreeSet::new();
+        changed_blocks(self.overlay(), first..next, &mut blocks);
+        blocks.extend(in_tree);
+        let next = blocks.iter().nth(2 * max).copied().unwrap_or(next);
+        let blocks = blocks.range(..next).copied().collect();
+        Ok(MappedBatch { blocks, next })
+    }
+}
+
 impl<W: World> Base<W> {
     /// What lies in the store under this id.
     pub async fn view(&self, id: VolumeId) -> Result<View, MapError> {
@@ -120,15 +172,25 @@ impl<W: World> Base<W> {
         Ok(versions)
     }
 
-    /// All names of a group.
+    /// All names of a group of the store for maps.
     pub async fn list_all(
         &self,
         group: &[u8],
         action: &'static str,
     ) -> Result<Vec<archipelago_store::ObjectName>, MapError> {
+        self.list_in(self.maps(), group, action).await
+    }
+
+    /// All names of a group.
+    pub async fn list_in(
+        &self,
+        store: &W::Store,
+        group: &[u8],
+        action: &'static str,
+    ) -> Result<Vec<archipelago_store::ObjectName>, MapError> {
         let mut names = Vec::new();
         loop {
-            let listing = self.maps().list(group, names.last(), 1024).await;
+            let listing = store.list(group, names.last(), 1024).await;
             let listing = listing.map_err(|source| MapError::Store {
                 action,
                 object: group.escape_ascii().to_string(),

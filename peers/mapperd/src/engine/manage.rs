@@ -2,7 +2,9 @@
 
 use archipelago_store::StoreError;
 
+use super::directory::Directory;
 use super::error::MapError;
+use super::load::Loaded;
 use super::mapper::Mapper;
 use super::world::World;
 use crate::map::journal::Record;
@@ -17,7 +19,9 @@ impl<W: World> Mapper<W> {
         let id = loaded.head.id;
         self.base.check_free(to).await?;
         let kind = kind_of(&loaded.head);
-        self.base.create_entry(to, id, kind).await?;
+        self.base
+            .create_entry(Directory::Names, to, id, kind)
+            .await?;
         if loaded.head.flags.snapshot {
             let token = self.base.lock(id, false).await?;
             let changed = self
@@ -34,7 +38,7 @@ impl<W: World> Mapper<W> {
                 })
                 .await?;
         }
-        self.base.delete_entry(name, id).await
+        self.base.delete_entry(Directory::Names, name, id).await
     }
 
     /// A rename that was cut off after it counted left its old entry.
@@ -42,7 +46,10 @@ impl<W: World> Mapper<W> {
         if let Some(renamed) = self.base.find(to).await?
             && self.base.entry_id(name).await? == Some(renamed.head.id)
         {
-            return self.base.delete_entry(name, renamed.head.id).await;
+            return self
+                .base
+                .delete_entry(Directory::Names, name, renamed.head.id)
+                .await;
         }
         Err(MapError::NotFound {
             name: name.to_owned(),
@@ -68,6 +75,19 @@ impl<W: World> Mapper<W> {
     pub async fn remove(&self, name: &str) -> Result<(), MapError> {
         let _manage = self.manage.lock().await;
         let loaded = self.find(name).await?;
+        self.remove_loaded(loaded).await
+    }
+
+    /// Takes the name of content, which stays for what hangs from it.
+    pub async fn remove_hash(&self, hash: &str) -> Result<(), MapError> {
+        let _manage = self.manage.lock().await;
+        let loaded = self.find_hash(hash).await?;
+        self.remove_loaded(loaded).await
+    }
+
+    async fn remove_loaded(&self, loaded: Loaded) -> Result<(), MapError> {
+        self.check_not_held(&loaded.head)?;
+        let name = loaded.head.name.as_str();
         let id = loaded.head.id;
         let now = self.base.world.now_seconds();
         let mut flags = loaded.head.flags;
@@ -100,7 +120,8 @@ impl<W: World> Mapper<W> {
                 volume.abandon().await?;
             }
         }
-        self.base.delete_entry(name, id).await?;
+        let directory = Directory::of(&loaded.head);
+        self.base.delete_entry(directory, name, id).await?;
         // What was removed does not come back.
         self.base.sync_maps(id).await
     }

@@ -5,18 +5,19 @@
 //! * **MAPPER-3** A volume that is not open and has our lock was left by our predecessor: its composers write in place meanwhile.
 //! * **MAPPER-2** Management changes one thing at a time; I/O of volumes goes on meanwhile.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use archipelago_runtime::local::Mutex;
 use archipelago_store::StoreError;
 
+use super::content_turns::Turns;
 use super::error::MapError;
 use super::load::Loaded;
 use super::volume::{Volume, Whom};
 use super::world::{Base, World};
-use crate::map::VolumeId;
+use crate::map::{Head, VolumeId};
 
 #[derive(Debug)]
 pub struct Mapper<W: World> {
@@ -28,6 +29,10 @@ pub struct Mapper<W: World> {
     pub(super) emptying: Mutex<()>,
     /// What is being given back.
     pub(super) going: RefCell<BTreeSet<VolumeId>>,
+    /// Snapshots that are being read from end to end, and by how many (HASH-3).
+    pub(super) held: RefCell<BTreeMap<VolumeId, u32>>,
+    pub(super) is_stopping: Cell<bool>,
+    pub(super) turns: Turns,
 }
 
 impl<W: World> Mapper<W> {
@@ -39,6 +44,9 @@ impl<W: World> Mapper<W> {
             manage: Mutex::new(()),
             emptying: Mutex::new(()),
             going: RefCell::default(),
+            held: RefCell::default(),
+            is_stopping: Cell::new(false),
+            turns: Turns::default(),
         }
     }
 
@@ -124,6 +132,16 @@ impl<W: World> Mapper<W> {
             Err(MapError::ReadOnly { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Refuses to take the name of what is being read from end to end (HASH-3).
+    pub(super) fn check_not_held(&self, head: &Head) -> Result<(), MapError> {
+        if self.held.borrow().contains_key(&head.id) {
+            return Err(MapError::Held {
+                name: head.name.clone(),
+            });
+        }
+        Ok(())
     }
 
     /// What stands under this name.

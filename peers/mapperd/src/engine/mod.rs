@@ -1,11 +1,16 @@
 //! The engine of the mapper: maps on a store, without ports.
 
 mod beside;
+mod content;
+mod content_tree;
+mod content_turns;
 mod create;
 mod directory;
 mod erase;
 mod error;
 mod fold;
+mod gc;
+mod hash;
 mod held;
 mod layers;
 mod load;
@@ -23,6 +28,8 @@ mod world;
 
 pub use create::{CreateOptions, Origin};
 pub use error::MapError;
+pub use gc::{Mode as GcMode, Orphan as GcOrphan, Report as GcReport};
+pub use hash::Progress;
 pub use load::{Loaded, View};
 pub use mapper::Mapper;
 pub use volume::{Granted, Orphan, State, Volume};

@@ -16,6 +16,28 @@ pub fn entry(name: &str) -> ObjectName {
     object(&format!("name/{}", blake3::hash(name.as_bytes()).to_hex()))
 }
 
+/// The group of all directory entries of content.
+pub const HASH_GROUP: &[u8] = b"hash";
+
+/// Who makes content at this moment.
+pub const MAKING_GROUP: &[u8] = b"making";
+
+pub fn making(id: VolumeId) -> ObjectName {
+    object(&format!("making/{id}"))
+}
+
+/// Who looks for content that nobody names.
+pub const COLLECTING_GROUP: &[u8] = b"collecting";
+
+pub fn collecting(id: VolumeId) -> ObjectName {
+    object(&format!("collecting/{id}"))
+}
+
+/// The directory entry of content, whose name is its hash.
+pub fn hash(digits: &str) -> ObjectName {
+    object(&format!("hash/{digits}"))
+}
+
 pub fn head_group(id: VolumeId) -> Vec<u8> {
     format!("head/{id}").into_bytes()
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::beside::{Beside, Kin, Neighbour};
+use super::directory::Directory;
 use super::error::MapError;
 use super::load::{Loaded, View};
 use super::mapper::Mapper;
@@ -56,7 +57,11 @@ impl<W: World> Mapper<W> {
         if since.saturating_add(ttl_seconds) > self.base.world.now_seconds() {
             return Ok(false);
         }
-        self.base.delete_entry(&head.name, id).await?;
+        if self.held.borrow().contains_key(&id) {
+            return Ok(false);
+        }
+        let directory = Directory::of(head);
+        self.base.delete_entry(directory, &head.name, id).await?;
         if self.base.kin(id).await?.children.len() > 1 {
             return Ok(false);
         }
@@ -234,7 +239,7 @@ impl<W: World> Mapper<W> {
     }
 
     /// A volume that was opened for our own sake does not stay open.
-    async fn close_unused(&self, id: VolumeId) {
+    pub(super) async fn close_unused(&self, id: VolumeId) {
         let Some(volume) = self.open_volume(id) else {
             return;
         };

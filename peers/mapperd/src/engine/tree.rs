@@ -107,11 +107,21 @@ impl<S: Store> Pages<S> {
 
     /// The blocks in the range that are not zero, in order.
     pub async fn mapped(&self, root: Root, range: Range<u64>) -> Result<Vec<u64>, MapError> {
+        self.mapped_first(root, range, usize::MAX).await
+    }
+
+    /// The first `max` of them, and the rest of the page of the last one.
+    pub async fn mapped_first(
+        &self,
+        root: Root,
+        range: Range<u64>,
+        max: usize,
+    ) -> Result<Vec<u64>, MapError> {
         let look = async |placed: Placed| {
             let page = self.tree(&placed.page, placed.level, placed.first).await?;
             Ok(Some(page))
         };
-        self.walk(root, range, look).await
+        self.walk(root, range, max, look).await
     }
 
     /// The same of a tree of which parts are given back already; `skip` tells which other pages need no look.
@@ -127,7 +137,7 @@ impl<S: Store> Pages<S> {
             }
             self.tree_left(placed).await
         };
-        self.walk(root, range, look).await
+        self.walk(root, range, usize::MAX, look).await
     }
 
     /// A page, if it is not given back yet.
@@ -146,11 +156,15 @@ impl<S: Store> Pages<S> {
         &self,
         root: Root,
         range: Range<u64>,
+        max: usize,
         look: impl AsyncFn(Placed) -> Result<Option<Rc<TreePage>>, MapError>,
     ) -> Result<Vec<u64>, MapError> {
         let mut blocks = Vec::new();
         let mut stack: Vec<Placed> = root.placed().into_iter().collect();
         while let Some(placed) = stack.pop() {
+            if blocks.len() >= max {
+                break;
+            }
             let end = placed.first + page_span(placed.level);
             if end <= range.start || placed.first >= range.end {
                 continue;
@@ -177,6 +191,28 @@ impl<S: Store> Pages<S> {
         }
         blocks.sort_unstable();
         Ok(blocks)
+    }
+
+    /// All pages of a tree, split pages among them. One that cannot be read is an error: what is below it is not known.
+    pub async fn all(&self, root: Root) -> Result<Vec<PageRef>, MapError> {
+        let mut pages = Vec::new();
+        let mut stack: Vec<Placed> = root.placed().into_iter().collect();
+        while let Some(placed) = stack.pop() {
+            let page = self.tree(&placed.page, placed.level, placed.first).await?;
+            pages.push(placed.page);
+            for (index, entry) in page.entries().iter().enumerate() {
+                match entry {
+                    Entry::Child(child) => stack.push(Placed {
+                        page: *child,
+                        level: placed.level - 1,
+                        first: placed.first + index as u64 * entry_span(placed.level),
+                    }),
+                    Entry::Split(split) => pages.push(*split),
+                    _ => {}
+                }
+            }
+        }
+        Ok(pages)
     }
 
     /// The pages that only `old` has, split pages among them, each after all that is below it. What was given back

@@ -41,6 +41,14 @@ pub trait World: std::fmt::Debug + 'static {
         BTreeSet::new()
     }
 
+    /// Which of the mappers of its owner it is.
+    fn instance(&self) -> u32 {
+        0
+    }
+
+    /// Lets others have their turn, and the disk: long work that nobody waits for asks for this between its pieces.
+    async fn pause(&self) {}
+
     /// Tells a composer to give up what it was told, and waits until it has. One that is gone has.
     async fn recall(
         &self,

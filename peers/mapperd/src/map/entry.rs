@@ -6,14 +6,14 @@
 
 use super::disk::RawEntry;
 use super::error::{BadField, FormatError};
-use super::{PageRef, Source, Stamp, VolumeId};
+use super::{ContentId, PageRef, Source, Stamp, VolumeId};
 
 /// What a tree page says about one range of blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entry {
     /// Nothing was written there, or it was discarded (M5).
     Zero,
-    /// In a leaf: the whole block is this object.
+    /// In a leaf: the whole block is this object, which a volume made, or content.
     Object(Source),
     /// In a leaf: the block's sub-blocks have different sources, which this split page lists (M4).
     Split(PageRef),
@@ -25,7 +25,7 @@ pub(super) const KIND_ZERO: u8 = 0;
 pub(super) const KIND_OBJECT: u8 = 1;
 pub(super) const KIND_SPLIT: u8 = 2;
 pub(super) const KIND_CHILD: u8 = 3;
-/// For content-addressed objects, which this build does not know.
+/// An object that is named by what it holds.
 pub(super) const KIND_CONTENT: u8 = 4;
 
 const RECORD: &str = "entry of a map page";
@@ -61,8 +61,13 @@ impl Entry {
         };
         match self {
             Self::Zero => raw(KIND_ZERO, 0, 0, 0, [0; 16]),
-            Self::Object(Source { birth, stamp }) => {
+            Self::Object(Source::Born { birth, stamp }) => {
                 raw(KIND_OBJECT, 0, 0, stamp.bits(), *birth.as_bytes())
+            }
+            Self::Object(Source::Content(id)) => {
+                let (number, rest) = id.as_bytes().split_first_chunk().expect("24 bytes");
+                let rest = *rest.first_chunk().expect("16 more");
+                raw(KIND_CONTENT, 0, 0, u64::from_le_bytes(*number), rest)
             }
             Self::Split(reference) => page(KIND_SPLIT, reference),
             Self::Child(reference) => page(KIND_CHILD, reference),
@@ -100,22 +105,23 @@ impl Entry {
                 zero("crc", raw.crc.get().into(), "0 in an entry of kind 1")?;
                 zero("index", raw.index.get().into(), "0 in an entry of kind 1")?;
                 let stamp = Stamp::from_bits(raw.number.get());
-                Ok(Self::Object(Source {
-                    birth: birth()?,
-                    stamp,
-                }))
+                let birth = birth()?;
+                Ok(Self::Object(Source::Born { birth, stamp }))
             }
             KIND_SPLIT => Ok(Self::Split(page()?)),
             KIND_CHILD => Ok(Self::Child(page()?)),
-            KIND_CONTENT => Err(bad(
-                "kind",
-                raw.kind.into(),
-                "content-addressed objects, which this build does not know: use a newer one",
-            )),
+            KIND_CONTENT => {
+                zero("crc", raw.crc.get().into(), "0 in an entry of kind 4")?;
+                zero("index", raw.index.get().into(), "0 in an entry of kind 4")?;
+                let mut id = [0; 24];
+                id[..8].copy_from_slice(&raw.number.get().to_le_bytes());
+                id[8..].copy_from_slice(&raw.birth);
+                Ok(Self::Object(Source::Content(ContentId::from_bytes(id))))
+            }
             unknown => Err(bad(
                 "kind",
                 unknown.into(),
-                "0 to 3 are known to this build",
+                "0 to 4 are known to this build",
             )),
         }
     }
@@ -157,19 +163,19 @@ mod tests {
             assert!(Entry::decode(&bytes).is_err(), "byte {at}");
         }
         let object = Entry::Object(any::source_of(1, 2)).encode();
+        let content = Entry::Object(Source::Content(ContentId::from_bytes([7; 24]))).encode();
         for at in 1..8 {
-            let mut bytes = object;
-            bytes[at] = 1;
-            assert!(Entry::decode(&bytes).is_err(), "byte {at}");
+            for good in [object, content] {
+                let mut bytes = good;
+                bytes[at] = 1;
+                assert!(Entry::decode(&bytes).is_err(), "byte {at}");
+            }
         }
     }
 
     #[test]
-    fn a_content_addressed_object_is_refused_by_its_name() {
+    fn an_unknown_kind_is_refused_by_its_number() {
         let mut bytes = Entry::Object(any::source_of(1, 2)).encode();
-        bytes[0] = 4;
-        let error = Entry::decode(&bytes).unwrap_err().to_string();
-        assert!(error.contains("content-addressed"), "{error}");
         bytes[0] = 5;
         let error = Entry::decode(&bytes).unwrap_err().to_string();
         assert!(error.contains("`kind`") && error.contains('5'), "{error}");

@@ -40,6 +40,8 @@ pub struct Head {
     /// None: all is zero but for what the segments say.
     pub root: Option<Root>,
     pub flags: HeadFlags,
+    /// Its tree may name content (an incompat feature).
+    pub has_content: bool,
     /// At most 255 bytes; empty if it has none. The directory entry of this name must point back here to count.
     pub name: String,
     /// To be replayed over the tree, in this order. Only the last may be open.
@@ -72,6 +74,8 @@ pub struct Root {
 pub struct HeadFlags {
     /// It never changes: reads only.
     pub snapshot: bool,
+    /// A snapshot that names nothing but content. Its name is its hash, and no volume's.
+    pub content: bool,
     /// No name stands for it: its space is given back as soon as nothing hangs from it.
     pub nameless: bool,
     /// A write or sync of it failed: it must be looked at before it is written again (F27).

@@ -2,7 +2,8 @@
 //!
 //! | type | what it is |
 //! |---|---|
-//! | [`Source`], [`object_name`] | the data object of a block |
+//! | [`Source`], [`ContentId`], [`object_name`] | the data object of a block |
+//! | [`Merkle`] | the hash of a whole volume's content |
 //! | [`Shape`] | how a volume is divided into blocks and sub-blocks, and how high its tree is |
 //! | [`BlockMap`] | what one block is made of |
 //! | [`Entry`], [`PageRef`], [`TreePage`], [`SplitPage`] | the tree on disk |
@@ -16,11 +17,13 @@ mod access;
 mod block_map;
 mod boot_id;
 mod check;
+mod content_id;
 mod disk;
 mod entry;
 mod error;
 mod head;
 pub mod journal;
+mod merkle;
 mod name_record;
 mod overlay;
 mod page;
@@ -37,9 +40,11 @@ mod volume_id;
 pub use access::{Access, Decoded};
 pub use block_map::{BlockMap, Run, Runs, SOURCES_MAX, Split, TooManySources};
 pub use boot_id::BootId;
+pub use content_id::ContentId;
 pub use entry::Entry;
 pub use error::{BadField, FormatError};
 pub use head::{Head, HeadFlags, NAME_BYTES_MAX, Root, SEGMENTS_MAX, SegmentRef, Version};
+pub use merkle::Merkle;
 pub use name_record::{NameKind, NameRecord};
 pub use overlay::{Overlay, OverlayAnswer, OverlayError, OverlayItem};
 pub use page::{EncodedPage, PAGE_BYTES, PageError, PageProblem};

@@ -33,6 +33,8 @@ pub struct NameRecord {
 pub enum NameKind {
     Volume = 1,
     Snapshot = 2,
+    /// Its name is its hash.
+    Content = 3,
 }
 
 impl NameRecord {
@@ -78,8 +80,9 @@ impl NameRecord {
         let kind = match raw.kind {
             1 => NameKind::Volume,
             2 => NameKind::Snapshot,
+            3 => NameKind::Content,
             other => {
-                let want = "1 is a volume, 2 a snapshot";
+                let want = "1 is a volume, 2 a snapshot, 3 content";
                 return Err(bad("kind", other.into(), want));
             }
         };
@@ -179,9 +182,9 @@ mod tests {
     proptest! {
         /// DIRECTORY-1
         #[test]
-        fn every_name_record_is_read_back(name in any::name(), id in any::volume_id(), volume: bool) {
+        fn every_name_record_is_read_back(name in any::name(), id in any::volume_id(), kind in 0..3_usize) {
             prop_assume!(!name.is_empty());
-            let kind = if volume { NameKind::Volume } else { NameKind::Snapshot };
+            let kind = [NameKind::Volume, NameKind::Snapshot, NameKind::Content][kind];
             let record = NameRecord { name, id, kind };
             let decoded = NameRecord::decode(&record.encode().unwrap()).unwrap();
             prop_assert_eq!(decoded, Decoded { value: record, access: Access::ReadWrite });

@@ -8,7 +8,7 @@
 
 use zerocopy::FromBytes;
 
-use super::access::Access;
+use super::access::{Access, incompat_bits};
 use super::check::{self, Envelope};
 use super::disk::RawPageHeader;
 use super::error::FormatError;
@@ -23,7 +23,7 @@ pub(super) const KIND_TREE: u8 = 1;
 pub(super) const KIND_SPLIT: u8 = 2;
 
 const CRC_AT: usize = std::mem::offset_of!(RawPageHeader, crc);
-const RECORD: &str = "map page";
+pub(super) const RECORD: &str = "map page";
 
 /// A page as it is to be written, and what refers to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +80,13 @@ pub(super) struct Place {
 }
 
 /// The header of a page, still without its checksum.
-pub(super) fn header(place: Place, birth: VolumeId, number: u64, index: u16) -> RawPageHeader {
+pub(super) fn header(
+    place: Place,
+    has_content: bool,
+    birth: VolumeId,
+    number: u64,
+    index: u16,
+) -> RawPageHeader {
     RawPageHeader {
         magic: MAGIC.into(),
         format: FORMAT.into(),
@@ -89,7 +95,7 @@ pub(super) fn header(place: Place, birth: VolumeId, number: u64, index: u16) -> 
         crc: 0.into(),
         compat: 0.into(),
         ro_compat: 0.into(),
-        incompat: 0.into(),
+        incompat: incompat_bits(has_content).into(),
         index: index.into(),
         reserved: 0.into(),
         birth: *birth.as_bytes(),
@@ -115,13 +121,13 @@ pub(super) fn seal(
     EncodedPage { bytes, reference }
 }
 
-/// Checks all but what is behind the header (MPAGE-1).
+/// Checks all but what is behind the header (MPAGE-1). Gives the incompat bits, which are known ones.
 pub(super) fn check(
     bytes: &[u8],
     reference: &PageRef,
     place: Place,
     access: Access,
-) -> Result<(), PageProblem> {
+) -> Result<u32, PageProblem> {
     if bytes.len() != PAGE_BYTES {
         return Err(check::length(RECORD, bytes, PAGE_BYTES).into());
     }
@@ -169,5 +175,5 @@ pub(super) fn check(
     if crc != reference.crc {
         return Err(PageProblem::Lost { found: crc });
     }
-    Ok(())
+    Ok(header.incompat.get())
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use zerocopy::{FromBytes, IntoBytes};
 
-use super::access::Access;
+use super::access::{Access, check_incompat};
 use super::disk::{RawEntry, RawTreePage};
 use super::error::{BadField, FormatError};
 use super::page::{self, EncodedPage, KIND_TREE, PageError, PageProblem, Place};
@@ -98,7 +98,7 @@ impl TreePage {
             first: self.first,
         };
         let raw = RawTreePage {
-            header: page::header(place, birth, number, index),
+            header: page::header(place, self.has_content(), birth, number, index),
             entries: self.entries.map(Entry::to_raw),
         };
         let mut bytes = Box::new([0; page::PAGE_BYTES]);
@@ -121,17 +121,25 @@ impl TreePage {
         };
         let mut decoded = Self::new(level, first);
         page::check(bytes, reference, place, access)
-            .and_then(|()| decoded.fill(bytes))
+            .and_then(|bits| decoded.fill(bytes, bits))
             .map_err(|problem| PageError::new(*reference, problem))?;
         Ok(decoded)
     }
 
-    fn fill(&mut self, bytes: &[u8]) -> Result<(), PageProblem> {
+    /// Does one of its entries name content?
+    fn has_content(&self) -> bool {
+        let is_content =
+            |entry: &Entry| matches!(entry, Entry::Object(source) if source.is_content());
+        self.entries.iter().any(is_content)
+    }
+
+    fn fill(&mut self, bytes: &[u8], incompat: u32) -> Result<(), PageProblem> {
         let raw = RawTreePage::ref_from_bytes(bytes).expect("a page's length was checked");
         for (slot, raw) in raw.entries.iter().enumerate() {
             self.entries[slot] = entry_of(self.level, raw)
                 .map_err(|problem| PageProblem::Entry { slot, problem })?;
         }
+        check_incompat(page::RECORD, incompat, self.has_content())?;
         Ok(())
     }
 }
@@ -142,7 +150,7 @@ fn entry_of(level: u8, raw: &RawEntry) -> Result<Entry, FormatError> {
         return Ok(entry);
     }
     let want = if level == 0 {
-        "0, 1 or 2 in a leaf"
+        "0, 1, 2 or 4 in a leaf"
     } else {
         "0 or 3 above the leaves"
     };

@@ -1,8 +1,8 @@
 //! What administrators ask.
 
 use archipelago_protocol::{
-    CreateCall, Damaged, ListAnswer, ListCall, LockInfo, LocksAnswer, RenameCall, ResizeCall,
-    VolumeInfo,
+    CreateCall, Damaged, ListAnswer, ListCall, LockInfo, LocksAnswer, RemoveCall, RenameCall,
+    ResizeCall, VolumeInfo,
 };
 use archipelago_store::LockRecord;
 use xseg::{Incoming, OpCode, flags};
@@ -22,14 +22,16 @@ impl Mapperd {
     pub(super) async fn create(&self, request: &Incoming) -> Result<Answer, MapError> {
         let target = target_name(request)?;
         let call: CreateCall = call(request)?;
-        if call.hash.is_some() {
-            return Err(MapError::Unsupported {
-                op: request.request().op.0,
-            });
-        }
-        let origin = match &call.origin {
-            None => None,
-            Some(origin) => Some(self.origin(request.request().op, origin).await?),
+        let origin = match (&call.origin, &call.hash) {
+            (None, None) => None,
+            (Some(origin), None) => Some(self.origin(request.request().op, origin).await?),
+            (None, Some(hash)) => Some(Origin::Hash(checked_hash(hash)?)),
+            (Some(_), Some(_)) => {
+                return Err(MapError::Invalid {
+                    what: "the call",
+                    why: "a volume begins as a snapshot or as content, not as both".into(),
+                });
+            }
         };
         let options = CreateOptions {
             size: call.size,
@@ -148,6 +150,10 @@ impl Mapperd {
     }
 
     pub(super) async fn remove(&self, request: &Incoming) -> Result<Answer, MapError> {
+        let call: RemoveCall = call(request)?;
+        if let Some(hash) = &call.hash {
+            return self.remove_hash(request, hash).await;
+        }
         let target = target_name(request)?;
         let found = match self.mapper.find(&target).await {
             // Our predecessor did it (S6).
@@ -162,6 +168,16 @@ impl Mapperd {
         }
         let _alone = self.let_go(&found).await?;
         self.mapper.remove(&target).await?;
+        self.wake_emptying();
+        Ok(Answer::default())
+    }
+
+    async fn remove_hash(&self, request: &Incoming, hash: &str) -> Result<Answer, MapError> {
+        match self.mapper.remove_hash(&checked_hash(hash)?).await {
+            // Our predecessor did it (S6).
+            Err(MapError::NoContent { .. }) if request.request().redelivered => {}
+            removed => removed?,
+        }
         self.wake_emptying();
         Ok(Answer::default())
     }
@@ -304,6 +320,18 @@ impl Mapperd {
         }
         Answer::json(&answer)
     }
+}
+
+/// 64 hexadecimal digits, in lower case: they become a part of an object's name.
+fn checked_hash(text: &str) -> Result<String, MapError> {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if text.len() == 64 && text.bytes().all(is_digit) {
+        return Ok(text.to_owned());
+    }
+    Err(MapError::Invalid {
+        what: "the hash",
+        why: "it has not 64 hexadecimal digits in lower case".into(),
+    })
 }
 
 fn shape(object_bytes: Option<u64>, grain_bytes: Option<u64>) -> Result<Shape, MapError> {

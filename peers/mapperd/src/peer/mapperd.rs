@@ -13,6 +13,7 @@ use archipelago_store::StoreError;
 use xseg::{Incoming, OpCode};
 
 use super::answer::{Answer, answer};
+use super::hashing::Hashing;
 use super::letting_go::LettingGo;
 use super::still::Still;
 use super::world::{Places, PortWorld};
@@ -39,12 +40,14 @@ pub struct Mapperd {
     pub(super) mapper: Rc<Mapper<PortWorld>>,
     pub(super) still: Still,
     pub(super) letting_go: LettingGo,
+    pub(super) hashing: Hashing,
+    pub(super) hashed: Notify,
     tidy: Notify,
     empty: Notify,
     trash_ttl: Duration,
     is_stopping: Cell<bool>,
-    handle: Handle,
-    me: Weak<Self>,
+    pub(super) handle: Handle,
+    pub(super) me: Weak<Self>,
 }
 
 /// A mapper that runs.
@@ -67,6 +70,8 @@ impl Running {
             mapper: Rc::new(Mapper::new(base)),
             still: Still::default(),
             letting_go: LettingGo::default(),
+            hashing: Hashing::default(),
+            hashed: Notify::new(),
             tidy: Notify::new(),
             empty: Notify::new(),
             trash_ttl: options.trash_ttl,
@@ -91,6 +96,7 @@ impl Running {
     pub async fn stop(&self) {
         self.peer.is_stopping.set(true);
         self.service.drain().await;
+        self.peer.stop_hashing().await;
         if let Err(error) = self.peer.mapper.close_all().await {
             tracing::warn!(%error, "a volume is left open; the next start goes on with it");
         }
@@ -178,6 +184,7 @@ impl Mapperd {
             UNLOCK => self.unlock(request).await,
             LOCKS => self.locks().await,
             CHILDREN => self.children(request).await,
+            OpCode::HASH => self.hash(request).await,
             other => Err(MapError::Unsupported { op: other.0 }),
         }
     }

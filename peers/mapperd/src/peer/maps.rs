@@ -71,8 +71,7 @@ fn push_runs(block: u64, map: &BlockMap, shape: Shape, to: &mut Vec<u8>) -> u32 
             block,
             from: subs.start,
             count: subs.end - subs.start,
-            birth: *source.birth.as_bytes(),
-            stamp: source.stamp.bits(),
+            source: source.to_wire(),
         };
         run.write(to);
         count += 1;
@@ -124,7 +123,11 @@ impl Mapperd {
     }
 
     /// `V@S` means S only if it is V's.
-    async fn check_snapshot_of(&self, request: &Incoming, head: &Head) -> Result<(), MapError> {
+    pub(super) async fn check_snapshot_of(
+        &self,
+        request: &Incoming,
+        head: &Head,
+    ) -> Result<(), MapError> {
         let volume = request.snapshot();
         if volume.as_bytes().is_empty() {
             return Ok(());
@@ -257,15 +260,14 @@ impl Mapperd {
                 block: call.block,
                 from: subs.start,
                 count: subs.end - subs.start,
-                birth: *source.birth.as_bytes(),
-                stamp: source.stamp.bits(),
+                source: source.to_wire(),
             }
             .write(&mut runs);
         }
         let head = GrantHead {
             grant: granted.number,
             epoch: granted.epoch,
-            stamp: granted.source.stamp.bits(),
+            stamp: granted.source.stamp().map_or(0, Stamp::bits),
             is_fresh: granted.is_fresh,
             from: granted.subs.start,
             count: granted.subs.end - granted.subs.start,

@@ -14,6 +14,9 @@ use xseg::{OpCode, PortId};
 use crate::engine::{ComposerId, NoAnswer, World};
 use crate::map::{BootId, VolumeId};
 
+/// Between pieces of long work: some hundred pieces a second.
+const PAUSE: Duration = Duration::from_millis(5);
+
 #[derive(Debug)]
 pub struct PortWorld {
     handle: Handle,
@@ -131,6 +134,14 @@ impl World for PortWorld {
 
     fn composers(&self) -> BTreeSet<ComposerId> {
         self.composers.clone()
+    }
+
+    fn instance(&self) -> u32 {
+        self.station.id().get()
+    }
+
+    async fn pause(&self) {
+        self.handle.sleep(PAUSE).await;
     }
 
     async fn recall(

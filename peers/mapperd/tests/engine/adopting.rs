@@ -56,7 +56,7 @@ fn orphan(volume: &Volume<SimWorld>, granted: &Granted) -> Orphan {
         first_epoch: volume.with_state(|state| state.adopts()).unwrap_or(0),
         block: 0,
         subs: granted.subs.clone(),
-        stamp: granted.source.stamp,
+        stamp: granted.source.stamp().unwrap(),
     }
 }
 
@@ -165,7 +165,7 @@ fn what_is_meant_for_another_mapper_or_was_never_granted_is_not_adopted() {
         for bad in [
             late,
             Orphan {
-                stamp: own.source.stamp,
+                stamp: own.source.stamp().unwrap(),
                 ..good.clone()
             },
             Orphan {

@@ -59,7 +59,9 @@ pub async fn write_sub_as(
     let at = u64::from(in_block) * GRAIN_BYTES as u64;
     let map = volume.block(block).await?;
     if let Some(source) = map.source_at(in_block)
-        && volume.with_state(|state| source.birth == volume.id && source.stamp > state.told_floor())
+        && volume.with_state(|state| {
+            state.is_writable(source) && source.stamp() > Some(state.told_floor())
+        })
     {
         let object = object_name(source, block);
         let bytes = bytes_of(value);

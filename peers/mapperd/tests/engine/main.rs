@@ -7,6 +7,8 @@
 mod adopting;
 mod client;
 mod faults;
+mod gc;
+mod hashes;
 mod interleaved;
 mod model;
 mod promises;

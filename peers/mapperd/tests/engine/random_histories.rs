@@ -3,20 +3,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use archipelago_mapperd::engine::{CreateOptions, MapError, Mapper, Origin, World};
+use archipelago_mapperd::engine::{CreateOptions, MapError, Mapper, Origin, Progress, World};
 use archipelago_mapperd::map::VolumeId;
 use archipelago_store::sim::{SimRandom, block_on};
 
-use crate::client::{GRAIN_BYTES, SECTORS, read_from, read_sub, shape, write_sub};
+use crate::client::{GRAIN_BYTES, SECTORS, Sub, read_from, read_sub, shape, write_sub};
 use crate::model::Model;
 use crate::seeds::seeds;
 use crate::space::leaks;
 use crate::world::{COMPOSER, SimWorld, crashed, killed, mapper_of};
 
+type Content = (u64, BTreeMap<u64, Sub>);
+
 struct History {
     random: SimRandom,
     mapper: Option<Mapper<SimWorld>>,
     models: BTreeMap<String, Model>,
+    /// Content that has a name: of so many bytes, with these sub-blocks.
+    hashes: BTreeMap<String, Content>,
     next_name: u64,
     next_value: u64,
 }
@@ -27,6 +31,7 @@ impl History {
             random: SimRandom::new(seed),
             mapper: Some(mapper_of(SimWorld::new(seed))),
             models: BTreeMap::new(),
+            hashes: BTreeMap::new(),
             next_name: 0,
             next_value: 1,
         }
@@ -77,7 +82,7 @@ impl History {
     }
 
     async fn step(&mut self) -> Result<(), MapError> {
-        let choice = self.random.below(100);
+        let choice = self.random.below(114);
         print!("{choice} ");
         if choice >= 67 {
             println!();
@@ -97,6 +102,9 @@ impl History {
             89..92 => self.close().await?,
             92..95 => self.mapper = self.mapper.take().map(killed),
             95..98 => self.crash().await?,
+            100..105 => self.hash().await?,
+            105..110 => self.clone_hash().await?,
+            110..114 => self.remove_hash().await?,
             _ => {
                 self.mapper().close_all().await?;
                 self.mapper = self.mapper.take().map(killed);
@@ -215,6 +223,62 @@ impl History {
         Ok(())
     }
 
+    /// Equal contents have equal hashes, and no others have.
+    async fn hash(&mut self) -> Result<(), MapError> {
+        let Some(name) = self.one(true) else {
+            return Ok(());
+        };
+        let hash = self.mapper().hash(&name, &Progress::default()).await?;
+        println!("hash {name}: {hash}");
+        let model = &self.models[&name];
+        let content = (model.bytes, model.subs.clone());
+        for (other, known) in &self.hashes {
+            assert_eq!(*other == hash, *known == content, "{other} and {hash}");
+        }
+        self.hashes.insert(hash, content);
+        Ok(())
+    }
+
+    fn one_hash(&mut self) -> Option<String> {
+        let count = self.hashes.len() as u64;
+        let index = self.random.below(count.max(1)) as usize;
+        self.hashes.keys().nth(index).cloned()
+    }
+
+    async fn clone_hash(&mut self) -> Result<(), MapError> {
+        let Some(hash) = self.one_hash() else {
+            return self.hash().await;
+        };
+        let (mut bytes, subs) = self.hashes[&hash].clone();
+        let grows = self.random.one_in(3);
+        bytes += if grows { 300 << 16 } else { 0 };
+        let (name, id) = (self.name(), self.id());
+        println!("clone {hash} to {name} ({id})");
+        let options = CreateOptions {
+            size: grows.then_some(bytes),
+            origin: Some(Origin::Hash(hash)),
+            shape: shape(),
+        };
+        self.mapper().create(&name, id, &options).await?;
+        let model = Model {
+            bytes,
+            subs,
+            ..Model::default()
+        };
+        self.models.insert(name, model);
+        Ok(())
+    }
+
+    async fn remove_hash(&mut self) -> Result<(), MapError> {
+        let Some(hash) = self.one_hash() else {
+            return Ok(());
+        };
+        println!("remove {hash}");
+        self.mapper().remove_hash(&hash).await?;
+        self.hashes.remove(&hash);
+        Ok(())
+    }
+
     async fn rename(&mut self) -> Result<(), MapError> {
         let is_snapshot = self.random.one_in(3);
         let Some(name) = self.one(is_snapshot) else {
@@ -309,6 +373,9 @@ impl History {
     async fn check_contents(&self) -> Result<(), MapError> {
         let names = self.mapper().base().entries().await?;
         let names: Vec<String> = names.into_iter().map(|record| record.name).collect();
+        for hash in self.hashes.keys() {
+            self.mapper().find_hash(hash).await?;
+        }
         for (name, model) in &self.models {
             assert!(names.contains(name), "{name} is not listed");
             let loaded = self.mapper().find(name).await?;
@@ -370,7 +437,7 @@ fn run(seed: u64, steps: u64) {
     });
 }
 
-/// VOL-1, VOL-2, SNAP-1, SPACE-1, SPACE-2, FOLD-1, DIR-1, MAPPER-2
+/// VOL-1, VOL-2, SNAP-1, SPACE-1, SPACE-2, SPACE-5, FOLD-1, DIR-1, MAPPER-2, HASH-1, HASH-2
 #[test]
 fn after_random_histories_all_volumes_say_what_they_should_and_no_space_is_lost() {
     let seeds = seeds(20);

@@ -10,8 +10,15 @@ use archipelago_store::sim::SimStore;
 use crate::client::GRAIN_BYTES;
 use crate::world::{SimWorld, objects_of};
 
-/// All heads are closed, and the trash is empty: what nobody names, and what is missing or of the wrong size.
+/// What nobody names, but content: only the mark of `gc` tells that that is nobody's.
 pub async fn leaks(mapper: &Mapper<SimWorld>) -> Vec<String> {
+    let mut leaks = orphans(mapper).await;
+    leaks.retain(|leak| !leak.starts_with("content/") || leak.contains("missing"));
+    leaks
+}
+
+/// All heads are closed, and the trash is empty: what nobody names, and what is missing or of the wrong size.
+pub async fn orphans(mapper: &Mapper<SimWorld>) -> Vec<String> {
     let base = mapper.base();
     let mut objects: BTreeSet<String> = BTreeSet::new();
     for object in objects_of(base.world.maps()).await {
@@ -42,7 +49,12 @@ pub async fn leaks(mapper: &Mapper<SimWorld>) -> Vec<String> {
             for (subs, source) in map.runs(0..head.shape.subs()) {
                 let Some(source) = source else { continue };
                 let object = object_name(source, block).to_string();
-                data.entry(object).or_default().extend(subs);
+                if source.is_content() {
+                    // As much of it as others need: it is nobody's to give back.
+                    named.insert(object, None);
+                } else {
+                    data.entry(object).or_default().extend(subs);
+                }
             }
         }
         pages.extend(base.pages.only_in(view.root(), &[]).await.unwrap());
@@ -69,7 +81,9 @@ fn names_of(head: &Head, is_named: bool) -> Vec<(String, Option<u64>)> {
         format!("head/{id}/{:016x}.{:016x}", version.token, version.number),
         None,
     )];
-    if is_named {
+    if is_named && head.flags.content {
+        names.push((format!("hash/{}", head.name), None));
+    } else if is_named {
         let hash = blake3::hash(head.name.as_bytes()).to_hex();
         names.push((format!("name/{hash}"), None));
     } else {

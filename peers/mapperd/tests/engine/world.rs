@@ -65,7 +65,7 @@ impl SimWorld {
         Self::over_one(SimStore::new(seed), 1, 1)
     }
 
-    fn over_one(store: SimStore, boot: u8, first_id: u64) -> Self {
+    pub fn over_one(store: SimStore, boot: u8, first_id: u64) -> Self {
         Self {
             is_one: true,
             ..Self::over(store.clone(), store, boot, first_id)

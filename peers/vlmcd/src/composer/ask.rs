@@ -213,7 +213,7 @@ impl Composer {
         let map = BlockMap::from_wire(&runs, a_block)?;
         let scratch = reply.take_buffer();
         Ok(Granted {
-            source: Source {
+            source: Source::Born {
                 birth: volume.id,
                 stamp: head.stamp,
             },

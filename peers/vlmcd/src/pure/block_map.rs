@@ -39,11 +39,7 @@ impl BlockMap {
                 });
             };
             last = end;
-            let source = Source {
-                birth: run.birth,
-                stamp: run.stamp,
-            };
-            map.push(run.from..end, source);
+            map.push(run.from..end, run.source);
         }
         Ok(map)
     }
@@ -121,7 +117,7 @@ mod tests {
     const SUBS: u16 = 24;
 
     fn source(stamp: u64) -> Source {
-        Source {
+        Source::Born {
             birth: [7; 16],
             stamp,
         }
@@ -134,8 +130,7 @@ mod tests {
                 block: 0,
                 from: sub as u16,
                 count: 1,
-                birth: source.birth,
-                stamp: source.stamp,
+                source,
             })
         })
         .collect()
@@ -192,8 +187,7 @@ mod tests {
             block: 0,
             from,
             count,
-            birth: [1; 16],
-            stamp: 1,
+            source: source(1),
         };
         assert!(BlockMap::from_wire(&[run(0, 4), run(3, 1)], 16).is_err());
         assert!(BlockMap::from_wire(&[run(15, 2)], 16).is_err());

@@ -125,7 +125,7 @@ mod tests {
     }
 
     fn source(stamp: u64) -> Source {
-        Source {
+        Source::Born {
             birth: [1; 16],
             stamp,
         }

@@ -181,7 +181,10 @@ impl Epochs {
 
     /// May the object be written in place (EPOCH-4)?
     pub fn is_writable(&self, volume: &VolumeIdBytes, source: &Source) -> bool {
-        source.birth == *volume && source.stamp > self.floor
+        match source {
+            Source::Born { birth, stamp } => birth == volume && *stamp > self.floor,
+            Source::Content(_) => false, // others have it too, and its name says what it holds
+        }
     }
 }
 

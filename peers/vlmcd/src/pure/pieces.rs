@@ -140,7 +140,7 @@ mod tests {
     }
 
     fn source(stamp: u64) -> Source {
-        Source {
+        Source::Born {
             birth: [3; 16],
             stamp,
         }
@@ -188,7 +188,7 @@ mod tests {
                 }
             }
             prop_assert_eq!(end, bytes.end);
-            let is_writable = |source: &Source| source.stamp > 2;
+            let is_writable = |from: &Source| *from > source(2);
             let mut end = bytes.start;
             let mut was_new = false;
             for part in write_parts(shape(), &map, bytes.clone(), is_writable) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use archipelago_protocol::{MapHead, RUN_BYTES, Run, VolumeIdBytes};
+use archipelago_protocol::{MapHead, ObjectSource, RUN_BYTES, Run, VolumeIdBytes};
 
 pub type Source = (VolumeIdBytes, u64);
 
@@ -209,7 +209,8 @@ pub fn runs_of(block: u64, map: &[Option<Source>], subs: Range<u16>) -> Vec<Run>
         };
         match runs.last_mut() {
             Some(last)
-                if last.from + last.count == sub && (last.birth, last.stamp) == (birth, stamp) =>
+                if last.from + last.count == sub
+                    && last.source == (ObjectSource::Born { birth, stamp }) =>
             {
                 last.count += 1;
             }
@@ -217,8 +218,7 @@ pub fn runs_of(block: u64, map: &[Option<Source>], subs: Range<u16>) -> Vec<Run>
                 block,
                 from: sub,
                 count: 1,
-                birth,
-                stamp,
+                source: ObjectSource::Born { birth, stamp },
             }),
         }
     }

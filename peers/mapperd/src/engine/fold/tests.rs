@@ -21,7 +21,7 @@ fn birth() -> VolumeId {
 }
 
 fn source(stamp: u64) -> Source {
-    Source {
+    Source::Born {
         birth: birth(),
         stamp: Stamp::from_bits(stamp),
     }

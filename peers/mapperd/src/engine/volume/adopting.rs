@@ -85,7 +85,7 @@ impl State {
             block, ref subs, ..
         } = *orphan;
         let (birth, stamp) = (self.head.id, orphan.stamp);
-        let source = Source { birth, stamp };
+        let source = Source::Born { birth, stamp };
         let is_allowed = self.adoption.as_ref().is_some_and(|all| all.allows(orphan));
         // Every other grant of this block may add one.
         let others = self.grants_of(block).count();

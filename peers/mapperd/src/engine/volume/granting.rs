@@ -32,6 +32,20 @@ pub struct Granted {
     pub map: BlockMap,
 }
 
+/// Nothing of a block is granted while it lives (GRANT-3).
+#[derive(Debug)]
+pub struct BlockHeld<'a, W: World> {
+    volume: &'a Volume<W>,
+    block: u64,
+}
+
+impl<W: World> Drop for BlockHeld<'_, W> {
+    fn drop(&mut self) {
+        self.volume.state.borrow_mut().freeing.remove(&self.block);
+        self.volume.moved.notify_all();
+    }
+}
+
 /// What became of a try.
 enum Try {
     Granted(Box<Granted>),
@@ -132,7 +146,7 @@ impl<W: World> Volume<W> {
                 let stamp = state.next_stamp;
                 state.next_stamp = stamp.next().map_err(out_of_stamps)?;
                 let birth = self.id;
-                (Source { birth, stamp }, true)
+                (Source::Born { birth, stamp }, true)
             }
         };
         let displaces: BTreeSet<Source> = map
@@ -193,13 +207,25 @@ impl<W: World> Volume<W> {
         Ok(())
     }
 
+    /// Nothing of the block is granted until the guard is dropped; `None` if something is. A change is under way (VOL-1).
+    pub fn hold_block(&self, block: u64) -> Option<BlockHeld<'_, W>> {
+        let mut state = self.state.borrow_mut();
+        if state.grants_of(block).next().is_some() || !state.freeing.insert(block) {
+            return None;
+        }
+        Some(BlockHeld {
+            volume: self,
+            block,
+        })
+    }
+
     /// A new object of our own, for the mapper's own use.
     pub(super) async fn own_stamp(&self) -> Result<Source, MapError> {
         self.reserve_stamp().await?;
         let mut state = self.state.borrow_mut();
         let stamp = state.next_stamp;
         state.next_stamp = stamp.next().map_err(out_of_stamps)?;
-        Ok(Source {
+        Ok(Source::Born {
             birth: self.id,
             stamp,
         })

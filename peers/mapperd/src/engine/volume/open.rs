@@ -90,6 +90,7 @@ impl<W: World> Volume<W> {
         let older = loaded.older.clone();
         let touched = base.touched(&loaded).await?;
         let mut head = loaded.head;
+        let ceiling_before = head.ceiling;
         let unnamed_page_number = head.next_page_number;
         head.next_page_number = head.next_page_number.max(first_page_number(token));
         let next_stamp = first_stamp(head.ceiling, token)?;
@@ -116,6 +117,7 @@ impl<W: World> Volume<W> {
             in_force: RefCell::new(head),
             frozen_at: Cell::new(0),
             token,
+            ceiling_before,
             life: Cell::new(Life::Open),
             base,
         });

@@ -8,6 +8,7 @@
 //!   the old parent may have what neither has.
 //! * **SPACE-3** What could not be given back is tried again as long as the volume is open; after a crash the journal tells
 //!   it again, if it was not folded yet. What is left then is for `gc` to find.
+//! * **SPACE-5** Content is never given back here, whoever displaces it: others may name it, whom nobody here knows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -156,7 +157,11 @@ impl<W: World> crate::engine::world::Base<W> {
         grain_bytes: u64,
     ) -> Result<(), MapError> {
         let object = object_name(source, block);
-        let scope = names::scope(source.birth);
+        // Content is freed by nobody but `gc` (SPACE-5).
+        let Source::Born { birth, .. } = source else {
+            return Ok(());
+        };
+        let scope = names::scope(birth);
         let done = match fate {
             Fate::Keep => Ok(()),
             Fate::Delete => self.data().delete(&object).await,

@@ -123,7 +123,10 @@ impl State {
 
     /// May this be written in place (M2)?
     pub fn is_writable(&self, source: Source) -> bool {
-        source.birth == self.head.id && source.stamp > self.head.floor
+        match source {
+            Source::Born { birth, stamp } => birth == self.head.id && stamp > self.head.floor,
+            Source::Content(_) => false,
+        }
     }
 
     /// Must a grant for these sub-blocks wait?
@@ -282,7 +285,7 @@ pub enum Fate {
 /// An object is written only before the first snapshot that shows it, so heads further down never have more of it
 /// than those above. If the head above (`parent`) has any of it, that has all that the one in question had. If not,
 /// only this head and those below ever had it: `mine` says what of it is still in use there, and what is granted is
-/// about to be.
+/// about to be. Content may be anybody's: only a mark tells that it is nobody's.
 pub fn fate(
     source: Source,
     mine: &BlockMap,
@@ -290,7 +293,8 @@ pub fn fate(
     granted: &[(Source, Range<u16>)],
     subs: u16,
 ) -> Fate {
-    if parent.is_some_and(|parent| parent.sources().contains(&source)) {
+    let is_elsewhere = parent.is_some_and(|parent| parent.sources().contains(&source));
+    if is_elsewhere || source.is_content() {
         return Fate::Keep;
     }
     let is_used = |sub: u16| {

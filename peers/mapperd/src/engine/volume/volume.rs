@@ -13,13 +13,14 @@ use archipelago_runtime::local::{Mutex, Notify};
 
 use super::state::{Displaced, State};
 use crate::engine::error::MapError;
+use crate::engine::gc::Limit;
 use crate::engine::layers::merge;
 use crate::engine::load::View;
 use crate::engine::log::Log;
 use crate::engine::names;
 use crate::engine::world::{Base, ComposerId, World};
 use crate::map::journal::Record;
-use crate::map::{BlockMap, Head, Shape, Source, VolumeId};
+use crate::map::{BlockMap, Head, Shape, Source, Stamp, VolumeId};
 
 #[derive(Debug)]
 pub struct Volume<W: World> {
@@ -39,6 +40,8 @@ pub struct Volume<W: World> {
     /// The sequence number behind the frozen layer.
     pub(super) frozen_at: Cell<u64>,
     pub(super) token: u64,
+    /// No stamp up to it is given out by this owner (OWNER-2).
+    pub(super) ceiling_before: Stamp,
     pub(super) life: Cell<Life>,
 }
 
@@ -141,6 +144,31 @@ impl<W: World> Volume<W> {
     pub fn keeps(&self, block: u64, source: Source) -> bool {
         let state = self.state.borrow();
         state.was_displaced_lately(Displaced { block, source })
+    }
+
+    /// The same, or is it being given back now (GC-3)?
+    pub fn may_still_need(&self, block: u64, source: Source) -> bool {
+        let displaced = Displaced { block, source };
+        let state = self.state.borrow();
+        state.was_displaced_lately(displaced)
+            || state.leaving.contains(&displaced)
+            || state.grants_of(block).any(|grant| grant.source == source)
+    }
+
+    /// What is old enough to be judged (GC-1). No change is under way.
+    pub fn limit(&self) -> Limit {
+        let mut state = self.state.borrow_mut();
+        state.adoption = None; // ADOPT-1: what is not in the map may be given back
+        let last = self
+            .log
+            .segments()
+            .last()
+            .map(|last| (last.token, last.number));
+        Limit {
+            stamp: state.head.floor.max(self.ceiling_before),
+            page: self.in_force.borrow().next_page_number,
+            segment: last.unwrap_or((0, 0)),
+        }
     }
 
     /// The same of the parent; `None` without one.

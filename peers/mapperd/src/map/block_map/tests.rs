@@ -148,7 +148,7 @@ fn as_many_new_sources_as_there_may_be_replace_as_many_old_ones() {
     assert!(
         map.sources()
             .iter()
-            .all(|source| source.birth == any::volume(2))
+            .all(|source| source.birth() == Some(any::volume(2)))
     );
     let more = map.assign(shape, 1000..1001, Some(any::source_of(3, 0)));
     assert_eq!(more, Err(TooManySources { found: 126 }));

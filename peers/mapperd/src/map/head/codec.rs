@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::{Head, HeadFlags, NAME_BYTES_MAX, Root, SEGMENTS_MAX, SegmentRef, Version};
-use crate::map::access::{Access, Decoded};
+use crate::map::access::{Access, CONTENT, Decoded, incompat_bits};
 use crate::map::check::{self, Envelope};
 use crate::map::disk::{RawHead, RawSegment};
 use crate::map::entry::Entry;
@@ -23,6 +23,7 @@ pub(in crate::map) const OPEN: u64 = u64::MAX;
 const FLAG_SNAPSHOT: u16 = 1;
 const FLAG_NAMELESS: u16 = 2;
 const FLAG_FAILED: u16 = 4;
+const FLAG_CONTENT: u16 = 8;
 
 impl Head {
     pub fn encode(&self) -> Result<Vec<u8>, FormatError> {
@@ -41,7 +42,7 @@ impl Head {
             crc: 0.into(),
             compat: 0.into(),
             ro_compat: 0.into(),
-            incompat: 0.into(),
+            incompat: incompat_bits(self.has_content).into(),
             segment_count: number(self.segments.len()).into(),
             object_bits: self.shape.object_bits(),
             grain_bits: self.shape.grain_bits(),
@@ -72,6 +73,7 @@ impl Head {
     /// The head, and whether this build may write the volume (M9).
     pub fn decode(bytes: &[u8]) -> Result<Decoded<Self>, FormatError> {
         let (raw, access) = header(bytes)?;
+        let has_content = raw.incompat.get() & CONTENT != 0;
         let tail = &bytes[size_of::<RawHead>()..];
         let segments_bytes = raw.segment_count.get() as usize * size_of::<RawSegment>();
         let (segments, name) = tail.split_at(segments_bytes);
@@ -90,6 +92,7 @@ impl Head {
             parent: VolumeId::new(raw.parent),
             root: root_of(&raw)?,
             flags: flags_of(RECORD, raw.flags.get(), raw.trashed_at_seconds.get())?,
+            has_content,
             name: check::text(RECORD, "name", name)?,
             segments: segments.iter().map(segment_of).collect::<Result<_, _>>()?,
             next_page_number: raw.next_page_number.get(),
@@ -135,6 +138,10 @@ fn header(bytes: &[u8]) -> Result<(RawHead, Access), FormatError> {
 fn check_head(head: &Head) -> Result<(), FormatError> {
     if head.size_bytes > VOLUME_BYTES_MAX {
         return Err(bad("size_bytes", head.size_bytes.into(), "at most 2^63"));
+    }
+    if head.flags.content && !head.has_content {
+        let want = "bit 1 where the flags say content";
+        return Err(bad("incompat", 0, want));
     }
     if head.name.len() > NAME_BYTES_MAX {
         return Err(bad("name_length", head.name.len() as u128, "at most 255"));
@@ -238,6 +245,7 @@ pub(in crate::map) fn flag_bits(flags: &HeadFlags) -> u16 {
     bit(flags.snapshot, FLAG_SNAPSHOT)
         | bit(flags.nameless, FLAG_NAMELESS)
         | bit(flags.failed, FLAG_FAILED)
+        | bit(flags.content, FLAG_CONTENT)
 }
 
 pub(in crate::map) fn flags_of(
@@ -245,9 +253,10 @@ pub(in crate::map) fn flags_of(
     bits: u16,
     trashed_at_seconds: u64,
 ) -> Result<HeadFlags, FormatError> {
-    if bits & !(FLAG_SNAPSHOT | FLAG_NAMELESS | FLAG_FAILED) != 0 {
+    let is_known = bits & !(FLAG_SNAPSHOT | FLAG_NAMELESS | FLAG_FAILED | FLAG_CONTENT) == 0;
+    if !is_known || bits & (FLAG_SNAPSHOT | FLAG_CONTENT) == FLAG_CONTENT {
         let (field, value) = ("flags", bits.into());
-        let want = "bits 1, 2 and 4 are known to this build";
+        let want = "bits 1, 2, 4 and 8 are known to this build, and 8 is only beside 1";
         return Err(BadField {
             record,
             field,
@@ -260,6 +269,7 @@ pub(in crate::map) fn flags_of(
         snapshot: bits & FLAG_SNAPSHOT != 0,
         nameless: bits & FLAG_NAMELESS != 0,
         failed: bits & FLAG_FAILED != 0,
+        content: bits & FLAG_CONTENT != 0,
         trashed_at_seconds: NonZeroU64::new(trashed_at_seconds),
     })
 }

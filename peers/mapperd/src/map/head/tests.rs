@@ -33,6 +33,7 @@ fn head() -> Head {
         parent: Some(any::volume(2)),
         root: None,
         flags: HeadFlags::default(),
+        has_content: false,
         name: "disk-1".to_owned(),
         segments: vec![segment(3, Some(4096)), segment(4, None)],
         next_page_number: 6,

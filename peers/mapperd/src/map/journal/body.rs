@@ -36,8 +36,8 @@ pub(super) fn encode(record: &Record, out: &mut Vec<u8>) -> Result<u16, FormatEr
                 from: (*from).into(),
                 count: (*count).into(),
                 reserved: 0.into(),
-                stamp: source.map_or(0, |source| source.stamp.bits()).into(),
-                birth: VolumeId::encode_option(source.map(|source| source.birth)),
+                stamp: stamp_bits(*source).into(),
+                birth: VolumeId::encode_option(source.and_then(Source::birth)),
             };
             put(kind::ASSIGN, body.as_bytes())
         }
@@ -84,6 +84,10 @@ pub(super) fn encode(record: &Record, out: &mut Vec<u8>) -> Result<u16, FormatEr
         }
         Record::Barrier => put(kind::BARRIER, &[]),
     })
+}
+
+fn stamp_bits(source: Option<Source>) -> u64 {
+    source.and_then(Source::stamp).map_or(0, Stamp::bits)
 }
 
 /// The record of this kind with this body, of which the last seven bytes may be padding.
@@ -160,7 +164,7 @@ pub(super) fn decode(kind: u16, body: &[u8]) -> Result<Record, FormatError> {
 fn assign(raw: RawAssign) -> Result<Record, FormatError> {
     check::zero(RECORD, "reserved", raw.reserved.get().into())?;
     let stamp = Stamp::from_bits(raw.stamp.get());
-    let source = VolumeId::new(raw.birth).map(|birth| Source { birth, stamp });
+    let source = VolumeId::new(raw.birth).map(|birth| Source::Born { birth, stamp });
     if source.is_none() && stamp != Stamp::ZERO {
         return Err(bad(
             "stamp",
@@ -181,6 +185,14 @@ fn assign(raw: RawAssign) -> Result<Record, FormatError> {
 fn check_values(record: &Record) -> Result<(), FormatError> {
     let refuse = |field, value: u128, want| Err(bad(field, value, want));
     match record {
+        Record::Assign {
+            source: Some(Source::Content(_)),
+            ..
+        } => refuse(
+            "source",
+            0,
+            "an object that a volume made: content is never assigned",
+        ),
         Record::Assign { count: 0, .. } => refuse("count", 0, "at least 1 sub-block"),
         Record::Assign { block, .. } if *block >= BLOCKS_MAX => {
             refuse("block", (*block).into(), "a volume has at most 2^47 blocks")

@@ -8,6 +8,7 @@ use crate::map::tests::any;
 use crate::map::{BlockMap, PageProblem};
 
 const CRC_AT: usize = 12;
+const INCOMPAT_AT: usize = 24;
 const SUBS_AT: usize = 64;
 const COUNT_AT: usize = 66;
 const RESERVED_AT: usize = 68;
@@ -98,7 +99,20 @@ fn a_split_page_that_is_not_in_its_one_form_is_refused() {
     refused("table", &|bytes| bytes[INDICES_AT] = 2);
     refused("table", &|bytes| bytes[INDICES_AT..INDICES_AT + 64].fill(1));
     refused("table", &|bytes| bytes[TABLE_AT..TABLE_AT + 16].fill(0));
+    // Zero that is content, content without the page's bit, the bit without content, a source that is both.
+    refused("indices", &|bytes| bytes[INDICES_AT] = 0x80);
+    refused("incompat", &|bytes| bytes[INDICES_AT + 9] = 0x82);
+    refused("incompat", &|bytes| bytes[INCOMPAT_AT] = 1);
+    refused("indices", &|bytes| {
+        bytes[INCOMPAT_AT] = 1;
+        bytes[INDICES_AT + 3] = 0x81;
+    });
     forged(|_| ()).unwrap();
+    forged(|bytes| {
+        bytes[INCOMPAT_AT] = 1;
+        bytes[INDICES_AT + 9] = 0x82;
+    })
+    .unwrap();
 }
 
 proptest! {

@@ -10,7 +10,7 @@ use crate::map::*;
 
 /// A source that is told from others by two small numbers.
 pub fn source_of(birth: u8, stamp: u64) -> Source {
-    Source {
+    Source::Born {
         birth: volume(birth),
         stamp: Stamp::from_bits(stamp),
     }
@@ -26,14 +26,24 @@ pub fn volume_id() -> impl Strategy<Value = VolumeId> {
     prop_oneof![(1..4_u8).prop_map(volume), all]
 }
 
-pub fn source() -> impl Strategy<Value = Source> {
+pub fn born() -> impl Strategy<Value = Source> {
     let stamp = any::<u64>().prop_map(Stamp::from_bits);
-    (volume_id(), stamp).prop_map(|(birth, stamp)| Source { birth, stamp })
+    (volume_id(), stamp).prop_map(|(birth, stamp)| Source::Born { birth, stamp })
+}
+
+/// What a map may name: content, too.
+pub fn source() -> impl Strategy<Value = Source> {
+    let content = any::<[u8; 24]>().prop_map(ContentId::from_bytes);
+    prop_oneof![born(), content.prop_map(Source::Content)]
 }
 
 /// One of a few sources, or zero: so that equal ones meet.
 pub fn few() -> impl Strategy<Value = Option<Source>> {
-    (0..6_u64).prop_map(|stamp| (stamp > 0).then(|| source_of(1, stamp)))
+    (0..6_u64).prop_map(|number| match number {
+        0 => None,
+        5 => Some(Source::Content(ContentId::from_bytes([5; 24]))),
+        stamp => Some(source_of(1, stamp)),
+    })
 }
 
 pub fn page_ref() -> impl Strategy<Value = PageRef> {
@@ -67,13 +77,16 @@ pub fn name() -> impl Strategy<Value = String> {
 }
 
 pub fn head_flags() -> impl Strategy<Value = HeadFlags> {
-    let parts = (any::<bool>(), any::<bool>(), any::<bool>(), 0..3_u64);
-    parts.prop_map(|(snapshot, nameless, failed, trashed)| HeadFlags {
-        snapshot,
-        nameless,
-        failed,
-        trashed_at_seconds: NonZeroU64::new(trashed),
-    })
+    let parts = (any::<[bool; 4]>(), 0..3_u64);
+    parts.prop_map(
+        |([snapshot, nameless, failed, content], trashed)| HeadFlags {
+            content: content && snapshot,
+            snapshot,
+            nameless,
+            failed,
+            trashed_at_seconds: NonZeroU64::new(trashed),
+        },
+    )
 }
 
 fn position() -> impl Strategy<Value = Position> {
@@ -114,6 +127,7 @@ fn segments() -> impl Strategy<Value = Vec<SegmentRef>> {
 pub fn head() -> impl Strategy<Value = Head> {
     let root = (page_ref(), 0..=LEVEL_MAX).prop_map(|(page, level)| Root { page, level });
     let ids = (
+        any::<bool>(),
         volume_id(),
         proptest::option::of(volume_id()),
         name(),
@@ -128,7 +142,7 @@ pub fn head() -> impl Strategy<Value = Head> {
         segments(),
     );
     parts.prop_map(
-        |((id, parent, name, flags), (numbers, size_bytes), shape, root, segments)| {
+        |((has_content, id, parent, name, flags), (numbers, size_bytes), shape, root, segments)| {
             let [
                 token,
                 number,
@@ -146,6 +160,7 @@ pub fn head() -> impl Strategy<Value = Head> {
                 ceiling: Stamp::from_bits(ceiling),
                 parent: parent.filter(|parent| *parent != id),
                 root,
+                has_content: has_content || flags.content,
                 flags,
                 name,
                 segments,
@@ -158,7 +173,7 @@ pub fn head() -> impl Strategy<Value = Head> {
 
 fn assign() -> impl Strategy<Value = Record> {
     let range = (0..SUBS_MAX).prop_flat_map(|from| (Just(from), 1..=SUBS_MAX - from));
-    let parts = (0..BLOCKS_MAX, range, proptest::option::of(source()));
+    let parts = (0..BLOCKS_MAX, range, proptest::option::of(born()));
     parts.prop_map(|(block, (from, count), source)| Record::Assign {
         block,
         from,

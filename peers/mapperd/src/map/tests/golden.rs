@@ -14,7 +14,7 @@ fn id(digits: &str) -> VolumeId {
 
 fn source(digits: &str, counter: u64) -> Source {
     let stamp = Stamp::new(0xa1, counter).unwrap();
-    Source {
+    Source::Born {
         birth: id(digits),
         stamp,
     }
@@ -37,6 +37,10 @@ fn assert_bytes(bytes: &[u8], digits: &str) {
     assert!(tail.bytes().all(|digit| digit == b'0'), "{tail}");
 }
 
+fn content() -> Source {
+    Source::Content(ContentId::from_bytes(std::array::from_fn(|at| at as u8)))
+}
+
 fn page_ref() -> PageRef {
     PageRef {
         birth: id("0b1c2d3e"),
@@ -52,6 +56,12 @@ fn the_bytes_of_entries() {
         &Entry::Object(source("01234567", 0x55)).encode(),
         "
          0100000000000000 5500000000a10000 0123456701234567 0123456701234567
+        ",
+    );
+    assert_bytes(
+        &Entry::Object(content()).encode(),
+        "
+         0400000000000000 0001020304050607 08090a0b0c0d0e0f 1011121314151617
         ",
     );
     assert_bytes(
@@ -120,6 +130,39 @@ fn the_bytes_of_a_split_page() {
 }
 
 #[test]
+fn the_bytes_of_pages_that_name_content() {
+    let mut page = TreePage::new(0, 126);
+    page.set(1, Entry::Object(content()));
+    let bytes = page.encode(id("0b1c2d3e"), 0xa100_0000_0007, 9).bytes;
+    assert_eq!(bytes[16..28], [0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0]);
+    assert_bytes(
+        &bytes[96..128],
+        "0400000000000000 0001020304050607 08090a0b0c0d0e0f 1011121314151617",
+    );
+    let shape = Shape::new(16, 12).unwrap();
+    let mut map = BlockMap::Object(content());
+    map.assign(shape, 1..2, Some(source("01234567", 0x55)))
+        .unwrap();
+    let BlockMap::Split(split) = map else {
+        panic!("{map:?}")
+    };
+    let page = SplitPage { block: 300, split };
+    let bytes = page.encode(id("0b1c2d3e"), 0xa100_0000_0007, 9).bytes;
+    assert_eq!(bytes[24..28], [1, 0, 0, 0]);
+    assert_bytes(
+        &bytes[64..1096],
+        "1000020000000000 8102818181818181 8181818181818181",
+    );
+    assert_bytes(
+        &bytes[1096..],
+        "
+         0001020304050607 08090a0b0c0d0e0f 1011121314151617
+         0123456701234567 0123456701234567 5500000000a1
+        ",
+    );
+}
+
+#[test]
 fn the_bytes_of_a_head() {
     let head = Head {
         id: id("0b1c2d3e"),
@@ -140,8 +183,10 @@ fn the_bytes_of_a_head() {
             snapshot: true,
             nameless: false,
             failed: true,
+            content: false,
             trashed_at_seconds: NonZeroU64::new(0x6666_7777),
         },
+        has_content: false,
         name: "disk-1".to_owned(),
         segments: vec![SegmentRef {
             birth: id("0b1c2d3e"),
@@ -170,6 +215,11 @@ fn the_bytes_of_a_head() {
         ",
     );
     assert_eq!(Head::decode(&bytes).unwrap().value, head);
+    let mut content = head;
+    (content.flags.content, content.has_content) = (true, true);
+    let bytes = content.encode().unwrap();
+    assert_eq!((bytes[10], bytes[28]), (13, 1));
+    assert_eq!(Head::decode(&bytes).unwrap().value, content);
 }
 
 #[test]

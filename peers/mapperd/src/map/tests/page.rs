@@ -214,11 +214,19 @@ fn every_kind_and_flag_stands_on_the_page() {
             },
             "failed",
         ),
+        (
+            HeadFlags {
+                content: true,
+                ..none
+            },
+            "content",
+        ),
     ];
     let bits = bits.map(|(flags, name)| row([&codec::flag_bits(&flags), &name]));
     assert_eq!(page_rows(&["flag", "name"]), bits);
-    assert!(PAGE.contains("| `kind` | 1 volume, 2 snapshot. |"));
-    assert_eq!((NameKind::Volume as u8, NameKind::Snapshot as u8), (1, 2));
+    assert!(PAGE.contains("| `kind` | 1 volume, 2 snapshot, 3 content. |"));
+    let kinds = [NameKind::Volume, NameKind::Snapshot, NameKind::Content];
+    assert_eq!(kinds.map(|kind| kind as u8), [1, 2, 3]);
 }
 
 /// (name, a record of this kind, what the page says its body is), in the order of their numbers.

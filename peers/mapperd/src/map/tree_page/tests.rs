@@ -103,12 +103,17 @@ fn a_misdirected_write_is_found_by_what_the_page_says_it_is() {
 /// FEATURE-1
 #[test]
 fn features_of_a_later_build_refuse_a_page_or_ask_for_a_volume_that_is_read_only() {
+    // The bit that this build knows, where nothing is content.
     let (bytes, reference) = forged(|bytes| bytes[INCOMPAT_AT] = 1);
+    let refused = read_with(&bytes, &reference, Access::ReadOnly);
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("`incompat`"), "{refused}");
+    let (bytes, reference) = forged(|bytes| bytes[INCOMPAT_AT] = 2);
     let refused = read_with(&bytes, &reference, Access::ReadOnly);
     assert!(matches!(
         refused,
         Err(PageProblem::Format(FormatError::Incompatible {
-            bits: 1,
+            bits: 2,
             ..
         }))
     ));

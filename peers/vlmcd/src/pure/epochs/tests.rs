@@ -150,7 +150,7 @@ fn a_commit_of_ours_counts_over_an_answer_that_was_on_its_way() {
     let assigned = Assigned {
         block: 6,
         subs: 1..3,
-        source: Source {
+        source: Source::Born {
             birth: [1; 16],
             stamp: 4,
         },
@@ -170,13 +170,14 @@ fn a_commit_of_ours_counts_over_an_answer_that_was_on_its_way() {
 #[test]
 fn what_may_be_written_in_place_follows_the_newest_floor() {
     let (ours, theirs) = ([1; 16], [2; 16]);
-    let at = |birth, stamp| Source { birth, stamp };
+    let at = |birth, stamp| Source::Born { birth, stamp };
     let mut epochs = Epochs::default();
     assert!(!epochs.is_writable(&ours, &at(ours, 9)), "nothing was told");
     epochs.hear(2, 5);
     assert!(epochs.is_writable(&ours, &at(ours, 6)));
     assert!(!epochs.is_writable(&ours, &at(ours, 5)));
     assert!(!epochs.is_writable(&ours, &at(theirs, 6)));
+    assert!(!epochs.is_writable(&ours, &Source::Content([1; 24])));
     epochs.hear(3, 8);
     epochs.hear(2, 0);
     assert!(

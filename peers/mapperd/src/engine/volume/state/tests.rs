@@ -13,7 +13,7 @@ fn id() -> VolumeId {
 }
 
 fn source(stamp: u64) -> Source {
-    Source {
+    Source::Born {
         birth: id(),
         stamp: Stamp::from_bits(stamp),
     }
@@ -34,6 +34,7 @@ fn state(floor: u64) -> State {
         parent: None,
         root: None,
         flags: HeadFlags::default(),
+        has_content: false,
         name: "v".into(),
         segments: Vec::new(),
         next_page_number: 0,
@@ -115,10 +116,10 @@ proptest! {
                         Target::Own(source) => source,
                         Target::New | Target::NewWhole => {
                             state.next_stamp = state.next_stamp.next().unwrap();
-                            Source { birth: id(), stamp: state.last_stamp() }
+                            Source::Born { birth: id(), stamp: state.last_stamp() }
                         }
                     };
-                    prop_assert!(source.stamp > state.head.floor);
+                    prop_assert!(source.stamp() > Some(state.head.floor));
                     prop_assert!(!waits(&state, source));
                     for (_, other) in &live {
                         prop_assert!(other.subs.end <= subs.start || subs.end <= other.subs.start);
