@@ -57,7 +57,17 @@ struct State {
     since_barrier: u64,
     /// Where the last durable barrier of the open segment ends.
     durable_offset: u64,
+    /// Records with smaller numbers are durable, and the journal does not say so yet (LOG-5).
+    untold: Option<u64>,
     failed: Option<String>,
+}
+
+impl State {
+    fn note_synced(&mut self) {
+        let end = self.appender.end();
+        self.durable_offset = end.offset;
+        self.untold = Some(end.sequence);
+    }
 }
 
 #[derive(Debug)]
@@ -89,6 +99,7 @@ impl<S: Store> Log<S> {
             has_spare: false,
             since_barrier: 0,
             durable_offset: 0,
+            untold: None,
             failed: None,
         };
         let log = Self {
@@ -99,7 +110,7 @@ impl<S: Store> Log<S> {
         };
         log.write_bytes(end.offset, &barrier).await?;
         log.sync().await?;
-        log.state.borrow_mut().durable_offset = log.end().offset;
+        log.state.borrow_mut().note_synced();
         log.make_spare_in_turn().await?;
         Ok(log)
     }
@@ -195,6 +206,7 @@ impl<S: Store> Log<S> {
     ) -> Result<(), MapError> {
         self.check()?;
         let from = self.end();
+        let told = u64::from(self.state.borrow().untold.is_some());
         let Some((bytes, count, appender)) = self.batch()? else {
             self.check_length()?;
             return self.roll_in_turn(sync_objects).await;
@@ -203,10 +215,11 @@ impl<S: Store> Log<S> {
         let done: Vec<Queued> = {
             let mut state = self.state.borrow_mut();
             state.appender = appender;
+            state.untold = None;
             state.since_barrier += count as u64;
             state.queue.drain(..count).collect()
         };
-        for (sequence, queued) in (from.sequence..).zip(&done) {
+        for (sequence, queued) in (from.sequence + told..).zip(&done) {
             apply(sequence, &queued.record);
         }
         Ok(())
@@ -230,6 +243,10 @@ impl<S: Store> Log<S> {
         let mut appender = state.appender.clone();
         let mut bytes = Vec::new();
         let mut count = 0;
+        if let Some(sequence) = state.untold {
+            let synced = Record::Synced { sequence };
+            appender.append(&synced, &mut bytes).map_err(bad_record)?;
+        }
         for queued in &state.queue {
             let (before, kept) = (bytes.len(), appender.clone());
             appender
@@ -318,7 +335,7 @@ impl<S: Store> Log<S> {
         self.sync().await?;
         let mut state = self.state.borrow_mut();
         state.since_barrier = 0;
-        state.durable_offset = state.appender.end().offset;
+        state.note_synced();
         Ok(())
     }
 
@@ -373,6 +390,7 @@ impl<S: Store> Log<S> {
             state.has_spare = false;
             state.since_barrier = 0;
             state.durable_offset = 0;
+            state.untold = None;
         }
         let mut barrier = Vec::new();
         appender

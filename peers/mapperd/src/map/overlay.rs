@@ -136,7 +136,8 @@ impl Overlay {
             | Record::Name { .. }
             | Record::Flags(_)
             | Record::Operation { .. }
-            | Record::Barrier => Ok(()),
+            | Record::Barrier
+            | Record::Synced { .. } => Ok(()),
         }
     }
 

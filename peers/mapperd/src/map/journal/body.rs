@@ -83,6 +83,7 @@ pub(super) fn encode(record: &Record, out: &mut Vec<u8>) -> Result<u16, FormatEr
             put(kind::OPERATION, answer)
         }
         Record::Barrier => put(kind::BARRIER, &[]),
+        Record::Synced { sequence } => put(kind::SYNCED, number(*sequence).as_bytes()),
     })
 }
 
@@ -149,11 +150,14 @@ pub(super) fn decode(kind: u16, body: &[u8]) -> Result<Record, FormatError> {
         }
         kind::BARRIER | kind::OPENING if body.is_empty() => Record::Barrier,
         kind::BARRIER | kind::OPENING => return Err(check::length(RECORD, body, 0)),
+        kind::SYNCED => Record::Synced {
+            sequence: number(body)?,
+        },
         unknown => {
             return Err(bad(
                 "kind",
                 unknown.into(),
-                "1 to 12 are known to this build",
+                "1 to 13 are known to this build",
             ));
         }
     };

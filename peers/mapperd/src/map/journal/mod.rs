@@ -32,8 +32,9 @@
 //!   sync was answered counts in any.
 //! * **LOG-3** A whole record that this build does not understand is an error, never the end: the end would be
 //!   written over. So is anything missing from the part of a segment that a head says is complete.
-//! * **LOG-5** A segment that is followed by another one that was begun is complete: its writer went on only when all of it
-//!   was synced. So an earlier end is damage, and an error (F32).
+//! * **LOG-5** Damage is not taken for the end that a crash left (F32). After a sync the first record that is appended says
+//!   up to where all was durable: an end before that is an error. And a segment that is followed by another one that was begun is complete: its writer went
+//!   on only when all of it was synced.
 //! * **LOG-4** A record has one encoding (a barrier one more, as an opening), and what `append` accepts is read back the same.
 
 mod appender;

@@ -38,6 +38,9 @@ pub enum Record {
     Operation { id: u128, answer: Vec<u8> },
     /// All objects that earlier records name are durable.
     Barrier,
+    /// All records with smaller numbers than this were durable when it was written: if one of them is not whole, it is
+    /// damaged (LOG-5).
+    Synced { sequence: u64 },
 }
 
 /// Numbers of the kinds of records on disk.
@@ -55,4 +58,5 @@ pub(in crate::map) mod kind {
     pub const BARRIER: u16 = 11;
     /// The barrier with which an opening begins. Other bytes than those of any other barrier (see the module above).
     pub const OPENING: u16 = 12;
+    pub const SYNCED: u16 = 13;
 }

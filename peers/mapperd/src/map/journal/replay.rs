@@ -4,7 +4,7 @@ use zerocopy::FromBytes;
 
 use super::record::{MAGIC, Record, kind};
 use super::{Position, body};
-use crate::map::disk::RawRecordHeader;
+use crate::map::disk::{RawNumber, RawRecordHeader};
 use crate::map::error::{BadField, FormatError};
 use crate::map::{BootId, check};
 
@@ -57,6 +57,9 @@ pub enum JournalProblem {
     /// Its checksum is right.
     #[error("it is whole, but this build does not understand it: {0}")]
     Unknown(#[source] FormatError),
+    /// A later record says that it was durable (LOG-5).
+    #[error("it is damaged, and it was durable: {0}; restore the segment")]
+    Damaged(#[source] End),
     /// In a part of a segment that its head says is complete.
     #[error("it is missing from a part that was complete and durable: {0}; restore the segment")]
     Missing(#[source] End),
@@ -74,6 +77,12 @@ impl Replayed {
     /// beyond its last record.
     pub fn over(bytes: &[u8], from: Position, boot_now: BootId) -> Result<Self, JournalError> {
         let (whole, reason) = walk(bytes, from)?;
+        let end = whole.last().map_or(from, |last| last.end);
+        let boot = whole.last().map(|last| last.boot);
+        let is_ours = |of| of == boot_now || boot.is_none_or(|boot| of == boot);
+        if was_durable(&bytes[(end.offset - from.offset) as usize..], end, is_ours) {
+            return Err(error(end, JournalProblem::Damaged(reason)));
+        }
         let counted = match whole.last() {
             Some(last) if last.boot != boot_now => whole
                 .iter()
@@ -150,6 +159,23 @@ fn walk(bytes: &[u8], from: Position) -> Result<(Vec<Whole>, End), JournalError>
         });
         rest = &rest[length as usize..];
     }
+}
+
+/// Does anything behind the end say that the record there was durable (LOG-5)?
+fn was_durable(bytes: &[u8], end: Position, is_ours: impl Fn(BootId) -> bool) -> bool {
+    const ALIGN: usize = 8;
+    let record_bytes = size_of::<RawRecordHeader>() + size_of::<RawNumber>();
+    let ends = bytes.windows(record_bytes).step_by(ALIGN);
+    ends.filter_map(|bytes| RawRecordHeader::read_from_prefix(bytes).ok())
+        .any(|(header, body)| {
+            header.magic.get() == MAGIC
+                && header.kind.get() == kind::SYNCED
+                && header.length.get() as usize == record_bytes
+                && header.sequence.get() > end.sequence
+                && is_ours(BootId(header.boot))
+                && RawNumber::read_from_bytes(body)
+                    .is_ok_and(|number| number.value.get() > end.sequence)
+        })
 }
 
 /// Header and body of the record that begins these bytes, if all of it is there as it was written.

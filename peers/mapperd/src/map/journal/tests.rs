@@ -56,6 +56,37 @@ fn in_the_same_boot_every_whole_record_counts() {
     assert_eq!(replayed(&bytes, BOOT_A).reason, End::NotWritten);
 }
 
+/// LOG-5, F32
+#[test]
+fn damage_before_what_was_durable_is_an_error_and_never_the_end() {
+    let synced = Record::Synced { sequence: 103 };
+    let records = [numbered(1), Record::Barrier, synced, numbered(2)];
+    let (mut bytes, _) = written(start(), BOOT_A, &records);
+    bytes.resize(4096, 0);
+    assert_eq!(replayed(&bytes, BOOT_A).records, with_barrier(&records));
+    assert_eq!(replayed(&bytes, BOOT_B).records.len(), 3);
+    // The opening, the first record, the barrier; what follows was not durable yet.
+    for (at, is_durable) in [
+        (3, true),
+        (50, true),
+        (95, true),
+        (131, false),
+        (178, false),
+    ] {
+        let mut bytes = bytes.clone();
+        bytes[at] ^= 1;
+        for boot in [BOOT_A, BOOT_B] {
+            match Replayed::over(&bytes, start(), boot) {
+                Ok(replayed) => assert!(!is_durable && replayed.records.len() >= 3, "{at}"),
+                Err(error) => {
+                    let is_told = matches!(error.problem, JournalProblem::Damaged(_));
+                    assert!(is_durable && is_told, "{at}: {error}");
+                }
+            }
+        }
+    }
+}
+
 /// LOG-2, M6
 #[test]
 fn in_another_boot_records_count_up_to_the_last_barrier() {
@@ -378,8 +409,11 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] = new;
         for boot in [BOOT_A, BOOT_B] {
-            let found = replayed(&bytes, boot);
-            prop_assert!(with_barrier(&records).starts_with(&found.records));
+            match Replayed::over(&bytes, start(), boot) {
+                Ok(found) => prop_assert!(with_barrier(&records).starts_with(&found.records)),
+                // LOG-5
+                Err(error) => prop_assert!(matches!(error.problem, JournalProblem::Damaged(_)), "{}", error),
+            }
         }
     }
 

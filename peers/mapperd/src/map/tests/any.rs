@@ -198,6 +198,7 @@ pub fn record() -> impl Strategy<Value = Record> {
         head_flags().prop_map(Record::Flags),
         operation.prop_map(|(id, answer)| Record::Operation { id, answer }),
         Just(Record::Barrier),
+        any::<u64>().prop_map(|sequence| Record::Synced { sequence }),
     ]
 }
 
