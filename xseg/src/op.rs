@@ -109,6 +109,8 @@ operations! {
     DETACH = 106, "detach", Map, Again, false;
     /// A granted write was not done.
     MAP_GIVE_UP = 107, "map-give-up", Map, Again, false;
+    /// Finds what nobody names.
+    GC = 108, "gc", Other, Again, false;
     /// Makes an object longer.
     EXTEND = 200, "extend", Write, Again, false;
     /// A store that failed is believed again.

@@ -139,6 +139,38 @@ pub struct HashAnswer {
     pub total: u64,
 }
 
+/// GC. Like HASH it is told of a piece at a time: whoever asks again with the same number is told how far it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GcCall {
+    /// Which collection is meant: the caller's choice. Another number begins another, when the last one has ended.
+    pub number: u64,
+    /// Nothing is given back.
+    pub dry_run: bool,
+}
+
+/// What GC tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GcAnswer {
+    pub is_done: bool,
+    /// Objects that were looked at.
+    pub looked_at: u64,
+    /// Objects that nobody names, or not all of.
+    pub found: u64,
+    /// What they take.
+    pub bytes: u64,
+    /// The first of them.
+    pub orphans: Vec<GcOrphan>,
+    /// What was not judged, and why.
+    pub notes: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GcOrphan {
+    pub object: String,
+    pub bytes: u64,
+}
+
 /// Why a call failed, for people and for programs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]

@@ -12,9 +12,9 @@ mod users;
 mod volume_name;
 
 pub use call::{
-    BLOCK_STATUS, CALL_BYTES_MAX, CHILDREN, CallError, CreateCall, Damaged, HashAnswer, LOCK,
-    LOCKS, ListAnswer, ListCall, LockInfo, LocksAnswer, RemoveCall, RenameCall, ResizeCall, UNLOCK,
-    VolumeInfo,
+    BLOCK_STATUS, CALL_BYTES_MAX, CHILDREN, CallError, CreateCall, Damaged, GcAnswer, GcCall,
+    GcOrphan, HashAnswer, LOCK, LOCKS, ListAnswer, ListCall, LockInfo, LocksAnswer, RemoveCall,
+    RenameCall, ResizeCall, UNLOCK, VolumeInfo,
 };
 pub use code::ErrorCode;
 pub use extent::{EXTENT_BYTES, Extent};

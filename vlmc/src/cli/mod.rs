@@ -41,6 +41,6 @@ pub use streams::on_streams;
 pub use table::Table;
 pub use vlmc_args::{AttachKind, CreateArgs, MapArgs, OneVolume, PrintForm, VlmcArgs, VlmcCommand};
 pub use volumes::{
-    Attachment, Breaking, CloneRequest, CreateRequest, CreateSource, MapRequest, ResizeRequest,
-    Volumes,
+    Attachment, Breaking, CloneRequest, Collecting, CreateRequest, CreateSource, MapRequest,
+    ResizeRequest, Volumes,
 };

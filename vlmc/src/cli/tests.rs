@@ -6,7 +6,9 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
-use archipelago_protocol::{ErrorCode, ListAnswer, LockInfo, VolumeInfo, VolumeName, VolumeRef};
+use archipelago_protocol::{
+    ErrorCode, GcAnswer, GcOrphan, ListAnswer, LockInfo, VolumeInfo, VolumeName, VolumeRef,
+};
 use serde_json::Value;
 
 use super::*;
@@ -83,6 +85,19 @@ impl Volumes for Fake {
     }
     fn remove(&mut self, volume: &VolumeRef) -> Result<(), ErrorReport> {
         self.did(("remove", volume.to_string()))
+    }
+    fn gc(&mut self, what: Collecting, _: &mut Progress) -> Result<GcAnswer, ErrorReport> {
+        self.did(("gc", what)).map(|()| GcAnswer {
+            is_done: true,
+            looked_at: 9,
+            found: 3,
+            bytes: 8192,
+            orphans: vec![GcOrphan {
+                object: "page/x".into(),
+                bytes: 4096,
+            }],
+            notes: vec!["content is not judged".into()],
+        })
     }
     fn remove_hash(&mut self, hash: &str) -> Result<(), ErrorReport> {
         self.did(("remove_hash", hash))
@@ -259,6 +274,21 @@ fn every_usage_of_the_guide_asks_for_what_it_says() {
     let ran = vlmc(&format!("vlmc remove --hash {hash}"));
     let expected = format!("{:?}", ("remove_hash", hash.to_lowercase()));
     assert_eq!(ran.asked, [expected]);
+}
+
+#[test]
+fn a_collection_tells_what_it_found_and_whether_that_is_gone() {
+    for (line, mode, word) in [
+        ("vlmc gc", "ForGood", "given back"),
+        ("vlmc gc --dry-run", "DryRun", "would be given back"),
+    ] {
+        let ran = vlmc(line);
+        assert!(ran.asked[0].contains(mode), "{:?}", ran.asked);
+        let text = "page/x (4 KiB)\n... and 2 more\nNote: content is not judged\n";
+        assert!(ran.stdout.starts_with(text), "{}", ran.stdout);
+        let last = format!("Objects that nothing names: 3; 8 KiB {word}\n");
+        assert!(ran.stdout.ends_with(&last), "{}", ran.stdout);
+    }
 }
 
 /// F95: names and sizes are refused before anything is asked of anybody.

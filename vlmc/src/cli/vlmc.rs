@@ -11,8 +11,8 @@ use super::progress::Progress;
 use super::table::Table;
 use super::vlmc_args::{CreateArgs, MapArgs, VlmcCommand};
 use super::volumes::{
-    Attachment, Breaking, CloneRequest, CreateRequest, CreateSource, MapRequest, ResizeRequest,
-    Volumes,
+    Attachment, Breaking, CloneRequest, Collecting, CreateRequest, CreateSource, MapRequest,
+    ResizeRequest, Volumes,
 };
 
 /// Does what the command line says.
@@ -55,6 +55,7 @@ pub fn run(command: VlmcCommand, volumes: &mut dyn Volumes) -> Result<Answer, Er
             })?;
             Ok(Answer::new(json!({ "volume": info }), ""))
         }
+        Command::Gc { dry_run } => gc(dry_run, volumes),
         Command::Locks => locks(volumes),
         Command::Children { volume } => {
             let volumes = volumes.children(&volume)?;
@@ -156,6 +157,44 @@ fn remove(
     let volume = volume.expect("the command line has a volume where it has no hash");
     volumes.remove(&volume)?;
     Ok(done("remove", &volume.to_string(), ""))
+}
+
+fn gc(dry_run: bool, volumes: &mut dyn Volumes) -> Result<Answer, ErrorReport> {
+    let what = if dry_run {
+        Collecting::DryRun
+    } else {
+        Collecting::ForGood
+    };
+    let found = volumes.gc(what, &mut Progress::on_stderr("gc"))?;
+    let mut text = String::new();
+    for orphan in &found.orphans {
+        text.push_str(&format!(
+            "{} ({})\n",
+            orphan.object,
+            format_bytes(orphan.bytes)
+        ));
+    }
+    let told = found.orphans.len() as u64;
+    if told < found.found {
+        text.push_str(&format!("... and {} more\n", found.found - told));
+    }
+    for note in &found.notes {
+        text.push_str(&format!("Note: {note}\n"));
+    }
+    let verb = if dry_run {
+        "would be given back"
+    } else {
+        "given back"
+    };
+    let size = format_bytes(found.bytes);
+    text.push_str(&format!(
+        "Objects that nothing names: {}; {size} {verb}",
+        found.found
+    ));
+    Ok(Answer::new(
+        json!({ "dry_run": dry_run, "gc": found }),
+        text,
+    ))
 }
 
 fn map(args: MapArgs, volumes: &mut dyn Volumes) -> Result<Answer, ErrorReport> {

@@ -113,6 +113,12 @@ pub enum VlmcCommand {
         #[arg(short, long)]
         size: Option<VolumeSize>,
     },
+    /// Find what crashes and power loss left, and content that nothing needs any more, and give its space back
+    Gc {
+        /// Only tell what there is
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Show who holds which lock
     Locks,
     /// Show what was made from a snapshot or a volume

@@ -1,6 +1,8 @@
 //! What `vlmc` needs done, without saying how: one method a command.
 
-use archipelago_protocol::{ListAnswer, LockInfo, VolumeInfo, VolumeName, VolumeRef, VolumeSize};
+use archipelago_protocol::{
+    GcAnswer, ListAnswer, LockInfo, VolumeInfo, VolumeName, VolumeRef, VolumeSize,
+};
 use serde::{Deserialize, Serialize};
 
 use super::error_report::ErrorReport;
@@ -33,6 +35,8 @@ pub trait Volumes {
         snapshot: &VolumeRef,
         progress: &mut Progress,
     ) -> Result<String, ErrorReport>;
+    /// Finds what nobody names, and gives it back.
+    fn gc(&mut self, what: Collecting, progress: &mut Progress) -> Result<GcAnswer, ErrorReport>;
     fn clone_volume(&mut self, request: &CloneRequest) -> Result<VolumeInfo, ErrorReport>;
     fn locks(&mut self) -> Result<Vec<LockInfo>, ErrorReport>;
     fn children(&mut self, volume: &VolumeRef) -> Result<Vec<VolumeInfo>, ErrorReport>;
@@ -43,6 +47,13 @@ pub trait Volumes {
 pub enum Breaking {
     OwnOnly,
     Anybodys,
+}
+
+/// Is what is found given back?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Collecting {
+    DryRun,
+    ForGood,
 }
 
 /// For `map`.

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use archipelago_nbd::{Place, Uri};
 use archipelago_protocol::{
-    CHILDREN, CreateCall, ErrorCode, HashAnswer, LOCK, LOCKS, ListAnswer, ListCall, LockInfo,
-    LocksAnswer, RemoveCall, RenameCall, ResizeCall, UNLOCK, VolumeInfo, VolumeName, VolumeRef,
+    CHILDREN, CreateCall, ErrorCode, GcAnswer, GcCall, HashAnswer, LOCK, LOCKS, ListAnswer,
+    ListCall, LockInfo, LocksAnswer, RemoveCall, RenameCall, ResizeCall, UNLOCK, VolumeInfo,
+    VolumeName, VolumeRef,
 };
+use rustix::rand::{GetRandomFlags, getrandom};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use xseg::{OpCode, flags};
@@ -15,8 +17,8 @@ use super::asking::{Ask, ask};
 use super::attachments::Attachments;
 use super::clients::Clients;
 use crate::cli::{
-    AttachKind, Attachment, Breaking, CloneRequest, CreateRequest, CreateSource, ErrorReport,
-    MapRequest, Progress, ResizeRequest, Volumes,
+    AttachKind, Attachment, Breaking, CloneRequest, Collecting, CreateRequest, CreateSource,
+    ErrorReport, MapRequest, Progress, ResizeRequest, Volumes,
 };
 use crate::config::Config;
 
@@ -250,6 +252,24 @@ impl Volumes for PortVolumes<'_> {
             }
             if answer.total > 0 {
                 progress.report(answer.done, answer.total);
+            }
+        }
+    }
+
+    /// Like a hash: asked again with the same number, the mapper tells how far it is.
+    fn gc(&mut self, what: Collecting, _: &mut Progress) -> Result<GcAnswer, ErrorReport> {
+        let mut number = [0; 8];
+        getrandom(&mut number, GetRandomFlags::empty()).map_err(|error| {
+            ErrorReport::new(ErrorCode::Failed, format!("no random number: {error}"), "")
+        })?;
+        let call = GcCall {
+            number: u64::from_le_bytes(number),
+            dry_run: what == Collecting::DryRun,
+        };
+        loop {
+            let answer: GcAnswer = self.ask(&Ask::new(OpCode::GC, ""), Some(&call))?;
+            if answer.is_done {
+                return Ok(answer);
             }
         }
     }

@@ -24,7 +24,7 @@ fn hash(node: &Node, snapshot: &str) -> String {
     hash
 }
 
-/// HASHING-1, HASHING-2
+/// HASHING-1, HASHING-2, COLLECTING-1
 #[test]
 fn a_clone_of_a_hash_has_its_content_and_leaves_it_as_it_is() {
     let node = Node::started("");
@@ -85,6 +85,13 @@ fn a_clone_of_a_hash_has_its_content_and_leaves_it_as_it_is() {
     node.vlmc(&["--json", "remove", "--hash", &name])
         .fails(3, "not-found");
     reads(&node, "twin", "5M 6M", "7");
+    let found = node.vlmc(&["--json", "gc", "--dry-run"]).json();
+    assert_eq!(found["dry_run"], true, "{found}");
+    let said = node.vlmc(&["gc"]).ok();
+    assert!(said.contains("given back"), "{said}");
+    assert!(node.vlmc(&["gc", "--dry-run"]).ok().contains("names: 0;"));
+    reads(&node, "twin", "5M 6M", "7");
+    reads(&node, "clone", "5M 3M", "7");
     node.vlmc(&["snapshot", "twin", "again"]).ok();
     assert_eq!(hash(&node, "again"), name);
 }

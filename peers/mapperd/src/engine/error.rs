@@ -24,6 +24,8 @@ pub enum MapError {
     NoContent { hash: String },
     #[error("{name} is being hashed")]
     Held { name: String },
+    #[error("another collection goes on")]
+    Collecting,
     /// Whoever takes over does it when it is asked again.
     #[error("the mapper stops")]
     Stopping,
@@ -65,7 +67,9 @@ impl MapError {
         match self {
             Self::NotFound { .. } | Self::NoContent { .. } => Errno::NOENT,
             Self::Exists { .. } => Errno::EXIST,
-            Self::Busy { .. } | Self::InUse { .. } | Self::Held { .. } => Errno::BUSY,
+            Self::Busy { .. } | Self::InUse { .. } | Self::Held { .. } | Self::Collecting => {
+                Errno::BUSY
+            }
             Self::Stopping => Errno::AGAIN,
             Self::ReadOnly { .. } => Errno::ROFS,
             Self::NotOpen { .. } => Errno::BADFD,
@@ -88,6 +92,7 @@ impl MapError {
             Self::NotFound { .. } => "`vlmc list` shows what there is".into(),
             Self::NoContent { .. } => "`vlmc hash SNAPSHOT` makes it, and prints its hash".into(),
             Self::Held { .. } => "wait until `vlmc hash` has ended".into(),
+            Self::Collecting => "wait until it has ended".into(),
             Self::Stopping => "ask again when it runs: what was done is not done again".into(),
             Self::Exists { .. } => {
                 "choose another name, or remove or rename the one that has it".into()

@@ -132,12 +132,12 @@ impl Mapperd {
         Ok(work)
     }
 
-    /// Gives up what is being hashed, and waits until it is.
+    /// Gives up what is being hashed or collected, and waits until it is.
     pub(super) async fn stop_hashing(&self) {
         self.mapper.give_up_hashing();
         loop {
             let hashed = self.hashed.notified();
-            if self.hashing.is_idle() {
+            if self.hashing.is_idle() && self.collecting.is_idle() {
                 return;
             }
             hashed.await;

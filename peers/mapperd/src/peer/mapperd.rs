@@ -13,6 +13,7 @@ use archipelago_store::StoreError;
 use xseg::{Incoming, OpCode};
 
 use super::answer::{Answer, answer};
+use super::collecting::Collecting;
 use super::hashing::Hashing;
 use super::letting_go::LettingGo;
 use super::still::Still;
@@ -41,6 +42,7 @@ pub struct Mapperd {
     pub(super) still: Still,
     pub(super) letting_go: LettingGo,
     pub(super) hashing: Hashing,
+    pub(super) collecting: Collecting,
     pub(super) hashed: Notify,
     tidy: Notify,
     empty: Notify,
@@ -71,6 +73,7 @@ impl Running {
             still: Still::default(),
             letting_go: LettingGo::default(),
             hashing: Hashing::default(),
+            collecting: Collecting::default(),
             hashed: Notify::new(),
             tidy: Notify::new(),
             empty: Notify::new(),
@@ -185,6 +188,7 @@ impl Mapperd {
             LOCKS => self.locks().await,
             CHILDREN => self.children(request).await,
             OpCode::HASH => self.hash(request).await,
+            OpCode::GC => self.gc(request).await,
             other => Err(MapError::Unsupported { op: other.0 }),
         }
     }

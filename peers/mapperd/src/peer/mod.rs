@@ -2,6 +2,7 @@
 
 mod answer;
 mod calls;
+mod collecting;
 mod hashing;
 mod letting_go;
 mod mapperd;

@@ -18,6 +18,17 @@ pub enum Mode {
     Collect,
 }
 
+impl<W: World> Judge<'_, W> {
+    /// Between pieces: others have their turn, and a mapper that stops gives up.
+    pub async fn rest(&self) -> Result<(), MapError> {
+        self.mapper.base.world.pause().await;
+        if self.mapper.is_stopping.get() {
+            return Err(MapError::Stopping);
+        }
+        Ok(())
+    }
+}
+
 impl<W: World> Mapper<W> {
     /// Finds what nobody names, and gives it back.
     pub async fn gc(&self, mode: Mode, report: &Report) -> Result<(), MapError> {

@@ -77,7 +77,7 @@ impl<W: World> Judge<'_, W> {
             let objects = base.list_in(base.data(), group, "list the objects").await?;
             for some in objects.chunks(AT_ONCE) {
                 self.judge_data(some, (birth, stamp), heads).await?;
-                base.world.pause().await;
+                self.rest().await?;
             }
         }
         Ok(())
@@ -261,7 +261,7 @@ impl<W: World> Judge<'_, W> {
                     }
                 }
                 if count % AT_ONCE == 0 {
-                    base.world.pause().await;
+                    self.rest().await?;
                 }
             }
         }

@@ -37,7 +37,7 @@ impl<W: World> Judge<'_, W> {
             } else if let Some(of) = id_after(group, b"draft/") {
                 self.sweep_drafts(of).await?;
             }
-            self.mapper.base.world.pause().await;
+            self.rest().await?;
         }
         self.sweep_names(Directory::Names).await?;
         self.sweep_names(Directory::Hashes).await?;
@@ -65,7 +65,7 @@ impl<W: World> Judge<'_, W> {
             self.judge_pages(object, birth, used.unwrap_or(&nothing))
                 .await?;
             if count % AT_ONCE == 0 {
-                base.world.pause().await;
+                self.rest().await?;
             }
         }
         Ok(())
