@@ -205,6 +205,7 @@ impl<W: World> Base<W> {
 
     /// The head in force, and what its journal says. `None`: there is no such volume.
     pub async fn load(&self, id: VolumeId) -> Result<Option<Loaded>, MapError> {
+        let mut last_damage = None;
         for look in 1.. {
             let mut versions = self.versions(id).await?;
             let Some(version) = versions.pop() else {
@@ -217,9 +218,12 @@ impl<W: World> Base<W> {
                 }
                 // LOAD-2: a newer one may have taken its place, and its journal with it.
                 Err(error) if look < LOOKS_MAX => {
-                    if self.versions(id).await?.last() == Some(&version) {
+                    // A journal that somebody writes meanwhile is not read at one moment: what is damaged is so twice.
+                    let may_be_moving = error.is_damage() && last_damage.as_ref() != Some(&error);
+                    if !may_be_moving && self.versions(id).await?.last() == Some(&version) {
                         return Err(error);
                     }
+                    last_damage = Some(error);
                 }
                 Err(error) => return Err(error),
             }
