@@ -169,10 +169,10 @@ impl<W: World> Mapper<W> {
 
     /// A nameless snapshot of a volume, to hang a clone from.
     async fn freeze_for_clone(&self, id: VolumeId) -> Result<Loaded, MapError> {
-        let volume = self.open_id(id, false).await?;
         let frozen = self.base.world.random_id();
         self.base.put_in_trash(frozen).await?;
-        volume.snapshot(frozen, "").await?;
+        self.with_open(id, async |volume| volume.snapshot(frozen, "").await)
+            .await?;
         self.base
             .load(frozen)
             .await?
@@ -193,13 +193,17 @@ impl<W: World> Mapper<W> {
             }
             None => {}
         }
-        let volume = self.open(name, false).await?;
-        // A head that the volume never took is no snapshot (DRAFT-1).
-        volume.settle_drafts().await?;
-        if !self.is_made(snapshot, id).await? {
-            self.base.put_in_trash(id).await?;
-            volume.snapshot(id, snapshot).await?;
-        }
+        let of = self.find(name).await?.head.id;
+        self.with_open(of, async |volume| {
+            // A head that the volume never took is no snapshot (DRAFT-1).
+            volume.settle_drafts().await?;
+            if !self.is_made(snapshot, id).await? {
+                self.base.put_in_trash(id).await?;
+                volume.snapshot(id, snapshot).await?;
+            }
+            Ok(())
+        })
+        .await?;
         self.name_it(snapshot, id, NameKind::Snapshot).await
     }
 }

@@ -1,14 +1,17 @@
 //! Changing volumes as wholes: names, sizes, removal.
 
+use std::rc::Rc;
+
 use archipelago_store::StoreError;
 
 use super::directory::Directory;
 use super::error::MapError;
 use super::load::Loaded;
 use super::mapper::Mapper;
+use super::volume::Volume;
 use super::world::World;
 use crate::map::journal::Record;
-use crate::map::{Head, NameKind};
+use crate::map::{Head, HeadFlags, NameKind, VolumeId};
 
 impl<W: World> Mapper<W> {
     pub async fn rename(&self, name: &str, to: &str) -> Result<(), MapError> {
@@ -31,11 +34,10 @@ impl<W: World> Mapper<W> {
             self.unlock_quietly(id).await;
             changed?;
         } else {
-            let volume = self.open_id(id, false).await?;
-            volume
-                .record(Record::Name {
-                    name: to.to_owned(),
-                })
+            let named = || Record::Name {
+                name: to.to_owned(),
+            };
+            self.with_open(id, async |volume| volume.record(named()).await)
                 .await?;
         }
         self.base.delete_entry(Directory::Names, name, id).await
@@ -58,17 +60,20 @@ impl<W: World> Mapper<W> {
 
     pub async fn resize(&self, name: &str, bytes: u64, allow_shrink: bool) -> Result<(), MapError> {
         let _manage = self.manage.lock().await;
-        let volume = self.open(name, false).await?;
-        if bytes < volume.size_bytes() && !allow_shrink {
-            return Err(MapError::Invalid {
-                what: "the size",
-                why: format!(
-                    "{bytes} bytes are less than the {} that {name} has, and what is cut off is lost; say --allow-shrink if that is meant",
-                    volume.size_bytes()
-                ),
-            });
-        }
-        volume.resize(bytes).await
+        let id = self.find(name).await?.head.id;
+        self.with_open(id, async |volume| {
+            if bytes < volume.size_bytes() && !allow_shrink {
+                return Err(MapError::Invalid {
+                    what: "the size",
+                    why: format!(
+                        "{bytes} bytes are less than the {} that {name} has, and what is cut off is lost; say --allow-shrink if that is meant",
+                        volume.size_bytes()
+                    ),
+                });
+            }
+            volume.resize(bytes).await
+        })
+        .await
     }
 
     /// Takes a volume's or snapshot's name. Its space is given back when the trash is emptied.
@@ -106,7 +111,23 @@ impl<W: World> Mapper<W> {
             self.unlock_quietly(id).await;
             goes_on_without_space(changed)?;
         } else {
-            let volume = self.open_id(id, false).await?;
+            self.remove_volume(name, id, flags).await?;
+        }
+        let directory = Directory::of(&loaded.head);
+        self.base.delete_entry(directory, name, id).await?;
+        // What was removed does not come back.
+        self.base.sync_maps(id).await
+    }
+}
+
+impl<W: World> Mapper<W> {
+    async fn remove_volume(
+        &self,
+        name: &str,
+        id: VolumeId,
+        flags: HeadFlags,
+    ) -> Result<(), MapError> {
+        let mark = async |volume: &Rc<Volume<W>>| {
             if volume.with_state(|state| !state.composers.is_empty()) {
                 return Err(MapError::Busy {
                     name: name.to_owned(),
@@ -114,16 +135,15 @@ impl<W: World> Mapper<W> {
                 });
             }
             self.base.put_in_trash(id).await?;
-            if goes_on_without_space(volume.record(Record::Flags(flags)).await)? {
-                self.close_volume(&volume).await?;
-            } else {
-                volume.abandon().await?;
-            }
+            let is_marked = goes_on_without_space(volume.record(Record::Flags(flags)).await)?;
+            Ok((volume.clone(), is_marked))
+        };
+        let (volume, is_marked) = self.with_open(id, mark).await?;
+        if is_marked {
+            self.close_volume(&volume).await
+        } else {
+            volume.abandon().await
         }
-        let directory = Directory::of(&loaded.head);
-        self.base.delete_entry(directory, name, id).await?;
-        // What was removed does not come back.
-        self.base.sync_maps(id).await
     }
 }
 

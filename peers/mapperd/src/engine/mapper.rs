@@ -3,6 +3,8 @@
 //! # Invariants
 //! * **MAPPER-1** A volume is open at most once here: its lock does not tell two openers of one owner apart.
 //! * **MAPPER-3** A volume that is not open and has our lock was left by our predecessor: its composers write in place meanwhile.
+//! * **MAPPER-4** A volume that is closed by itself, as by whoever tidies up, while it is being changed is opened again for
+//!   the change: nobody is told that it is not open.
 //! * **MAPPER-2** Management changes one thing at a time; I/O of volumes goes on meanwhile.
 
 use std::cell::{Cell, RefCell};
@@ -105,6 +107,21 @@ impl<W: World> Mapper<W> {
     pub async fn open(&self, name: &str, wait: bool) -> Result<Rc<Volume<W>>, MapError> {
         let loaded = self.find(name).await?;
         self.open_id(loaded.head.id, wait).await
+    }
+
+    /// Does something with the open volume (MAPPER-4).
+    pub(super) async fn with_open<T>(
+        &self,
+        id: VolumeId,
+        change: impl AsyncFn(&Rc<Volume<W>>) -> Result<T, MapError>,
+    ) -> Result<T, MapError> {
+        loop {
+            let volume = self.open_id(id, false).await?;
+            match change(&volume).await {
+                Err(MapError::NotOpen { .. }) if volume.has_ended() => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Everything that was answered of a volume is durable when this returns, also what our predecessor's composers wrote

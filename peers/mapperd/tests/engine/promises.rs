@@ -248,6 +248,45 @@ fn whoever_looks_while_heads_are_published_sees_one_that_was_in_force() {
     }
 }
 
+/// MAPPER-4
+#[test]
+fn changes_of_a_volume_that_somebody_closes_again_and_again_are_made() {
+    use archipelago_store::sim::Interleave;
+    for seed in 0..20 {
+        let mapper = block_on(with_disk());
+        mapper.base().world.maps().set_yields_max(3);
+        let is_over = std::cell::Cell::new(false);
+        let changes = async {
+            for round in 1..6_u64 {
+                snapshot(&mapper, "disk", &format!("s{round}")).await;
+                create(&mapper, &format!("c{round}"), Some("disk")).await;
+                mapper
+                    .resize("disk", (round + 1) * MIB, false)
+                    .await
+                    .unwrap();
+                mapper.rename("disk", "other").await.unwrap();
+                mapper.rename("other", "disk").await.unwrap();
+                mapper.remove(&format!("c{round}")).await.unwrap();
+            }
+            mapper.remove("disk").await.unwrap();
+            is_over.set(true);
+        };
+        let closes = async {
+            while !is_over.get() {
+                for volume in mapper.volumes() {
+                    mapper.close_volume(&volume).await.unwrap();
+                }
+                mapper.find("nobody").await.unwrap_err();
+            }
+        };
+        let mut tasks = Interleave::new(seed);
+        tasks.add(changes);
+        tasks.add(closes);
+        tasks.run();
+        assert_eq!(block_on(mapper.base().entries()).unwrap().len(), 5);
+    }
+}
+
 /// WAL-3, D5, F22: a full store stops new places, not what has its place.
 #[test]
 fn a_journal_has_room_when_the_store_is_full() {
