@@ -139,10 +139,18 @@ impl<W: World> Mapper<W> {
             Ok((volume.clone(), is_marked))
         };
         let (volume, is_marked) = self.with_open(id, mark).await?;
-        if is_marked {
+        let closed = if is_marked {
             self.close_volume(&volume).await
         } else {
             volume.abandon().await
+        };
+        match closed {
+            // Somebody else closes it as what it is: removed.
+            Err(MapError::NotOpen { .. }) => {
+                volume.closed().await;
+                Ok(())
+            }
+            closed => closed,
         }
     }
 }
