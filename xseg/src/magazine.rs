@@ -5,6 +5,8 @@
 //!
 //! # Invariants
 //! * **MAG-1** An index is in a magazine, in use by its port, or named as somebody else's: never two of these.
+//! * **MAG-2** A port that leaves some to others has never more than the rest, in stock and in use: those whom it waits for find
+//!   one, however much it wants (P1).
 
 use crate::kill::kill_point;
 use crate::name::Name;
@@ -26,6 +28,8 @@ pub(crate) struct Magazine {
     stock_max: usize,
     /// In stock and in use.
     owned: u32,
+    /// MAG-2
+    owned_max: u32,
 }
 
 impl Magazine {
@@ -47,7 +51,15 @@ impl Magazine {
             search_at,
             refill,
             owned: 0,
+            owned_max: u32::MAX,
         }
+    }
+
+    /// Leaves one in `part` to others, and at least one; but has one itself.
+    pub fn leave_to_others(&mut self, part: u32) {
+        let len = self.range.len() as u32;
+        let left = (len / part.max(1)).max(1);
+        self.owned_max = len.saturating_sub(left).max(1);
     }
 
     pub fn owned(&self) -> u32 {
@@ -67,6 +79,9 @@ impl Magazine {
     /// One turn around the range at the most.
     fn search<'a>(&mut self, name: Name, word: impl Fn(u32) -> &'a AtomicU64) {
         for _ in 0..self.range.len() {
+            if self.owned >= self.owned_max {
+                return; // MAG-2
+            }
             let index = self.search_at;
             self.search_at += 1;
             if self.search_at >= self.range.end {

@@ -1,4 +1,8 @@
 //! Which volumes there are, and opening them.
+//!
+//! # Invariants
+//! * **BRIDGE-3** Clients' payloads never fill all buffers of a size, where there are two: composer and mapper, for whom they
+//!   wait, always find some (P1, F65, MAG-2).
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,6 +20,9 @@ use crate::name::ExportName;
 
 /// Pages of a list that are asked for: an end, should a mapper never say that there is one.
 const LIST_PAGES_MAX: usize = 10_000;
+
+/// One in so many buffers of each size is not for clients (BRIDGE-3).
+const LEFT_PART: u32 = 8;
 
 /// Whom to ask.
 #[derive(Clone, Debug)]
@@ -39,6 +46,7 @@ pub struct SegmentExports {
 impl SegmentExports {
     /// `station` is the bridge's port.
     pub fn new(handle: &Handle, station: Rc<Station>, places: SegmentPlaces) -> Self {
+        station.leave_buffers_to_others(LEFT_PART);
         Self {
             handle: handle.clone(),
             station,

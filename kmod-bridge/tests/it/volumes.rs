@@ -29,7 +29,7 @@ fn serve_volume(mode_max: ReplyMode) -> (Served, Arc<Asked>) {
 
 #[test]
 fn a_volume_is_copied_there_and_back_through_a_handful_of_buffers() {
-    // BRIDGE-1, WRITE-3: far more and longer requests than there are buffers
+    // BRIDGE-1, BRIDGE-3, WRITE-3: far more and longer requests than there are buffers
     for mode in [ReplyMode::Simple, ReplyMode::Structured] {
         let (served, asked) = serve_volume(mode);
         let directory = tempfile::tempdir().unwrap();

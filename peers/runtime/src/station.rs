@@ -5,6 +5,8 @@
 //!   place that was given up never has that key again.
 //! * **CALL-2** Who waits for a record or a buffer is served in the order of asking, and nobody who comes later is served
 //!   before.
+//! * **CALL-4** Who can do with less waits only while all buffers of all sizes that would do are taken: no peer waits for a size
+//!   that those hold who wait for it (P1, F65).
 //! * **CALL-3** What was sent and is not waited for any more is abandoned: its record and buffer are used again only
 //!   after its answer came.
 
@@ -114,6 +116,32 @@ impl Station {
         .await
     }
 
+    /// Takes a buffer of `wanted` bytes, or else whatever there is: a larger one, or a smaller one of at least `least` bytes.
+    /// Waits while all of those are taken (CALL-4).
+    pub async fn room(&self, wanted: u64, least: u64) -> Result<Buffer, CallError> {
+        let sizes = self.sizes_for(wanted, least);
+        self.wait_for(&self.buffer_queue, || {
+            for size in &sizes {
+                match self.try_buffer(*size) {
+                    Err(RequestError::NoBuffers { .. }) => {}
+                    other => return Some(other),
+                }
+            }
+            let largest = self.sizes().last().unwrap_or(0);
+            let too_large = RequestError::TooLarge {
+                bytes: least,
+                largest,
+            };
+            sizes.is_empty().then_some(Err(too_large))
+        })
+        .await
+    }
+
+    /// From now on we leave one in `part` buffers of each size to others: for peers that only ask, and are asked by nobody (P1).
+    pub fn leave_buffers_to_others(&self, part: u32) {
+        self.port.leave_buffers_to_others(part);
+    }
+
     /// Sends a request and waits for its answer. The draft's cookie is used; its deadline, if it has one, ends the wait
     /// with [`CallError::Expired`]. Requests for a peer that is being restarted wait for it. Dropped, the call is given
     /// up: its answer is ignored when it comes.
@@ -189,17 +217,28 @@ impl Station {
         self.core.upgrade().is_none_or(|core| core.is_over.get())
     }
 
+    /// The sizes of buffers that the segment has, smallest first.
+    fn sizes(&self) -> impl Iterator<Item = u64> {
+        let counts = self.port.geometry().buffer_counts();
+        let sizes = (0..).map(|class| BUFFER_BYTES_MIN << class).zip(counts);
+        sizes.filter(|(_, count)| *count > 0).map(|(size, _)| size)
+    }
+
+    /// Those that would do, best first: what is wanted, larger ones, and the largest of the smaller ones.
+    fn sizes_for(&self, wanted: u64, least: u64) -> Vec<u64> {
+        let would_do = self.sizes().filter(|size| *size >= least);
+        let (mut small, mut all): (Vec<u64>, Vec<u64>) = would_do.partition(|size| *size < wanted);
+        small.reverse();
+        all.append(&mut small);
+        all
+    }
+
     /// Is there such a buffer at all?
     fn existing_buffer(&self, bytes: u64) -> Result<(), RequestError> {
-        let counts = self.port.geometry().buffer_counts();
-        let existing = (0..)
-            .map(|class| BUFFER_BYTES_MIN << class)
-            .zip(counts)
-            .filter(|(_, count)| *count > 0);
         // The port looks at the smallest size that fits, and at the next one.
         let fitting = bytes.max(BUFFER_BYTES_MIN).next_power_of_two();
         let mut largest = 0;
-        for (size, _) in existing {
+        for size in self.sizes() {
             if size == fitting || size == fitting * 2 {
                 return Ok(());
             }

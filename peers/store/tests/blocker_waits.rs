@@ -1,4 +1,4 @@
-//! Lock requests that wait at a blocker: they hold nothing up, and all of them are answered in the end.
+//! Requests that wait at a blocker, and for buffers: they hold nothing up, and all of them are answered in the end.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use archipelago_runtime::{CallError, Handle, Reactor, ReactorOptions, Service, Station, Task};
 use archipelago_store::peer::StorePeer;
 use archipelago_store::wire::{Call, encode_owner};
-use archipelago_store::{BlockerClient, LockOwner, MemStore, ObjectName, Scope, Store};
+use archipelago_store::{BlockerClient, LockOwner, MemStore, ObjectName, Scope, Store, StoreError};
 use xseg::{BindOptions, CreateOptions, Errno, Geometry, PortId};
 
 struct House {
@@ -32,7 +32,10 @@ fn owner(deployment: &str) -> LockOwner {
 /// Runs the test in a house whose blocker handles two requests at a time.
 fn in_a_house(test: impl AsyncFnOnce(&House)) {
     let geometry = Geometry::new(4, 2, 64).and_then(|geometry| geometry.with_buffers(4096, 32));
-    let geometry = geometry.expect("a geometry that can be");
+    in_a_house_of(geometry.expect("a geometry that can be"), test);
+}
+
+fn in_a_house_of(geometry: Geometry, test: impl AsyncFnOnce(&House)) {
     let segment = CreateOptions::new(geometry)
         .create_private()
         .expect("there is memory for it");
@@ -180,5 +183,46 @@ fn waiting_2_a_blocker_that_stops_waits_for_no_lock() {
         house.peer.close();
         house.service.drain().await; // WAITING-2
         waiting.abort();
+    });
+}
+
+/// CLIENT-1, F65
+#[test]
+fn with_all_large_buffers_taken_everything_that_has_parts_goes_on() {
+    let geometry = Geometry::new(4, 2, 64)
+        .and_then(|geometry| geometry.with_buffers(4096, 4))
+        .and_then(|geometry| geometry.with_buffers(1 << 20, 2));
+    in_a_house_of(geometry.expect("a geometry that can be"), async |house| {
+        let others = house.handle.station();
+        // As by clients whose requests end when ours have.
+        let taken = [others.buffer(1 << 20).await, others.buffer(1 << 20).await];
+        let data: Vec<u8> = (0..20_000_u32).map(|place| place as u8).collect();
+        let mut back = vec![0; data.len()];
+        let used = async {
+            let client = &house.client;
+            client.write(Scope(1), &name("v/1"), 100, &data).await?;
+            let count = client.read(&name("v/1"), 100, &mut back).await?;
+            assert_eq!(count, data.len());
+            let mut after: Option<ObjectName> = None;
+            let mut names = 0;
+            for number in 2..40 {
+                let long = format!("v/{number}{}", "x".repeat(200));
+                client
+                    .write(Scope(1), &name(&long), 0, b"it is there")
+                    .await?;
+            }
+            loop {
+                let listed = client.list(b"v", after.as_ref(), 1000).await?;
+                names += listed.names.len();
+                after = listed.names.last().cloned();
+                if !listed.more {
+                    return Ok::<usize, StoreError>(names);
+                }
+            }
+        };
+        let names = house.handle.timeout(Duration::from_secs(60), used).await;
+        assert_eq!(names.expect("it waits for what nobody gives back"), Ok(39));
+        assert_eq!(back, data);
+        drop(taken);
     });
 }

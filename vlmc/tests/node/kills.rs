@@ -2,6 +2,7 @@
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::nbd::{Ask, Client, Outcome};
 use crate::support::{Node, must, until};
 
 pub fn kill(pid: i32) {
@@ -125,4 +126,37 @@ fn a_client_sees_no_error_when_the_hosts_behind_its_own_are_killed() {
     let said = std::fs::read_to_string(node.path("fio.out")).unwrap_or_default();
     assert!(load.wait().unwrap().success(), "{said}");
     assert!(kills >= 3, "{kills} kills, {said}");
+}
+
+/// P1, F65: the writes have all large buffers of the segment, and end only when the next mapper has opened the volume: which needs
+/// buffers too.
+#[test]
+fn writes_that_hold_all_large_buffers_are_answered_after_the_mappers_death() {
+    const WRITE_BYTES: u64 = 4 << 20;
+    const DEPTH: u64 = 8;
+    let node = Node::started("[hosts]\nisolate = true\n");
+    node.vlmc(&["create", "disk", "--size", "256"]).ok();
+    let mut client = Client::connect(&node.path("run/nbd.sock"), "disk").unwrap();
+    for round in 0..client.size / (WRITE_BYTES * DEPTH) {
+        let writes: Vec<Ask> = (0..DEPTH)
+            .map(|number| Ask::Write {
+                at: (round * DEPTH + number) * WRITE_BYTES,
+                data: vec![round as u8 + 1; WRITE_BYTES as usize],
+            })
+            .collect();
+        let before = node.pid_of("mapperd").unwrap();
+        let outcomes = std::thread::scope(|scope| {
+            let writing = scope.spawn(|| client.ask_all(&writes));
+            // At a different moment of the writes in each round.
+            std::thread::sleep(std::time::Duration::from_millis(10 + 10 * round));
+            kill(before);
+            writing.join().unwrap()
+        });
+        let is_done = |outcome: &Outcome| matches!(outcome, Outcome::Done(_));
+        assert!(outcomes.iter().all(is_done), "round {round}: {outcomes:?}");
+        until("another mapper serves", || {
+            node.pid_of("mapperd").is_some_and(|now| now != before)
+        });
+    }
+    client.leave();
 }

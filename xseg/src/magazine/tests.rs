@@ -129,3 +129,25 @@ fn an_empty_range_has_nothing_to_take() {
     let word = |index: u32| &words[index as usize];
     assert_eq!(holder.magazine.take(holder.name, word), None);
 }
+
+/// MAG-2
+#[test]
+fn what_is_left_to_others_is_never_taken() {
+    for (len, part, expected) in [(40, 8, 35), (40, 1, 1), (7, 8, 6), (2, 8, 1), (1, 8, 1)] {
+        let words: Vec<AtomicU64> = (0..len).map(|_| AtomicU64::new(0)).collect();
+        let word = |index: u32| &words[index as usize];
+        let (mut one, mut other) = (holder(1, 0..len, 4), holder(2, 0..len, 4));
+        one.magazine.leave_to_others(part);
+        let mut taken: Vec<u32> =
+            std::iter::from_fn(|| one.magazine.take(one.name, word)).collect();
+        assert_eq!(taken.len(), expected, "of {len}");
+        // What was put back and taken again is no more than before.
+        taken
+            .drain(..)
+            .for_each(|index| one.magazine.put(index, word));
+        let again = std::iter::from_fn(|| one.magazine.take(one.name, word));
+        assert_eq!(again.count(), expected, "of {len}");
+        let rest = std::iter::from_fn(|| other.magazine.take(other.name, word));
+        assert_eq!(rest.count(), len as usize - expected, "of {len}");
+    }
+}

@@ -215,6 +215,12 @@ impl Core {
         geometry.buffer(index)
     }
 
+    pub fn leave_buffers_to_others(&self, part: u32) {
+        for magazine in self.buffers.borrow_mut().iter_mut() {
+            magazine.leave_to_others(part);
+        }
+    }
+
     pub fn put_buffer(&self, buffer: BufferId) {
         let mapping = self.mapping();
         let class = mapping.geometry().class_of(buffer);

@@ -103,6 +103,12 @@ impl Port {
             })
     }
 
+    /// From now on this port leaves one in `part` buffers of each size to others, and at least one where there are two: for ports
+    /// at the beginning of the way, whose requests end only when those behind them find buffers too (P1).
+    pub fn leave_buffers_to_others(&self, part: u32) {
+        self.core.leave_buffers_to_others(part);
+    }
+
     /// Sends what is sent while the guard lives with one wake-up for each receiver, when it is dropped.
     pub fn burst(&self) -> Burst<'_> {
         self.core.begin_burst();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use archipelago_nbd::{MemExport, SegmentExports, SegmentPlaces};
 use archipelago_protocol::{BLOCK_STATUS, Extent, ListAnswer, ListCall, VolumeInfo};
-use archipelago_runtime::{Handle, Peer};
+use archipelago_runtime::{Handle, Peer, Station};
 use xseg::{BindOptions, Errno, Incoming, OpCode, flags};
 
 /// At exactly these offsets, which no program asks for, an answer is not what it should be.
@@ -32,6 +32,8 @@ pub struct Asked {
 }
 
 struct Composer {
+    handle: Handle,
+    station: Rc<Station>,
     disk: MemExport,
     size: u64,
     asked: Arc<Asked>,
@@ -52,6 +54,8 @@ pub fn compose(handle: &Handle, size: u64, asked: Arc<Asked>) -> SegmentExports 
         &composer,
         64,
         Rc::new(Composer {
+            handle: handle.clone(),
+            station: composer.clone(),
             disk: MemExport::new(size),
             size,
             asked,
@@ -78,8 +82,12 @@ impl Drop for Composer {
 }
 
 impl Composer {
-    fn io(&self, request: Incoming) {
+    async fn io(&self, request: Incoming) {
         let asked = request.request();
+        // As one that asks a mapper: a buffer of its own, at a time when clients could have taken all.
+        self.handle.sleep(Duration::from_micros(500)).await;
+        let own = self.station.room(asked.length, asked.length).await;
+        drop(own.expect("the composer runs"));
         let data = request.data().expect("it came with a buffer");
         assert_eq!(data.len(), asked.length);
         assert!(asked.offset + asked.length <= self.size);
@@ -216,7 +224,7 @@ impl Peer for Composer {
             }
             OpCode::INFO => self.info(request),
             OpCode::LIST => self.list(request),
-            OpCode::READ | OpCode::WRITE => self.io(request),
+            OpCode::READ | OpCode::WRITE => self.io(request).await,
             OpCode::DISCARD | OpCode::WRITE_ZEROES => self.zero(request).await,
             OpCode::FLUSH => {
                 self.asked.flushes.fetch_add(1, Ordering::SeqCst);

@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use archipelago_runtime::{CallError, Reactor, ReactorOptions};
-use xseg::{Counter, Errno, OpCode, PortId, RequestError, WaitMethod};
+use xseg::{Counter, CreateOptions, Errno, Geometry, OpCode, PortId, RequestError, WaitMethod};
 
 use crate::support::{
     AT_ONCE, Echo, HELD, ask, client, each_way, reactor, run, segment, segment_with, ways,
@@ -233,6 +233,39 @@ fn who_waits_for_a_buffer_gets_it_when_another_is_dropped() {
             assert!(!polled.await);
             assert_eq!(waiting.await.unwrap(), 4096);
             assert_eq!(late.await.unwrap().data().len(), 4096);
+        },
+    );
+}
+
+#[test]
+fn who_can_do_with_less_waits_only_while_nothing_would_do() {
+    // CALL-4
+    let geometry = Geometry::new(16, 8, 16)
+        .and_then(|geometry| geometry.with_buffers(4096, 2))
+        .and_then(|geometry| geometry.with_buffers(64 << 10, 1))
+        .and_then(|geometry| geometry.with_buffers(1 << 20, 1))
+        .unwrap();
+    let segment = CreateOptions::new(geometry).create_private().unwrap();
+    run(
+        reactor(&segment, 1, WaitMethod::Auto),
+        |handle| async move {
+            let station = handle.station();
+            let mut held = Vec::new();
+            // What was asked for, then what is larger, then what is smaller.
+            for len in [64 << 10, 1 << 20, 4096, 4096] {
+                let buffer = station.room(50_000, 1).await.unwrap();
+                assert_eq!(buffer.data().len(), len);
+                held.push(buffer);
+            }
+            held.truncate(2); // small ones, which will not do
+            let mut waiting = Box::pin(station.room(50_000, 8192));
+            let polled = poll_fn(|context| Poll::Ready(waiting.as_mut().poll(context).is_ready()));
+            assert!(!polled.await);
+            held.remove(0);
+            assert_eq!(waiting.await.unwrap().data().len(), 64 << 10);
+            let (bytes, largest) = (2 << 20, 1 << 20);
+            let error = station.room(bytes, bytes).await.unwrap_err();
+            assert_eq!(error, RequestError::TooLarge { bytes, largest }.into());
         },
     );
 }

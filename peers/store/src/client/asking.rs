@@ -2,7 +2,7 @@
 
 use archipelago_runtime::{Call as AwayCall, CallError, Station};
 use rustix::io::Errno;
-use xseg::{Buffer, Draft, OpCode, Reply, RequestError};
+use xseg::{BUFFER_BYTES_MIN, Buffer, Draft, OpCode, Reply, RequestError};
 
 use super::blocker::BlockerClient;
 use crate::contract::LockRecord;
@@ -41,9 +41,21 @@ impl BlockerClient {
         if bytes == 0 {
             return Ok(None);
         }
-        let bytes = self.buffer_bytes(bytes);
-        let buffer = self.station.buffer(bytes).await;
+        let buffer = self.station.room(bytes, bytes).await;
         Ok(Some(buffer.map_err(|error| not_answered(&error))?))
+    }
+
+    /// Room for a part of so many bytes, if that is any, and how many of them there is room for: all that one request carries,
+    /// or less while the large buffers are taken (CLIENT-1).
+    pub(super) async fn part_room(&self, bytes: u64) -> Result<(Option<Buffer>, u64), StoreError> {
+        let wanted = bytes.min(self.transfer_bytes);
+        if wanted == 0 {
+            return Ok((None, 0));
+        }
+        let buffer = self.station.room(wanted, wanted.min(BUFFER_BYTES_MIN));
+        let buffer = buffer.await.map_err(|error| not_answered(&error))?;
+        let len = wanted.min(buffer.data().len());
+        Ok((Some(buffer), len))
     }
 
     /// A buffer that holds these bytes.

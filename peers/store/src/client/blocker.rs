@@ -1,4 +1,8 @@
 //! Who asks a blocker.
+//!
+//! # Invariants
+//! * **CLIENT-1** What can be had in parts is had with whatever buffers there are: those that hold the large ones may be waiting for
+//!   us (P1, F65).
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -26,8 +30,6 @@ pub struct BlockerClient {
     pub(super) station: Rc<Station>,
     pub(super) blocker: PortId,
     pub(super) transfer_bytes: u64,
-    /// The sizes of buffers that the segment has, smallest first.
-    sizes: Rc<[u64]>,
     operation_id: Rc<Cell<u128>>,
 }
 
@@ -38,26 +40,17 @@ impl BlockerClient {
         getrandom(&mut seed, GetRandomFlags::empty())?;
         let counts = station.segment().geometry().buffer_counts();
         let sizes = (0..).map(|class| BUFFER_BYTES_MIN << class).zip(counts);
-        let sizes: Rc<[u64]> = sizes
-            .filter(|(_, count)| *count > 0)
-            .map(|(bytes, _)| bytes)
-            .collect();
+        let sizes = sizes.filter(|(_, count)| *count > 0);
+        let sizes: Vec<u64> = sizes.map(|(bytes, _)| bytes).collect();
         let usual = sizes.iter().rfind(|bytes| **bytes <= TRANSFER_BYTES_MAX);
         // A segment without buffers cannot carry this client's requests.
         let largest = usual.or(sizes.first());
         Ok(Self {
             transfer_bytes: *largest.ok_or(StoreError::Io(Errno::NOBUFS))?,
-            sizes,
             operation_id: Rc::new(Cell::new(u128::from_le_bytes(seed))),
             station,
             blocker,
         })
-    }
-
-    /// The smallest size of buffers that holds so many bytes; a segment need not have all sizes.
-    pub(super) fn buffer_bytes(&self, bytes: u64) -> u64 {
-        let fitting = self.sizes.iter().find(|size| **size >= bytes);
-        fitting.copied().unwrap_or(bytes)
     }
 
     /// Names one exclusive creation, so that a blocker which is asked again knows its own (S6).

@@ -29,8 +29,8 @@ fn now_s() -> u64 {
 impl BlockerClient {
     /// A page of names: the names, and whether there are more.
     async fn page(&self, call: &Call) -> Result<(Vec<Vec<u8>>, bool), StoreError> {
-        let room = self.room(self.transfer_bytes).await?;
-        let reply = self.ask(call, room, self.transfer_bytes).await?;
+        let (room, len) = self.part_room(self.transfer_bytes).await?;
+        let reply = self.ask(call, room, len).await?;
         let count = number(&reply)?;
         let [more, bytes, ..] = reply.args();
         let encoded = payload(&reply, bytes)?;
@@ -53,13 +53,12 @@ impl Store for BlockerClient {
         let mut done = 0;
         loop {
             let rest = into.len() - done;
-            let len = (rest as u64).min(self.transfer_bytes);
+            let (room, len) = self.part_room(rest as u64).await?;
             let call = Call::Read {
                 name: name.clone(),
                 offset: offset + done as u64,
                 len,
             };
-            let room = self.room(len).await?;
             let reply = self.ask(&call, room, len).await?;
             let count = number(&reply)?.min(len) as usize;
             if let Some(data) = reply.data() {
@@ -84,8 +83,13 @@ impl Store for BlockerClient {
         let mut done = 0;
         loop {
             let rest = &data[done..];
-            let len = (rest.len() as u64).min(self.transfer_bytes);
+            let (room, len) = self.part_room(rest.len() as u64).await?;
             let part = &rest[..len as usize];
+            if let Some(room) = &room {
+                room.data()
+                    .write(0, part)
+                    .map_err(|error| refused(&error))?;
+            }
             let call = Call::Write {
                 scope,
                 name: name.clone(),
@@ -93,8 +97,7 @@ impl Store for BlockerClient {
                 len,
                 durable: false,
             };
-            let filled = self.filled(part).await?;
-            number(&self.ask(&call, filled, len).await?)?;
+            number(&self.ask(&call, room, len).await?)?;
             done += part.len();
             if done == data.len() {
                 return Ok(());

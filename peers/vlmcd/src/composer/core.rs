@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use archipelago_protocol::VolumeIdBytes;
 use archipelago_runtime::{Handle, Station, local};
-use xseg::{BUFFER_BYTES_MIN, Buffer, Incoming};
+use xseg::{Buffer, Incoming};
 
 use super::attach::NameEntry;
 use super::permits::MapperPermits;
@@ -47,16 +47,10 @@ pub struct Composer {
     pub is_leaving: Cell<bool>,
     /// Recalls that wait.
     pub recalls: local::Gate,
-    /// The sizes of buffers that the segment has, smallest first.
-    sizes: Vec<u64>,
 }
 
 impl Composer {
     pub fn new(handle: &Handle, station: Rc<Station>, options: Options) -> Rc<Self> {
-        let counts = station.segment().geometry().buffer_counts();
-        let sizes = (0..).map(|class| BUFFER_BYTES_MIN << class).zip(counts);
-        let sizes = sizes.filter(|(_, count)| *count > 0);
-        let sizes = sizes.map(|(bytes, _)| bytes).collect();
         Rc::new_cyclic(|myself| Self {
             handle: handle.clone(),
             station,
@@ -75,14 +69,12 @@ impl Composer {
             uses: RefCell::default(),
             is_leaving: Cell::new(false),
             recalls: local::Gate::new(),
-            sizes,
         })
     }
 
-    /// A buffer of our own; a segment need not have all sizes.
+    /// A buffer of our own, of this size or any larger one (CALL-4).
     pub async fn buffer(&self, bytes: u64) -> Result<Buffer, ComposeError> {
-        let fitting = self.sizes.iter().find(|size| **size >= bytes);
-        Ok(self.station.buffer(*fitting.unwrap_or(&bytes)).await?)
+        Ok(self.station.room(bytes, bytes).await?)
     }
 
     /// A pause before the next try, longer each time.
