@@ -136,6 +136,10 @@ impl Filed {
         let engine = &self.engine;
         match call {
             Call::Stat { name } => answer_stat(request, engine.stat(&name).await),
+            Call::DataIn { name, offset, len } => {
+                let part = offset..offset.saturating_add(len);
+                answer_done(request, engine.data_in(&name, part).await);
+            }
             Call::Hash { name } => answer_hash(request, engine.hash(&name).await),
             Call::List { group, after, max } => match engine.list(group, after, max).await {
                 Ok(listing) => {
@@ -238,6 +242,7 @@ impl Peer for Filed {
             Call::Lock { name, since, wait } => self.lock(request, name, since, wait).await,
             Call::Unlock { name, force } => self.unlock(request, name, force).await,
             Call::Stat { .. }
+            | Call::DataIn { .. }
             | Call::Hash { .. }
             | Call::List { .. }
             | Call::Groups { .. }

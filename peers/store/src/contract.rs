@@ -9,6 +9,8 @@
 //! * **STORE-5** A scope in which a write or a sync failed stays failed: its syncs are refused until `heal` (D3).
 //! * **STORE-6** Space of deleted objects and punched ranges is given back; what is read from a punched range is zero.
 
+use std::ops::Range;
+
 use crate::error::StoreError;
 use crate::name::ObjectName;
 
@@ -117,6 +119,10 @@ pub trait Store {
     ) -> Result<(), StoreError>;
 
     async fn stat(&self, name: &ObjectName) -> Result<ObjectStat, StoreError>;
+
+    /// How much of a part of the object is no hole, as far as the store can tell. What `stat` says that it takes may be more:
+    /// a filesystem counts what it needs to find the data.
+    async fn data_in(&self, name: &ObjectName, part: Range<u64>) -> Result<u64, StoreError>;
 
     /// The names of a group, after `after`, at most `max`. A group that nobody writes is listed exactly.
     async fn list(

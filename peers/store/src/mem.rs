@@ -3,6 +3,7 @@
 use std::cell::{RefCell, RefMut};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
+use std::ops::Range;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -224,6 +225,10 @@ impl Store for MemStore {
             size: blob.size(),
             allocated: blob.allocated(),
         })
+    }
+
+    async fn data_in(&self, name: &ObjectName, part: Range<u64>) -> Result<u64, StoreError> {
+        Ok(self.content().find(name)?.data_in(part))
     }
 
     async fn list(

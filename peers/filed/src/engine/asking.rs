@@ -1,5 +1,6 @@
 //! What there is: sizes, hashes, names.
 
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 
 use archipelago_store::{Listing, ObjectName, ObjectStat, StoreError};
@@ -24,6 +25,16 @@ impl Engine {
         let place = Place::of(name);
         self.blocking_with_descriptors(move |root| {
             stat_of(root.objects.open(&place, OFlags::PATH)?)
+        })
+        .await
+    }
+
+    /// What is no hole in that part. Where the filesystem cannot tell, all is data.
+    pub async fn data_in(&self, name: &ObjectName, part: Range<u64>) -> Result<u64, StoreError> {
+        let place = Place::of(name);
+        self.blocking_with_descriptors(move |root| {
+            let fd = root.objects.open(&place, OFlags::RDONLY)?;
+            data_in(&fd, &part).map_err(error_of)
         })
         .await
     }
@@ -61,6 +72,26 @@ fn stat_of(fd: impl AsFd) -> Result<ObjectStat, StoreError> {
         size: u64::try_from(stat.st_size).unwrap_or(0),
         allocated: u64::try_from(stat.st_blocks).unwrap_or(0) * BLOCK_BYTES,
     })
+}
+
+fn data_in(fd: &OwnedFd, part: &Range<u64>) -> Result<u64, Errno> {
+    let size = u64::try_from(fstat(fd)?.st_size).unwrap_or(0);
+    let (mut at, end) = (part.start, part.end.min(size));
+    let mut data = 0;
+    while at < end {
+        let start = match seek(fd, SeekFrom::Data(at)) {
+            Err(Errno::NXIO) => break,
+            Err(Errno::INVAL) => return Ok(data + (end - at)),
+            found => found?.min(end),
+        };
+        // Cut shorter meanwhile: it ends here.
+        at = match seek(fd, SeekFrom::Hole(start)) {
+            Err(Errno::NXIO) => break,
+            found => found?.min(end),
+        };
+        data += at - start;
+    }
+    Ok(data)
 }
 
 /// Zeros count only when something follows them, so they are kept as a number until then. Holes are not read.

@@ -33,9 +33,15 @@ async fn snapshot(mapper: &Mapper<SimWorld>, of: &str, name: &str) {
 }
 
 async fn write(mapper: &Mapper<SimWorld>, name: &str, sub: u64, value: u64) {
-    let volume = mapper.open(name, false).await.unwrap();
     let value = [value; SECTORS];
-    write_sub(mapper, &volume, sub, &value).await.unwrap();
+    // Nobody is attached, so the collector may close it at any moment; and it may hold the block.
+    loop {
+        let volume = mapper.open(name, false).await.unwrap();
+        match write_sub(mapper, &volume, sub, &value).await {
+            Err(MapError::NotOpen { .. } | MapError::Stale) => {}
+            written => return written.unwrap(),
+        }
+    }
 }
 
 async fn read(mapper: &Mapper<SimWorld>, name: &str, sub: u64) -> u64 {

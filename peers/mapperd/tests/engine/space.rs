@@ -119,8 +119,8 @@ fn compare(found: &BTreeMap<String, u64>, named: &BTreeMap<String, Option<u64>>)
 async fn sizes(store: &SimStore) -> BTreeMap<String, u64> {
     let mut sizes = BTreeMap::new();
     for object in objects_of(store).await {
-        let stat = store.stat(&object).await.unwrap();
-        sizes.insert(object.to_string(), stat.allocated);
+        let data = store.data_in(&object, 0..u64::MAX).await.unwrap();
+        sizes.insert(object.to_string(), data);
     }
     sizes
 }

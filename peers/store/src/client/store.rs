@@ -1,5 +1,6 @@
 //! The contract, by requests to a blocker.
 
+use std::ops::Range;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::io::Errno;
@@ -186,6 +187,15 @@ impl Store for BlockerClient {
         number(&reply)?;
         let [size, allocated, ..] = reply.args();
         Ok(ObjectStat { size, allocated })
+    }
+
+    async fn data_in(&self, name: &ObjectName, part: Range<u64>) -> Result<u64, StoreError> {
+        let call = Call::DataIn {
+            name: name.clone(),
+            offset: part.start,
+            len: part.end.saturating_sub(part.start),
+        };
+        self.ask_number(&call).await
     }
 
     async fn list(

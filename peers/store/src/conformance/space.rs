@@ -1,5 +1,7 @@
 //! Deleting and punching (STORE-6).
 
+use std::ops::Range;
+
 use super::help::{SCOPE, bytes, expect_content, expect_missing, name, put};
 use crate::contract::Store;
 use crate::error::StoreError;
@@ -38,6 +40,16 @@ pub(super) async fn a_punched_range_is_zero_and_given_back(store: &impl Store) {
         expected[offset as usize..(offset + len) as usize].fill(0);
         expect_content(store, &object, &expected).await;
     }
+    let data_in = async |part: Range<u64>| store.data_in(&object, part).await;
+    let left = data_in(0..SIZE as u64).await.expect("it was punched only");
+    assert!(
+        (SIZE as u64 - 300_000..SIZE as u64 - 280_000).contains(&left),
+        "{left}"
+    );
+    assert_eq!(data_in(65_536 + 4096..365_536 - 4096).await, Ok(0));
+    assert_eq!(data_in(600_000..600_100).await, Ok(100));
+    assert_eq!(data_in(SIZE as u64 - 10..u64::MAX).await, Ok(10));
+    assert_eq!(data_in(u64::MAX - 10..u64::MAX).await, Ok(0));
     let after = store.stat(&object).await.expect("it was punched only");
     assert!(
         after.allocated + 280_000 <= before.allocated,

@@ -4,6 +4,7 @@
 //! stores in memory count their space. A sector that is not there reads as zeros.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// What a disk writes wholly or not at all.
@@ -28,7 +29,7 @@ pub(crate) struct Blob {
 }
 
 /// The sectors that hold `offset .. offset + len`. The range was checked not to overflow.
-pub(crate) fn sectors_of(offset: u64, len: u64) -> std::ops::Range<u64> {
+pub(crate) fn sectors_of(offset: u64, len: u64) -> Range<u64> {
     if len == 0 {
         return 0..0;
     }
@@ -61,6 +62,20 @@ impl Blob {
 
     pub fn allocated(&self) -> u64 {
         self.sectors.len() as u64 * SECTOR_BYTES
+    }
+
+    /// Of that, what is no hole.
+    pub fn data_in(&self, part: Range<u64>) -> u64 {
+        let part = part.start..part.end.min(self.size);
+        let sectors = sectors_of(part.start, part.end.saturating_sub(part.start));
+        let within = |sector: &u64| {
+            let (start, end) = (sector * SECTOR_BYTES, (sector + 1) * SECTOR_BYTES);
+            end.min(part.end) - start.max(part.start)
+        };
+        self.sectors
+            .range(sectors)
+            .map(|(sector, _)| within(sector))
+            .sum()
     }
 
     pub fn read(&self, offset: u64, into: &mut [u8]) -> usize {

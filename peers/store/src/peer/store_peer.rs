@@ -229,6 +229,10 @@ impl<S: Store + 'static> Peer for StorePeer<S> {
         match call {
             Call::Read { name, offset, len } => self.read(request, &name, offset, len).await,
             Call::Stat { name } => answer_stat(request, self.store.stat(&name).await),
+            Call::DataIn { name, offset, len } => {
+                let part = offset..offset.saturating_add(len);
+                answer_done(request, self.store.data_in(&name, part).await);
+            }
             Call::Hash { name } => answer_hash(request, self.store.hash(&name).await),
             Call::Write { .. }
             | Call::WriteFull { .. }

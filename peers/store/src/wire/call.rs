@@ -58,6 +58,11 @@ pub enum Call {
     Stat {
         name: ObjectName,
     },
+    DataIn {
+        name: ObjectName,
+        offset: u64,
+        len: u64,
+    },
     List {
         group: Vec<u8>,
         after: Option<ObjectName>,

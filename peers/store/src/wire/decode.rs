@@ -104,6 +104,11 @@ impl Head {
         let scope = self.scope();
         Ok(match self.op {
             OpCode::DELETE => Call::Delete { name: self.name()? },
+            OpCode::INFO if self.args[0] != 0 => Call::DataIn {
+                name: self.name()?,
+                offset: self.offset,
+                len: self.length,
+            },
             OpCode::INFO => Call::Stat { name: self.name()? },
             OpCode::HASH => Call::Hash { name: self.name()? },
             OpCode::SYNC => Call::Sync { scope },

@@ -34,7 +34,7 @@ impl Call {
             Self::Delete { .. } => OpCode::DELETE,
             Self::Zero { .. } => OpCode::WRITE_ZEROES,
             Self::Punch { .. } => OpCode::DISCARD,
-            Self::Stat { .. } => OpCode::INFO,
+            Self::Stat { .. } | Self::DataIn { .. } => OpCode::INFO,
             Self::List { .. } => OpCode::LIST,
             Self::Groups { .. } => GROUPS,
             Self::Hash { .. } => OpCode::HASH,
@@ -58,6 +58,7 @@ impl Call {
             | Self::Zero { name, .. }
             | Self::Punch { name, .. }
             | Self::Stat { name }
+            | Self::DataIn { name, .. }
             | Self::Hash { name }
             | Self::Lock { name, .. }
             | Self::Unlock { name, .. }
@@ -94,7 +95,8 @@ impl Call {
             Self::Read { offset, len, .. }
             | Self::Write { offset, len, .. }
             | Self::Zero { offset, len, .. }
-            | Self::Punch { offset, len, .. } => (*offset, *len),
+            | Self::Punch { offset, len, .. }
+            | Self::DataIn { offset, len, .. } => (*offset, *len),
             Self::WriteFull { len, .. }
             | Self::CreateExclusive { len, .. }
             | Self::Extend { size: len, .. }
@@ -119,6 +121,7 @@ impl Call {
             Self::List { max, .. } => *max,
             Self::Groups { after } => u64::from(after.is_some()),
             Self::Lock { since, .. } => *since,
+            Self::DataIn { .. } => 1,
             _ => 0,
         }
     }

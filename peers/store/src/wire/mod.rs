@@ -12,7 +12,8 @@
 //! | EXTEND | | 0, size | 1 to reserve | | |
 //! | COPY | from | 0, length | | | the count |
 //! | DELETE, SYNC, HEAL | | | | | |
-//! | INFO | | | | | arguments: size, allocated |
+//! | INFO | | | 0 | | arguments: size, allocated |
+//! | INFO | | where | 1 | | the count of bytes that are no hole |
 //! | HASH | | | | | arguments: the hash |
 //! | LIST | after | | most | room | the count; arguments: more, bytes; the names |
 //! | GROUPS (target: after) | | | 1 if after | room | the same |

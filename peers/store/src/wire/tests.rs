@@ -61,6 +61,11 @@ fn call() -> impl Strategy<Value = Call> {
         }),
         name().prop_map(|name| Call::Delete { name }),
         name().prop_map(|name| Call::Stat { name }),
+        (name(), any::<u32>(), any::<u32>()).prop_map(|(name, offset, len)| Call::DataIn {
+            name,
+            offset: offset.into(),
+            len: len.into()
+        }),
         name().prop_map(|name| Call::Hash { name }),
         name().prop_map(|name| Call::LockOwner { name }),
         scope().prop_map(|scope| Call::Sync { scope }),

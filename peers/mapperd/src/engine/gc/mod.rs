@@ -20,6 +20,7 @@ mod mark;
 mod report;
 mod sweep_data;
 mod sweep_maps;
+mod unnamed;
 
 pub use collect::Mode;
 pub(super) use limits::Limit;

@@ -9,6 +9,7 @@ use archipelago_store::{ObjectName, Store, StoreError};
 
 use super::collect::{AT_ONCE, Judge, Mode};
 use super::heads::{Heads, Known};
+use super::unnamed::{data_in, unnamed_parts};
 use crate::engine::beside::Neighbour;
 use crate::engine::error::MapError;
 use crate::engine::names;
@@ -22,6 +23,7 @@ struct Candidate {
     birth: VolumeId,
     stamp: Stamp,
     block: u64,
+    size: u64,
     allocated: u64,
     /// Sub-blocks that somebody names, in volumes of this grain.
     used: BTreeSet<u16>,
@@ -32,23 +34,12 @@ struct Candidate {
 
 impl Candidate {
     fn is_all_used(&self) -> bool {
-        self.is_kept
-            || (!self.used.is_empty()
-                && self.used.len() as u64 * self.grain_bytes >= self.allocated)
+        self.is_kept || (!self.used.is_empty() && self.unused().is_empty())
     }
 
     /// The parts of the object that nobody names, in bytes.
-    fn unused(&self, size: u64) -> Vec<Range<u64>> {
-        let mut unused = Vec::new();
-        let mut at = 0;
-        for sub in &self.used {
-            let start = u64::from(*sub) * self.grain_bytes;
-            unused.push(at..start);
-            at = start + self.grain_bytes;
-        }
-        unused.push(at..size.max(at));
-        unused.retain(|range| !range.is_empty());
-        unused
+    fn unused(&self) -> Vec<Range<u64>> {
+        unnamed_parts(&self.used, self.grain_bytes, self.size)
     }
 }
 
@@ -95,7 +86,7 @@ impl<W: World> Judge<'_, W> {
             let Some(block) = names::number(object) else {
                 continue;
             };
-            let Some(stat) = self.stat(object).await? else {
+            let Some((size, allocated)) = self.stat(object).await? else {
                 continue;
             };
             let mut candidate = Candidate {
@@ -103,7 +94,8 @@ impl<W: World> Judge<'_, W> {
                 birth,
                 stamp,
                 block,
-                allocated: stat.1,
+                size,
+                allocated,
                 used: BTreeSet::new(),
                 grain_bytes: 0,
                 is_kept: false,
@@ -117,7 +109,7 @@ impl<W: World> Judge<'_, W> {
                 self.look_into(known, &mut candidate).await?;
             }
             if !candidate.is_all_used() {
-                suspects.push((candidate, stat.0));
+                suspects.push(candidate);
             }
         }
         if suspects.is_empty() {
@@ -126,14 +118,14 @@ impl<W: World> Judge<'_, W> {
         // GC-2
         while self.mapper.read_heads(heads).await? {
             for (_, known) in heads.take_new() {
-                for (candidate, _) in &mut suspects {
+                for candidate in &mut suspects {
                     self.look_into(&known, candidate).await?;
                 }
             }
         }
-        for (candidate, size) in suspects {
+        for candidate in suspects {
             if !candidate.is_all_used() {
-                self.give_back(&candidate, size, heads).await?;
+                self.give_back(&candidate, heads).await?;
             }
         }
         Ok(())
@@ -164,21 +156,23 @@ impl<W: World> Judge<'_, W> {
         Ok(())
     }
 
-    async fn give_back(
-        &self,
-        candidate: &Candidate,
-        size: u64,
-        heads: &Heads<W>,
-    ) -> Result<(), MapError> {
+    async fn give_back(&self, candidate: &Candidate, heads: &Heads<W>) -> Result<(), MapError> {
         let Candidate { object, birth, .. } = candidate;
         let base = &self.mapper.base;
         let scope = names::scope(*birth);
-        let named = candidate.used.len() as u64 * candidate.grain_bytes;
-        self.report.find(object, candidate.allocated - named);
+        let bytes = if candidate.used.is_empty() {
+            candidate.allocated
+        } else {
+            data_in(base.data(), object, &candidate.unused()).await?
+        };
+        if !candidate.used.is_empty() && bytes == 0 {
+            return Ok(());
+        }
+        self.report.find(object, bytes);
         if self.mode == Mode::DryRun {
             return Ok(());
         }
-        tracing::info!(%object, named, "nobody names it, or not all of it");
+        tracing::info!(%object, bytes, "nobody names it, or not all of it");
         if candidate.used.is_empty() {
             return self.delete_data(object).await;
         }
@@ -219,7 +213,7 @@ impl<W: World> Judge<'_, W> {
         if candidate.is_kept {
             return Ok(());
         }
-        for range in candidate.unused(size) {
+        for range in candidate.unused() {
             let punched = base
                 .data()
                 .punch(scope, object, range.start, range.end - range.start);

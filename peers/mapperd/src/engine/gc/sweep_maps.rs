@@ -6,6 +6,7 @@ use archipelago_store::{ObjectName, Store, StoreError};
 
 use super::collect::{AT_ONCE, Judge, Mode};
 use super::heads::Heads;
+use super::unnamed::{data_in, unnamed_parts};
 use crate::engine::beside::Neighbour;
 use crate::engine::directory::Directory;
 use crate::engine::error::MapError;
@@ -82,24 +83,21 @@ impl<W: World> Judge<'_, W> {
             Err(StoreError::NotFound) => return Ok(()),
             stat => stat.map_err(MapError::store("look at", object))?,
         };
-        let named = used.len() as u64 * PAGE_BYTES as u64;
-        if !used.is_empty() && stat.allocated <= named {
-            return Ok(());
-        }
         if used.is_empty() {
             return self.delete(object, stat.allocated).await;
         }
-        self.report.find(object, stat.allocated - named);
+        let unnamed = unnamed_parts(used, PAGE_BYTES as u64, stat.size);
+        let bytes = data_in(maps, object, &unnamed).await?;
+        if bytes == 0 {
+            return Ok(());
+        }
+        self.report.find(object, bytes);
         if self.mode == Mode::DryRun {
             return Ok(());
         }
-        let pages = stat.size.div_ceil(PAGE_BYTES as u64);
         let scope = names::scope(birth);
-        for page in 0..pages {
-            if u16::try_from(page).is_ok_and(|page| used.contains(&page)) {
-                continue;
-            }
-            let (at, len) = (page * PAGE_BYTES as u64, PAGE_BYTES as u64);
+        for part in unnamed {
+            let (at, len) = (part.start, part.end - part.start);
             let punched = maps.punch(scope, object, at, len).await;
             punched.map_err(MapError::store("punch", object))?;
         }

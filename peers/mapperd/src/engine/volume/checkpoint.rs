@@ -271,7 +271,7 @@ impl<W: World> Base<W> {
                 *left -= 1;
                 *left == 0
             });
-            let is_only = is_last && self.allocated(&object).await? <= PAGE_BYTES as u64;
+            let is_only = is_last && self.data_in(&object).await? <= PAGE_BYTES as u64;
             if is_only {
                 self.delete_quietly(&object).await?;
             } else {
@@ -282,9 +282,9 @@ impl<W: World> Base<W> {
         Ok(())
     }
 
-    async fn allocated(&self, object: &ObjectName) -> Result<u64, MapError> {
-        match self.maps().stat(object).await {
-            Ok(stat) => Ok(stat.allocated),
+    async fn data_in(&self, object: &ObjectName) -> Result<u64, MapError> {
+        match self.maps().data_in(object, 0..u64::MAX).await {
+            Ok(data) => Ok(data),
             Err(StoreError::NotFound) => Ok(0),
             Err(error) => Err(MapError::store("look at", object)(error)),
         }
