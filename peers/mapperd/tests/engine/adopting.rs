@@ -1,13 +1,11 @@
 //! A mapper dies while composers fill what it granted: the next one adopts that, if it is sure of it.
 
-use archipelago_mapperd::engine::{
-    ComposerId, CreateOptions, Granted, MapError, Mapper, Orphan, Volume, World,
-};
+use archipelago_mapperd::engine::{ComposerId, Granted, MapError, Mapper, Orphan, Volume, World};
 use archipelago_mapperd::map::{Stamp, object_name};
 use archipelago_store::Store;
 use archipelago_store::sim::block_on;
 
-use crate::client::{GRAIN_BYTES, SECTORS, bytes_of, read_sub, scope_of, shape, write_sub_as};
+use crate::client::{GRAIN_BYTES, SECTORS, bytes_of, create_new, read_sub, scope_of, write_sub_as};
 use crate::world::{SimWorld, killed, mapper_of};
 
 const ONE: ComposerId = ComposerId(1);
@@ -15,13 +13,7 @@ const OTHER: ComposerId = ComposerId(2);
 
 async fn disk() -> Mapper<SimWorld> {
     let mapper = mapper_of(SimWorld::new(1));
-    let options = CreateOptions {
-        size: Some(1 << 20),
-        origin: None,
-        shape: shape(),
-    };
-    let id = mapper.base().world.random_id();
-    mapper.create("disk", id, &options).await.unwrap();
+    create_new(&mapper, "disk", 1 << 20).await;
     mapper
 }
 

@@ -1,6 +1,8 @@
 //! A composer in a few lines: it looks up every time, and writes whole sub-blocks.
 
-use archipelago_mapperd::engine::{ComposerId, Granted, MapError, Mapper, Volume, World};
+use archipelago_mapperd::engine::{
+    ComposerId, CreateOptions, Granted, MapError, Mapper, Volume, World,
+};
 use archipelago_mapperd::map::{Shape, object_name};
 use archipelago_store::{Scope, Store, StoreError};
 
@@ -33,6 +35,22 @@ pub fn sub_of(bytes: &[u8]) -> Sub {
         );
     }
     sub
+}
+
+/// An empty volume.
+pub async fn create_new(mapper: &Mapper<SimWorld>, name: &str, size: u64) {
+    let options = CreateOptions {
+        size: Some(size),
+        origin: None,
+        shape: shape(),
+    };
+    let id = mapper.base().world.random_id();
+    mapper.create(name, id, &options).await.unwrap();
+}
+
+pub async fn snapshot(mapper: &Mapper<SimWorld>, of: &str, name: &str) {
+    let id = mapper.base().world.random_id();
+    mapper.snapshot(of, name, id).await.unwrap();
 }
 
 pub async fn write_sub(

@@ -10,7 +10,7 @@ use archipelago_store::sim::{block_on, join, yield_now};
 use archipelago_store::{ObjectName, Scope, Store};
 use rustix::io::Errno;
 
-use crate::client::{GRAIN_BYTES, SECTORS, read_sub, shape, write_sub};
+use crate::client::{GRAIN_BYTES, SECTORS, read_sub, shape, snapshot, write_sub};
 use crate::space::orphans;
 use crate::world::{COMPOSER, SimWorld, crashed, killed, mapper_of, objects_of};
 
@@ -25,11 +25,6 @@ async fn create(mapper: &Mapper<SimWorld>, name: &str, origin: Option<Origin>) {
     };
     let id = mapper.base().world.random_id();
     mapper.create(name, id, &options).await.unwrap();
-}
-
-async fn snapshot(mapper: &Mapper<SimWorld>, of: &str, name: &str) {
-    let id = mapper.base().world.random_id();
-    mapper.snapshot(of, name, id).await.unwrap();
 }
 
 async fn write(mapper: &Mapper<SimWorld>, name: &str, sub: u64, value: u64) {

@@ -9,7 +9,7 @@ use archipelago_mapperd::map::Source;
 use archipelago_store::sim::{SimStore, block_on};
 use archipelago_store::{ObjectName, Store};
 
-use crate::client::{SECTORS, read_sub, shape, write_sub};
+use crate::client::{SECTORS, create_new, read_sub, shape, snapshot, write_sub};
 use crate::world::{COMPOSER, SimWorld, killed, mapper_of, objects_of};
 
 const MIB: u64 = 1 << 20;
@@ -28,11 +28,6 @@ async fn create(mapper: &Mapper<SimWorld>, name: &str, origin: Option<&str>) {
     };
     let id = mapper.base().world.random_id();
     mapper.create(name, id, &options).await.unwrap();
-}
-
-async fn snapshot(mapper: &Mapper<SimWorld>, name: &str, snapshot: &str) {
-    let id = mapper.base().world.random_id();
-    mapper.snapshot(name, snapshot, id).await.unwrap();
 }
 
 async fn write(mapper: &Mapper<SimWorld>, volume: &Volume<SimWorld>, sub: u64, value: u64) {
@@ -328,13 +323,7 @@ fn a_removed_snapshot_with_two_children_stays_until_one_is_gone() {
 fn a_checkpoint_shares_the_pages_above_no_change_with_the_tree_before() {
     block_on(async {
         let mapper = mapper_of(SimWorld::new(1));
-        let options = CreateOptions {
-            size: Some(1 << 40),
-            origin: None,
-            shape: shape(),
-        };
-        let id = mapper.base().world.random_id();
-        mapper.create("disk", id, &options).await.unwrap();
+        create_new(&mapper, "disk", 1 << 40).await;
         let volume = mapper.open("disk", false).await.unwrap();
         // Two leaves far apart.
         let (near, far) = (0, 16 * 126 * 126 * 3);
@@ -390,13 +379,7 @@ fn a_walk_ends_whatever_the_pages_say() {
 fn a_tiny_cache_of_pages_answers_like_a_large_one() {
     block_on(async {
         let mapper = Mapper::new(Rc::new(Base::new(SimWorld::new(1), 1)));
-        let options = CreateOptions {
-            size: Some(1 << 40),
-            origin: None,
-            shape: shape(),
-        };
-        let id = mapper.base().world.random_id();
-        mapper.create("disk", id, &options).await.unwrap();
+        create_new(&mapper, "disk", 1 << 40).await;
         let volume = mapper.open("disk", false).await.unwrap();
         for value in 0..20 {
             write(&mapper, &volume, value * 16 * 126, value + 1).await;

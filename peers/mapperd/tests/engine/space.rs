@@ -17,6 +17,11 @@ pub async fn leaks(mapper: &Mapper<SimWorld>) -> Vec<String> {
     leaks
 }
 
+pub async fn close_and_find_no_leaks(mapper: &Mapper<SimWorld>) {
+    mapper.close_all().await.unwrap();
+    assert_eq!(leaks(mapper).await, Vec::<String>::new());
+}
+
 /// All heads are closed, and the trash is empty: what nobody names, and what is missing or of the wrong size.
 pub async fn orphans(mapper: &Mapper<SimWorld>) -> Vec<String> {
     let base = mapper.base();

@@ -7,13 +7,12 @@ use archipelago_store::sim::{CallKind, SimStore, block_on};
 use archipelago_store::{ObjectName, Store, StoreError};
 use rustix::io::Errno;
 
-use crate::client::{GRAIN_BYTES, SECTORS, read_sub, shape, write_sub};
-use crate::space::leaks;
+use crate::client::{GRAIN_BYTES, SECTORS, read_sub, shape, snapshot, write_sub};
+use crate::space::{close_and_find_no_leaks, leaks};
 use crate::world::{COMPOSER, SimWorld, killed, killed_now, mapper_of, objects_of};
 
 const GRAIN: u64 = GRAIN_BYTES as u64;
 const BROKEN: StoreError = StoreError::Io(Errno::IO);
-const NO_LEAKS: Vec<String> = Vec::new();
 
 async fn with_volume(subs: u64) -> Mapper<SimWorld> {
     let mapper = mapper_of(SimWorld::new(1));
@@ -51,11 +50,6 @@ async fn read(mapper: &Mapper<SimWorld>, name: &str, sub: u64) -> u64 {
     found[0]
 }
 
-async fn snapshot(mapper: &Mapper<SimWorld>, of: &str, name: &str) {
-    let id = mapper.base().world.random_id();
-    mapper.snapshot(of, name, id).await.unwrap();
-}
-
 async fn objects(store: &SimStore, kind: &str) -> Vec<ObjectName> {
     let mut all = objects_of(store).await;
     all.retain(|object| object.to_string().starts_with(kind));
@@ -82,7 +76,7 @@ fn what_was_written_after_a_checkpoint_failed_is_there_when_the_volume_was_close
         assert_eq!(read(&mapper, "v", 0).await, 1);
         assert_eq!(read(&mapper, "v", 20).await, 2);
         mapper.close("v").await.unwrap();
-        assert_eq!(leaks(&mapper).await, NO_LEAKS);
+        assert_eq!(leaks(&mapper).await, Vec::<String>::new());
     });
 }
 
@@ -100,8 +94,7 @@ fn a_volume_whose_close_could_not_clean_up_is_closed_all_the_same() {
         let mapper = killed(mapper);
         assert_eq!(read(&mapper, "v", 0).await, 1);
         assert_eq!(read(&mapper, "v", 1).await, 2);
-        mapper.close_all().await.unwrap();
-        assert_eq!(leaks(&mapper).await, NO_LEAKS);
+        close_and_find_no_leaks(&mapper).await;
     });
 }
 
@@ -160,8 +153,7 @@ fn a_head_that_a_checkpoint_left_is_gone_before_the_next_snapshot() {
                 .source_at(0)
                 .is_some()
         );
-        mapper.close_all().await.unwrap();
-        assert_eq!(leaks(&mapper).await, NO_LEAKS);
+        close_and_find_no_leaks(&mapper).await;
     });
 }
 
@@ -236,8 +228,7 @@ fn in_a_full_store_overwriting_reading_and_removing_go_on() {
         mapper.empty_trash(0).await.unwrap();
         write(&mapper, "v", 40, 6).await;
         assert_eq!(read(&mapper, "v", 1).await, 1);
-        mapper.close_all().await.unwrap();
-        assert_eq!(leaks(&mapper).await, NO_LEAKS);
+        close_and_find_no_leaks(&mapper).await;
     });
 }
 
@@ -429,6 +420,6 @@ fn a_volume_of_a_petabyte_is_as_cheap_as_a_small_one() {
         mapper.close_all().await.unwrap();
         let calls = mapper.base().world.maps().calls().total() - calls;
         assert!(calls < 300, "{calls} calls");
-        assert_eq!(leaks(&mapper).await, NO_LEAKS);
+        assert_eq!(leaks(&mapper).await, Vec::<String>::new());
     });
 }

@@ -44,12 +44,16 @@ mod tests {
 
     #[test]
     fn what_lies_before_between_and_behind_the_named_pieces_is_unnamed() {
-        let parts = |named: &[u16], size| unnamed_parts(&named.iter().copied().collect(), 10, size);
-        assert_eq!(parts(&[], 35), [0..35]);
-        assert_eq!(parts(&[1, 2, 5], 60), [0..10, 30..50]);
-        assert_eq!(parts(&[0, 3], 47), [10..30, 40..47]);
+        let parts = |named: &[u16], size| -> Vec<(u64, u64)> {
+            let named = named.iter().copied().collect();
+            let parts = unnamed_parts(&named, 10, size).into_iter();
+            parts.map(|part| (part.start, part.end)).collect()
+        };
+        assert_eq!(parts(&[], 35), [(0, 35)]);
+        assert_eq!(parts(&[1, 2, 5], 60), [(0, 10), (30, 50)]);
+        assert_eq!(parts(&[0, 3], 47), [(10, 30), (40, 47)]);
         assert_eq!(parts(&[0, 1, 2, 3], 35), []);
-        assert_eq!(parts(&[4], 0), [0..40]);
+        assert_eq!(parts(&[4], 0), [(0, 40)]);
         assert_eq!(parts(&[], 0), []);
     }
 }
