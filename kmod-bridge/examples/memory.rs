@@ -9,7 +9,8 @@
 use std::error::Error;
 use std::path::PathBuf;
 
-use archipelago_nbd::{MemExport, MemExports, Place, Server, ServerOptions, Uri, bind_unix};
+use archipelago_front::{MemDisk, MemDisks};
+use archipelago_nbd::{Place, Server, ServerOptions, Uri, bind_unix};
 use archipelago_runtime::{Reactor, ReactorOptions};
 use xseg::{BindOptions, CreateOptions, Geometry};
 
@@ -22,9 +23,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let socket = PathBuf::from(socket);
     let size_bytes: u64 = size.to_str().ok_or(USAGE)?.parse()?;
-    let exports = MemExports::new();
-    let export: archipelago_nbd::ExportName = "disk".parse()?;
-    exports.insert(export.clone(), MemExport::new(size_bytes));
+    let exports = MemDisks::new();
+    let export: archipelago_front::DiskName = "disk".parse()?;
+    exports.insert(export.clone(), MemDisk::new(size_bytes));
 
     // A reactor sleeps at a port, and a port is in a segment: this one is private and tiny.
     let segment = CreateOptions::new(Geometry::new(1, 1, 8)?).create_private()?;

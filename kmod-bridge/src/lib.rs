@@ -1,8 +1,7 @@
 //! Volumes as block devices: the NBD server.
 //!
 //! * [`Server`] runs on a reactor: it takes connections from listening sockets ([`bind_unix`], [`bind_tcp`]), and serves
-//!   what an [`Exports`] has.
-//! * [`SegmentExports`] are the volumes of a composer, asked over the segment; [`MemExports`] are disks in memory.
+//!   what [`Disks`] have.
 //! * The protocol is two machines without I/O: [`Handshake`] up to the choice of an export, [`RequestReader`] from there on.
 //!   Both are fed bytes and answer with decisions. [`wire`] has the numbers and the headers.
 //! * A [`Uri`] says where an export is, in the words that clients understand.
@@ -13,7 +12,8 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use archipelago_nbd::{MemExport, MemExports, Place, Server, ServerOptions, Uri, bind_unix};
+//! use archipelago_front::{MemDisk, MemDisks};
+//! use archipelago_nbd::{Place, Server, ServerOptions, Uri, bind_unix};
 //! use archipelago_runtime::{Reactor, ReactorOptions};
 //! use xseg::{BindOptions, CreateOptions, Geometry};
 //!
@@ -22,8 +22,8 @@
 //! let port = segment.bind(0, &BindOptions::default())?;
 //! let reactor = Reactor::new(port, &ReactorOptions::default())?;
 //!
-//! let exports = MemExports::new();
-//! exports.insert("disk".parse()?, MemExport::new(1 << 30));
+//! let exports = MemDisks::new();
+//! exports.insert("disk".parse()?, MemDisk::new(1 << 30));
 //! let server = Server::new(&reactor.handle(), exports, ServerOptions::default())?;
 //! # let directory = tempfile::tempdir()?;
 //! # let socket = directory.path().join("nbd.sock");
@@ -41,25 +41,19 @@
 
 #![forbid(unsafe_code)]
 
-mod export;
+#[cfg(doc)]
+use archipelago_front::Disks;
+
 mod handshake;
 mod limits;
-mod name;
-mod segment;
 mod server;
 mod transmission;
 mod uri;
 pub mod wire;
 
-pub use export::{
-    Export, ExportFacts, Exports, Extent, Features, MemExport, MemExports, Payload, ZeroOptions,
-};
 pub use handshake::{
-    Agreed, Decision, Handshake, HandshakeError, HandshakeOptions, Listed, MetaContext,
-    OpenRefusal, Purpose,
+    Agreed, Decision, Handshake, HandshakeError, HandshakeOptions, MetaContext, Purpose,
 };
-pub use name::{EXPORT_NAME_BYTES_MAX, ExportName, NotAName};
-pub use segment::{SegmentExport, SegmentExports, SegmentPlaces, piece_bytes_max};
 pub use server::{BindError, OptionsError, Server, ServerOptions, bind_tcp, bind_unix};
 pub use transmission::{
     Admission, Command, Refusal, Request, RequestReader, Step, TransmissionError,

@@ -12,7 +12,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::name::{ExportName, NotAName};
+use archipelago_front::{DiskName, NotAName};
 
 /// The port that is registered for NBD.
 pub const TCP_PORT: u16 = 10809;
@@ -21,7 +21,7 @@ pub const TCP_PORT: u16 = 10809;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Uri {
     pub place: Place,
-    pub export: ExportName,
+    pub export: DiskName,
 }
 
 /// Where a server listens.
@@ -99,7 +99,7 @@ fn parse_unix(rest: &str) -> Result<Uri, UriError> {
         place: Place::Unix {
             socket: OsString::from_vec(decode(socket)?).into(),
         },
-        export: ExportName::parse(&decode(name)?)?,
+        export: DiskName::parse(&decode(name)?)?,
     })
 }
 
@@ -127,7 +127,7 @@ fn parse_tcp(rest: &str) -> Result<Uri, UriError> {
     let host = String::from_utf8(decode(host)?).map_err(|_| UriError::NoHost)?;
     Ok(Uri {
         place: Place::Tcp { host, port },
-        export: ExportName::parse(&decode(name)?)?,
+        export: DiskName::parse(&decode(name)?)?,
     })
 }
 
@@ -221,7 +221,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_name_and_path_comes_back(name in "[^/\\p{C}]{0,60}", socket in "/[^\\x00]{0,60}") {
-            prop_assume!(ExportName::parse(name.as_bytes()).is_ok());
+            prop_assume!(DiskName::parse(name.as_bytes()).is_ok());
             for uri in [unix(&name, &socket), tcp("fe80::1", &name), tcp("host", &name)] {
                 prop_assert_eq!(uri.to_string().parse::<Uri>(), Ok(uri));
             }

@@ -1,7 +1,7 @@
 //! What client and server have agreed on when the handshake ends.
 
-use crate::export::ExportFacts;
-use crate::name::ExportName;
+use archipelago_front::{DiskFacts, DiskName};
+
 use crate::wire::ReplyMode;
 
 /// A metadata context by its number on the wire.
@@ -16,8 +16,8 @@ impl MetaContext {
 /// Everything that the rest of the connection depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agreed {
-    pub name: ExportName,
-    pub facts: ExportFacts,
+    pub name: DiskName,
+    pub facts: DiskFacts,
     pub mode: ReplyMode,
     /// The context that block status is asked for in, if the client chose one for this export.
     pub context: Option<MetaContext>,

@@ -15,12 +15,13 @@
 //! * **HANDSHAKE-3** No byte beyond the handshake is taken: what follows the choice of an export is left for whoever comes next.
 //! * **HANDSHAKE-4** An export is asked for only after the client named it in INFO, GO or EXPORT_NAME (F80).
 
+use archipelago_front::DiskName;
+
 use super::agreed::Agreed;
 use super::answers::Answers;
 use super::option::Purpose;
 use super::options::{HandshakeError, HandshakeOptions};
 use crate::limits::{OPTION_BYTES_MAX, OPTION_SKIPPED_BYTES_MAX, STRING_BYTES_MAX};
-use crate::name::ExportName;
 use crate::wire::{Fields, InfoCode, OptionCode, OptionReply, ReplyMode, client_flags, magic};
 
 const CLIENT_FLAGS_BYTES: usize = 4;
@@ -34,7 +35,7 @@ pub enum Decision {
     /// Bring the list of exports: [`Handshake::listed`].
     List,
     /// Open this export, and say what it is: [`Handshake::opened`]. Opened for [`Purpose::Info`], it is closed again.
-    Open { name: ExportName, purpose: Purpose },
+    Open { name: DiskName, purpose: Purpose },
     /// Send the output; the handshake is over.
     Transmit(Box<Agreed>),
     /// Send the output, then close.
@@ -65,7 +66,7 @@ enum Phase {
 struct Opening {
     option: OptionCode,
     purpose: Purpose,
-    name: ExportName,
+    name: DiskName,
     wanted: Vec<InfoCode>,
 }
 

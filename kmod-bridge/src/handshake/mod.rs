@@ -3,10 +3,12 @@
 mod agreed;
 mod answers;
 mod machine;
+mod offers;
 mod option;
 mod options;
 
 pub use agreed::{Agreed, MetaContext};
 pub use machine::{Decision, Handshake};
+pub(crate) use offers::transmission_flags;
 pub use option::Purpose;
-pub use options::{HandshakeError, HandshakeOptions, Listed, OpenRefusal};
+pub use options::{HandshakeError, HandshakeOptions};

@@ -11,7 +11,7 @@ pub enum Purpose {
     /// To use it.
     Go,
     /// To use it, asked in the oldest way, which knows no refusal.
-    ExportName,
+    DiskName,
 }
 
 /// Why a payload makes no sense; the text goes to the client.

@@ -1,7 +1,8 @@
 //! What the handshake is told from outside, and how it can end badly.
 
+use archipelago_front::{NotAName, OpenRefusal};
+
 use crate::limits::PAYLOAD_BYTES_MAX;
-use crate::name::NotAName;
 use crate::wire::ReplyMode;
 
 /// How much a server admits to.
@@ -23,26 +24,6 @@ impl Default for HandshakeOptions {
             payload_bytes_max: PAYLOAD_BYTES_MAX,
         }
     }
-}
-
-/// An export in the answer to LIST.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
-    pub name: String,
-    pub description: String,
-}
-
-/// Why an export that a client chose is not opened.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenRefusal {
-    #[error("there is no such export")]
-    Unknown,
-    /// It exists, but not for this client or not now. The reason goes to the client.
-    #[error("{reason}")]
-    Denied { reason: String },
-    #[error("the server is shutting down")]
-    Shutdown,
 }
 
 /// Why a connection ended before an export was chosen.

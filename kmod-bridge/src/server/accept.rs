@@ -8,17 +8,17 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use archipelago_front::Disks;
 use xseg::Errno;
 
 use super::server::Shared;
-use crate::export::Exports;
 
 /// Pauses after an accept that failed.
 const PAUSE_FIRST: Duration = Duration::from_millis(10);
 const PAUSE_LONGEST: Duration = Duration::from_secs(1);
 
 /// Takes connections for ever.
-pub(super) async fn accept<X: Exports>(shared: Rc<Shared<X>>, listener: OwnedFd) {
+pub(super) async fn accept<X: Disks>(shared: Rc<Shared<X>>, listener: OwnedFd) {
     let listener = Rc::new(listener);
     let mut pause = PAUSE_FIRST;
     loop {

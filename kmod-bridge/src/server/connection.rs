@@ -9,15 +9,14 @@ use std::cell::Cell;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
+use archipelago_front::{Disks, Flow};
 use archipelago_runtime::Handle;
 use archipelago_runtime::local::Semaphore;
 
-use super::flow::Flow;
 use super::input::{Ended, Input};
 use super::outbox::Outbox;
 use super::requests;
 use super::server::Shared;
-use crate::export::Exports;
 use crate::handshake::Agreed;
 use crate::transmission::TransmissionError;
 
@@ -66,12 +65,12 @@ impl Live {
 }
 
 /// Serves an export to a client until one of them has had enough.
-pub(super) async fn serve<X: Exports>(
+pub(super) async fn serve<X: Disks>(
     shared: &Rc<Shared<X>>,
     socket: &Rc<OwnedFd>,
     flow: Rc<Flow>,
     number: u64,
-    (agreed, export): (Agreed, X::Export),
+    (agreed, export): (Agreed, X::Disk),
 ) -> End {
     let handle = shared.handle.clone();
     let connection = Rc::new(Connection {

@@ -6,15 +6,12 @@
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
+use archipelago_front::{Disk, DiskFacts, DiskName, Disks, OpenRefusal};
 use archipelago_runtime::{Elapsed, Memory};
 use xseg::Errno;
 
 use super::server::Shared;
-use crate::export::{Export, ExportFacts, Exports};
-use crate::handshake::{
-    Agreed, Decision, Handshake, HandshakeError, HandshakeOptions, OpenRefusal, Purpose,
-};
-use crate::name::ExportName;
+use crate::handshake::{Agreed, Decision, Handshake, HandshakeError, HandshakeOptions, Purpose};
 
 /// What is received at once during the handshake.
 const RECEIVE_BYTES: usize = 4096;
@@ -39,10 +36,10 @@ impl From<Elapsed> for NotGreeted {
 }
 
 /// Talks until the client has chosen.
-pub(super) async fn greet<X: Exports>(
+pub(super) async fn greet<X: Disks>(
     shared: &Rc<Shared<X>>,
     socket: &Rc<OwnedFd>,
-) -> Result<(Agreed, X::Export), NotGreeted> {
+) -> Result<(Agreed, X::Disk), NotGreeted> {
     let options = &shared.options;
     let handle = &shared.handle;
     let until_ns = handle.after_ns(options.handshake_timeout);
@@ -98,11 +95,11 @@ pub(super) async fn greet<X: Exports>(
     }
 }
 
-async fn open<X: Exports>(
+async fn open<X: Disks>(
     shared: &Rc<Shared<X>>,
-    name: &ExportName,
+    name: &DiskName,
     purpose: Purpose,
-) -> Result<(ExportFacts, X::Export), OpenRefusal> {
+) -> Result<(DiskFacts, X::Disk), OpenRefusal> {
     if shared.draining.get() {
         return Err(OpenRefusal::Shutdown);
     }

@@ -4,10 +4,10 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use archipelago_front::Payload;
 use archipelago_runtime::{Handle, Memory};
 use xseg::Errno;
 
-use crate::export::Payload;
 use crate::limits::RECEIVE_BYTES;
 
 /// The receiving side of a connection.

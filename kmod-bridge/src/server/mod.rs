@@ -3,7 +3,6 @@
 mod accept;
 mod bind;
 mod connection;
-mod flow;
 mod greeting;
 mod input;
 mod options;

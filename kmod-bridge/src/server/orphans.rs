@@ -7,19 +7,18 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use archipelago_front::DiskName;
 use archipelago_runtime::local::{Gate, GateGuard};
-
-use crate::name::ExportName;
 
 /// Dropped connections whose requests go on, by export.
 #[derive(Debug, Default)]
 pub(super) struct Orphans {
-    gates: RefCell<BTreeMap<ExportName, Gate>>,
+    gates: RefCell<BTreeMap<DiskName, Gate>>,
 }
 
 impl Orphans {
     /// From now on, and until the guard is dropped, `name` is not opened.
-    pub fn enter(&self, name: &ExportName) -> GateGuard {
+    pub fn enter(&self, name: &DiskName) -> GateGuard {
         let mut gates = self.gates.borrow_mut();
         // Those that are empty again are in nobody's way.
         gates.retain(|_, gate| gate.inside() > 0);
@@ -27,7 +26,7 @@ impl Orphans {
     }
 
     /// Waits until `name` may be opened.
-    pub async fn settled(&self, name: &ExportName) {
+    pub async fn settled(&self, name: &DiskName) {
         loop {
             let gate = self.gates.borrow().get(name).cloned();
             match gate {

@@ -15,11 +15,10 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use archipelago_front::{Admitted, Payload};
 use archipelago_runtime::{Handle, Memory};
 use xseg::Errno;
 
-use super::flow::Admitted;
-use crate::export::Payload;
 use crate::limits::{BATCH_BYTES, COPIED_BYTES_MAX};
 
 /// How long a client may be busy with one answer before the buffers of the next ones are taken from it.

@@ -2,20 +2,19 @@
 
 use std::rc::Rc;
 
+use archipelago_front::{Admitted, Disk, Extent, Payload, ZeroOptions, pieces};
 use archipelago_runtime::Task;
 use xseg::Errno;
 
 use super::connection::Connection;
-use super::flow::Admitted;
 use super::outbox::Answer;
-use crate::export::{Export, Extent, Payload, ZeroOptions};
 use crate::handshake::MetaContext;
 use crate::limits::EXTENTS_MAX;
 use crate::transmission::{Command, Request};
 use crate::wire::{NbdError, Position, ReplyMode};
 
 /// Everything but writes, whose payload has to be received first.
-pub(super) async fn perform<E: Export>(
+pub(super) async fn perform<E: Disk>(
     connection: Rc<Connection<E>>,
     admitted: Rc<Admitted>,
     request: Request,
@@ -47,7 +46,7 @@ pub(super) async fn perform<E: Export>(
 }
 
 /// Answers what brings nothing but success or failure.
-pub(super) async fn answer_done<E: Export>(
+pub(super) async fn answer_done<E: Disk>(
     connection: &Rc<Connection<E>>,
     admitted: Rc<Admitted>,
     request: Request,
@@ -69,7 +68,7 @@ pub(super) async fn answer_done<E: Export>(
     connection.outbox.send(answer).await;
 }
 
-fn failure<E: Export>(connection: &Connection<E>, request: Request, errno: Errno) -> Vec<u8> {
+fn failure<E: Disk>(connection: &Connection<E>, request: Request, errno: Errno) -> Vec<u8> {
     let Request { cookie, offset, .. } = request;
     let error = NbdError::from(errno);
     let export = &connection.agreed.name;
@@ -85,17 +84,7 @@ fn failure<E: Export>(connection: &Connection<E>, request: Request, errno: Errno
         .error(cookie, offset, error, &message)
 }
 
-/// Ranges that an export sees at a time.
-fn pieces(offset: u64, length: u32, piece_bytes_max: u32) -> impl Iterator<Item = (u64, u32)> {
-    (0..length)
-        .step_by(piece_bytes_max as usize)
-        .map(move |from| {
-            let at = offset + u64::from(from);
-            (at, (length - from).min(piece_bytes_max))
-        })
-}
-
-async fn read<E: Export>(
+async fn read<E: Disk>(
     connection: Rc<Connection<E>>,
     admitted: Rc<Admitted>,
     request: Request,
@@ -117,7 +106,7 @@ async fn read<E: Export>(
 }
 
 /// What an export reads is as long as was asked for, or an error: nothing is guessed.
-async fn read_exactly<E: Export>(export: &E, offset: u64, length: u32) -> Result<Payload, Errno> {
+async fn read_exactly<E: Disk>(export: &E, offset: u64, length: u32) -> Result<Payload, Errno> {
     let payload = export.read(offset, length).await?;
     if payload.len_bytes() == length as usize && payload.is_whole() {
         Ok(payload)
@@ -126,7 +115,7 @@ async fn read_exactly<E: Export>(export: &E, offset: u64, length: u32) -> Result
     }
 }
 
-async fn answer_read<E: Export>(
+async fn answer_read<E: Disk>(
     connection: &Rc<Connection<E>>,
     admitted: Rc<Admitted>,
     request: Request,
@@ -160,7 +149,7 @@ async fn answer_read<E: Export>(
 
 /// A long read for a client that wants it in one: the pieces are copied together, for a piece held while others are
 /// waited for could be the one that they wait for.
-async fn read_gathered<E: Export>(
+async fn read_gathered<E: Disk>(
     connection: Rc<Connection<E>>,
     admitted: Rc<Admitted>,
     request: Request,
@@ -168,7 +157,7 @@ async fn read_gathered<E: Export>(
 ) {
     let mut bytes = Vec::with_capacity(length as usize);
     let mut result = Ok(());
-    for (at, len_bytes) in pieces(request.offset, length, connection.piece_bytes_max) {
+    for (at, len_bytes) in pieces(request.offset, length.into(), connection.piece_bytes_max) {
         let piece = read_exactly(&connection.export, at, len_bytes).await;
         result = piece.and_then(|piece| {
             let appended = piece.append_to(&mut bytes);
@@ -183,14 +172,14 @@ async fn read_gathered<E: Export>(
 }
 
 /// A long read for a client that takes it in chunks: each leaves when it is there, in any order.
-async fn read_in_chunks<E: Export>(
+async fn read_in_chunks<E: Disk>(
     connection: Rc<Connection<E>>,
     admitted: Rc<Admitted>,
     request: Request,
     length: u32,
 ) {
     let tasks: Vec<Task<Result<(), Errno>>> =
-        pieces(request.offset, length, connection.piece_bytes_max)
+        pieces(request.offset, length.into(), connection.piece_bytes_max)
             .map(|piece| {
                 let (connection, admitted) = (connection.clone(), admitted.clone());
                 let handle = connection.handle.clone();
@@ -204,7 +193,7 @@ async fn read_in_chunks<E: Export>(
     answer_done(&connection, admitted, request, result).await;
 }
 
-async fn read_chunk<E: Export>(
+async fn read_chunk<E: Disk>(
     connection: Rc<Connection<E>>,
     admitted: Rc<Admitted>,
     request: Request,
@@ -233,7 +222,7 @@ async fn read_chunk<E: Export>(
     Ok(())
 }
 
-async fn block_status<E: Export>(
+async fn block_status<E: Disk>(
     connection: Rc<Connection<E>>,
     admitted: Rc<Admitted>,
     request: Request,

@@ -2,19 +2,20 @@
 
 use std::rc::Rc;
 
+use archipelago_front::{Disk, Disks};
+
 use super::connection::{Connection, End};
 use super::input::{Ended, Input};
 use super::outbox::Answer;
 use super::perform;
 use super::server::Shared;
 use super::writes::{self, Write};
-use crate::export::{Export, Exports};
 use crate::transmission::{Admission, Command, Refusal, Request, RequestReader, Step};
 
 /// Takes requests until there are no more.
-pub(super) async fn take<X: Exports>(
+pub(super) async fn take<X: Disks>(
     shared: &Shared<X>,
-    connection: &Rc<Connection<X::Export>>,
+    connection: &Rc<Connection<X::Disk>>,
     mut input: Input,
 ) -> End {
     let agreed = connection.agreed.clone();
@@ -47,7 +48,7 @@ pub(super) async fn take<X: Exports>(
 }
 
 /// Refusals are counted as well: a client that only makes mistakes gets no more memory than others.
-async fn refuse<E: Export>(
+async fn refuse<E: Disk>(
     connection: &Rc<Connection<E>>,
     cookie: u64,
     offset: u64,
@@ -68,7 +69,7 @@ async fn refuse<E: Export>(
 }
 
 /// Waits for its turn, takes what is its of the stream, and has it done.
-async fn begin<E: Export>(
+async fn begin<E: Disk>(
     connection: &Rc<Connection<E>>,
     input: &mut Input,
     request: Request,

@@ -9,20 +9,19 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use archipelago_front::{Disks, Flow};
 use archipelago_runtime::local::{Gate, Notify, Semaphore};
 use archipelago_runtime::{Handle, Task};
 
 use super::accept;
 use super::connection::{self, Live};
-use super::flow::Flow;
 use super::greeting;
 use super::options::{OptionsError, ServerOptions};
 use super::orphans::Orphans;
-use crate::export::Exports;
 
 /// An NBD server on a reactor. Clones are the same server.
 #[derive(Debug)]
-pub struct Server<X: Exports> {
+pub struct Server<X: Disks> {
     shared: Rc<Shared<X>>,
 }
 
@@ -41,14 +40,14 @@ pub(super) struct Shared<X> {
     numbers: Cell<u64>,
 }
 
-impl<X: Exports> Clone for Server<X> {
+impl<X: Disks> Clone for Server<X> {
     fn clone(&self) -> Self {
         let shared = self.shared.clone();
         Self { shared }
     }
 }
 
-impl<X: Exports> Server<X> {
+impl<X: Disks> Server<X> {
     pub fn new(handle: &Handle, exports: X, options: ServerOptions) -> Result<Self, OptionsError> {
         options.check()?;
         let receiving = Rc::new(Semaphore::new(options.receiving_max));
@@ -116,7 +115,7 @@ impl<X: Exports> Server<X> {
     }
 }
 
-impl<X: Exports> Shared<X> {
+impl<X: Disks> Shared<X> {
     /// Waits until one more connection may be had (ACCEPT-1).
     pub async fn room_for_one(&self) {
         while self.connections.inside() >= self.options.connections_max {

@@ -7,14 +7,13 @@
 
 use std::rc::Rc;
 
+use archipelago_front::{Admitted, Disk, Payload, pieces};
 use archipelago_runtime::Task;
 use xseg::Errno;
 
 use super::connection::Connection;
-use super::flow::Admitted;
 use super::input::{Ended, Input};
 use super::perform;
-use crate::export::{Export, Payload};
 use crate::transmission::Request;
 
 /// A write whose payload comes next on the connection.
@@ -32,7 +31,7 @@ struct Piece {
 }
 
 /// Receives a write and has it done. The stream stands behind it then, or it has ended.
-pub(super) async fn write<E: Export>(
+pub(super) async fn write<E: Disk>(
     connection: &Rc<Connection<E>>,
     input: &mut Input,
     admitted: Rc<Admitted>,
@@ -45,21 +44,19 @@ pub(super) async fn write<E: Export>(
     } = write;
     let mut others: Vec<Task<Result<(), Errno>>> = Vec::new();
     let mut last = Ok(None);
-    let mut done = 0;
-    while done < length {
-        let len_bytes = (length - done).min(connection.piece_bytes_max);
+    let mut left = length;
+    for (offset, len_bytes) in pieces(request.offset, length.into(), connection.piece_bytes_max) {
         let received = receive(connection, input, len_bytes).await?;
-        let offset = request.offset + u64::from(done);
-        done += len_bytes;
+        left -= len_bytes;
         match received {
-            Ok(payload) if done == length => last = Ok(Some(Piece { offset, payload })),
+            Ok(payload) if left == 0 => last = Ok(Some(Piece { offset, payload })),
             Ok(payload) => {
                 let piece = Piece { offset, payload };
                 let written = one(connection.clone(), Some(admitted.clone()), piece, fua);
                 others.push(connection.handle.spawn(written));
             }
             Err(errno) => {
-                input.discard((length - done) as usize).await?;
+                input.discard(left as usize).await?;
                 last = Err(errno);
                 break;
             }
@@ -80,7 +77,7 @@ pub(super) async fn write<E: Export>(
 }
 
 /// Writes a piece. The request is in flight while any of its pieces is, even if the rest of it never comes.
-async fn one<E: Export>(
+async fn one<E: Disk>(
     connection: Rc<Connection<E>>,
     admitted: Option<Rc<Admitted>>,
     piece: Piece,
@@ -94,7 +91,7 @@ async fn one<E: Export>(
 
 /// Receives a piece, straight into its place (W1) as long as not too many others do. If there is no place, the piece is
 /// received for nothing, and the error is the inner one.
-async fn receive<E: Export>(
+async fn receive<E: Disk>(
     connection: &Connection<E>,
     input: &mut Input,
     len_bytes: u32,
@@ -121,7 +118,7 @@ async fn receive<E: Export>(
 }
 
 /// A place of exactly the size that was asked for.
-async fn place<E: Export>(connection: &Connection<E>, len_bytes: u32) -> Result<Payload, Errno> {
+async fn place<E: Disk>(connection: &Connection<E>, len_bytes: u32) -> Result<Payload, Errno> {
     let place = connection.export.room(len_bytes).await?;
     if place.len_bytes() == len_bytes as usize && place.is_whole() {
         Ok(place)

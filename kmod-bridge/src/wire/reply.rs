@@ -7,9 +7,10 @@
 //! ```
 //! A structured or extended answer is one chunk or several, the last of which bears the flag "done".
 
-use super::constants::magic;
+use archipelago_front::Extent;
+
+use super::constants::{block_state, magic};
 use super::error::NbdError;
-use crate::export::Extent;
 
 const FLAG_DONE: u16 = 1;
 
@@ -39,6 +40,12 @@ pub enum ReplyMode {
 pub struct ReplyHead {
     bytes: [u8; HEAD_BYTES_MAX],
     len: usize,
+}
+
+fn state_of(extent: &Extent) -> u32 {
+    let hole = if extent.hole { block_state::HOLE } else { 0 };
+    let zero = if extent.zero { block_state::ZERO } else { 0 };
+    hole | zero
 }
 
 /// Whether a chunk ends its answer.
@@ -163,7 +170,7 @@ impl ReplyMode {
             bytes.extend((extents.len() as u32).to_be_bytes());
         }
         for extent in extents {
-            let state = extent.state();
+            let state = state_of(extent);
             if self == Self::Extended {
                 bytes.extend(extent.len_bytes.to_be_bytes());
                 bytes.extend(u64::from(state).to_be_bytes());

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use archipelago_front::{DiskName, MemDisk, MemDisks};
+use archipelago_nbd::ServerOptions;
 use archipelago_nbd::wire::{CommandCode, ReplyMode};
-use archipelago_nbd::{ExportName, MemExport, MemExports, ServerOptions};
 
 use crate::support::{Served, connect, serve_with};
 
@@ -22,10 +23,10 @@ fn serve_pattern() -> Served {
         ..ServerOptions::default()
     };
     serve_with(options, |_| {
-        let exports = MemExports::new();
-        let disk = MemExport::new(SIZE);
+        let exports = MemDisks::new();
+        let disk = MemDisk::new(SIZE);
         disk.put(0, &pattern(0, SIZE as usize));
-        exports.insert(ExportName::default(), disk);
+        exports.insert(DiskName::default(), disk);
         exports
     })
 }

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use archipelago_nbd::{MemExports, Server, ServerOptions, bind_unix};
+use archipelago_front::MemDisks;
+use archipelago_nbd::{Server, ServerOptions, bind_unix};
 use archipelago_runtime::{Reactor, ReactorOptions};
 use xseg::{BindOptions, CreateOptions, Geometry};
 
@@ -23,7 +24,7 @@ fn entry() {
     let segment = segment.create_private().unwrap();
     let port = segment.bind(0, &BindOptions::default()).unwrap();
     let reactor = Reactor::new(port, &ReactorOptions::default()).unwrap();
-    let exports = MemExports::new();
+    let exports = MemDisks::new();
     let server = Server::new(&reactor.handle(), exports, ServerOptions::default()).unwrap();
     server.listen(bind_unix(Path::new(&socket)).unwrap());
     reactor.block_on(std::future::pending::<()>());

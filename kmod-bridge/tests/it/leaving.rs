@@ -4,8 +4,9 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::time::Duration;
 
+use archipelago_front::MemDisk;
+use archipelago_nbd::ServerOptions;
 use archipelago_nbd::wire::{CommandCode, ReplyMode};
-use archipelago_nbd::{MemExport, ServerOptions};
 
 use crate::support::{RawClient, Served, SlowExports, Tap, connect, serve, serve_with};
 
@@ -15,7 +16,7 @@ fn serve_slowly(options: ServerOptions) -> (Served, Tap) {
     let served = serve_with(options, |handle| SlowExports {
         handle: handle.clone(),
         tap: theirs,
-        disk: MemExport::new(1 << 20),
+        disk: MemDisk::new(1 << 20),
     });
     (served, tap)
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use archipelago_front::MemDisk;
+use archipelago_nbd::ServerOptions;
 use archipelago_nbd::wire::{CommandCode, ReplyMode};
-use archipelago_nbd::{MemExport, ServerOptions};
 
 use crate::support::{SlowExports, Tap, connect, serve, serve_with};
 
@@ -19,7 +20,7 @@ fn no_more_requests_are_begun_than_are_allowed() {
     let served = serve_with(options, |handle| SlowExports {
         handle: handle.clone(),
         tap: theirs,
-        disk: MemExport::new(1 << 20),
+        disk: MemDisk::new(1 << 20),
     });
     let mut client = connect(&served).go("v", ReplyMode::Simple);
     for cookie in 0..10 {
@@ -43,7 +44,7 @@ fn a_reader_that_does_not_read_gets_only_so_much_memory() {
         ..ServerOptions::default()
     };
     let served = serve_with(options, |handle| {
-        let disk = MemExport::new(4 << 20);
+        let disk = MemDisk::new(4 << 20);
         disk.put(0, &vec![1; 4 << 20]);
         SlowExports {
             handle: handle.clone(),

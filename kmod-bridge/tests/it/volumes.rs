@@ -8,8 +8,8 @@ use archipelago_nbd::ServerOptions;
 use archipelago_nbd::wire::{CommandCode, ReplyMode, command_flags};
 
 use crate::support::{
-    Asked, FAILS_AT, FULL_AT, RawClient, SHORT_AT, Served, compose, connect, image, run,
-    serve_with, text,
+    Asked, FAILS_AT, FAILS_LENGTH, FULL_AT, RawClient, SHORT_AT, Served, compose, connect, image,
+    run, serve_with, text,
 };
 
 const SIZE: u64 = 64 << 20;
@@ -149,12 +149,13 @@ fn wrong_answers_are_errors_and_never_wrong_bytes() {
 #[test]
 fn a_failure_in_the_middle_of_a_long_read_is_told_in_every_dialect() {
     let (served, _) = serve_volume(ReplyMode::Structured);
-    let offset = FAILS_AT - (64 << 10); // the second piece is the one that fails
+    // The second piece is the one that fails.
+    let (offset, length) = (1 << 20, (64 << 10) + FAILS_LENGTH);
     let mut client = connect(&served).go("disk", ReplyMode::Simple);
-    client.request(CommandCode::READ, 1, offset, 128 << 10);
+    client.request(CommandCode::READ, 1, offset, length);
     assert_eq!(client.reply(0).error, 5);
     let mut client = connect(&served).go("disk", ReplyMode::Structured);
-    client.request(CommandCode::READ, 1, offset, 128 << 10);
+    client.request(CommandCode::READ, 1, offset, length);
     // The good piece may come before the error; the error ends it.
     let mut chunks = vec![client.chunk()];
     while !chunks.last().unwrap().is_last {

@@ -5,10 +5,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use archipelago_filed::{Filed, FiledOptions, SyncMethod};
+use archipelago_front::{SegmentDisks, SegmentPlaces, piece_bytes_max};
 use archipelago_mapperd::{Options as MapperOptions, Places, Running as Mapper};
-use archipelago_nbd::{
-    SegmentExports, SegmentPlaces, Server, ServerOptions, bind_tcp, bind_unix, piece_bytes_max,
-};
+use archipelago_nbd::{Server, ServerOptions, bind_tcp, bind_unix};
 use archipelago_runtime::{Handle, Service, Station};
 use archipelago_vlmcd::{Options as ComposerOptions, RunningComposer};
 use xseg::PortId;
@@ -29,7 +28,7 @@ pub(super) enum Role {
     Blocker { filed: Rc<Filed>, service: Service },
     Mapper(Mapper),
     Composer(RunningComposer),
-    Nbd(Server<SegmentExports>),
+    Nbd(Server<SegmentDisks>),
 }
 
 impl Role {
@@ -181,7 +180,7 @@ pub(super) fn start_nbd(
         mappers: vec![port(handle, composer, config.home_port(*mapper_port))?],
         call_timeout: config.timeout,
     };
-    let exports = SegmentExports::new(handle, station.clone(), places);
+    let exports = SegmentDisks::new(handle, station.clone(), places);
     let geometry = station.segment().geometry();
     let piece_bytes = piece_bytes_max(geometry).ok_or_else(|| {
         no_start(

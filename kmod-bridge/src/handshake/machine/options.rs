@@ -1,10 +1,11 @@
 //! What each option does.
 
+use archipelago_front::{DiskName, NotAName};
+
 use super::{Handshake, Opening, Phase, Selected};
 use crate::handshake::agreed::MetaContext;
 use crate::handshake::option::{InfoRequest, Malformed, MetaRequest, Purpose, expect_empty};
 use crate::handshake::options::HandshakeError;
-use crate::name::{ExportName, NotAName};
 use crate::wire::{BASE_ALLOCATION, OptionCode, OptionReply, ReplyMode};
 
 impl Handshake {
@@ -47,8 +48,8 @@ impl Handshake {
         }
         self.phase = Phase::Opening(Opening {
             option: OptionCode::EXPORT_NAME,
-            purpose: Purpose::ExportName,
-            name: ExportName::parse(payload)?,
+            purpose: Purpose::DiskName,
+            name: DiskName::parse(payload)?,
             wanted: Vec::new(),
         });
         Ok(())
@@ -61,7 +62,7 @@ impl Handshake {
         payload: &[u8],
     ) -> Result<(), Malformed> {
         let request = InfoRequest::parse(payload)?;
-        match ExportName::parse(&request.name) {
+        match DiskName::parse(&request.name) {
             Ok(name) => {
                 self.phase = Phase::Opening(Opening {
                     option,
@@ -155,7 +156,7 @@ impl Handshake {
             self.refuse(option, OptionReply::ERR_INVALID, why);
             return true;
         }
-        match ExportName::parse(&request.name) {
+        match DiskName::parse(&request.name) {
             Ok(_) => false,
             Err(error) => {
                 self.refuse_name(option, error);

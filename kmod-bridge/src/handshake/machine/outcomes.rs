@@ -1,11 +1,12 @@
 //! What the outside brings: the list of exports, and the one that was opened.
 
+use archipelago_front::{DiskFacts, Listed, OpenRefusal};
+
 use super::{Decision, Handshake, Opening, Phase};
-use crate::export::ExportFacts;
 use crate::handshake::agreed::{Agreed, MetaContext};
 use crate::handshake::answers::ExportWords;
 use crate::handshake::option::Purpose;
-use crate::handshake::options::{Listed, OpenRefusal};
+use crate::handshake::transmission_flags;
 use crate::limits::BLOCK_BYTES_PREFERRED;
 use crate::wire::{InfoCode, OptionCode, OptionReply};
 
@@ -30,7 +31,7 @@ impl Handshake {
     }
 
     /// The answer to [`Decision::Open`].
-    pub fn opened(&mut self, outcome: Result<ExportFacts, OpenRefusal>) {
+    pub fn opened(&mut self, outcome: Result<DiskFacts, OpenRefusal>) {
         let phase = std::mem::replace(&mut self.phase, Phase::Header);
         let Phase::Opening(opening) = phase else {
             panic!("nobody asked for an export to be opened");
@@ -41,11 +42,11 @@ impl Handshake {
                 self.inform(&opening, &facts);
                 self.finish(opening, facts);
             }
-            (Ok(facts), Purpose::ExportName) => {
+            (Ok(facts), Purpose::DiskName) => {
                 self.answers.old_answer(self.words(&facts), self.zeroes);
                 self.finish(opening, facts);
             }
-            (Err(refusal), Purpose::ExportName) => {
+            (Err(refusal), Purpose::DiskName) => {
                 self.phase = Phase::Over(Decision::Close(refusal.into()));
             }
             (Err(refusal), Purpose::Info | Purpose::Go) => {
@@ -59,14 +60,14 @@ impl Handshake {
         }
     }
 
-    fn words(&self, facts: &ExportFacts) -> ExportWords {
+    fn words(&self, facts: &DiskFacts) -> ExportWords {
         ExportWords {
             size_bytes: facts.size_bytes,
-            transmission_flags: facts.features.transmission_flags(self.mode),
+            transmission_flags: transmission_flags(facts.features, self.mode),
         }
     }
 
-    fn inform(&mut self, opening: &Opening, facts: &ExportFacts) {
+    fn inform(&mut self, opening: &Opening, facts: &DiskFacts) {
         let option = opening.option;
         self.answers.info_export(option, self.words(facts));
         let wants = |code| opening.wanted.contains(&code);
@@ -87,7 +88,7 @@ impl Handshake {
         self.answers.answer(option, OptionReply::ACK, &[]);
     }
 
-    fn finish(&mut self, opening: Opening, facts: ExportFacts) {
+    fn finish(&mut self, opening: Opening, facts: DiskFacts) {
         let selected = self.selected.as_ref().is_some_and(|selected| {
             selected.allocation && selected.name == opening.name.as_str().as_bytes()
         });

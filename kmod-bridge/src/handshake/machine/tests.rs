@@ -2,10 +2,10 @@
 
 mod fuzz;
 
+use archipelago_front::{DiskFacts, Features, Listed, OpenRefusal};
+
 use super::*;
-use crate::export::{ExportFacts, Features};
 use crate::handshake::agreed::MetaContext;
-use crate::handshake::options::{Listed, OpenRefusal};
 
 /// What a client says, in its bytes.
 fn option(code: u32, payload: &[u8]) -> Vec<u8> {
@@ -48,8 +48,8 @@ fn meta_payload(name: &str, queries: &[&str]) -> Vec<u8> {
     payload
 }
 
-fn facts() -> ExportFacts {
-    ExportFacts {
+fn facts() -> DiskFacts {
+    DiskFacts {
         size_bytes: 0x1122_3344,
         features: Features {
             flush: true,

@@ -1,17 +1,16 @@
 //! Requests, good and bad, by their headers.
 
 use super::*;
-use crate::export::{ExportFacts, Features};
 use crate::handshake::MetaContext;
-use crate::name::ExportName;
+use archipelago_front::{DiskFacts, DiskName, Features};
 use proptest::prelude::*;
 
 const SIZE: u64 = 1 << 20;
 
 fn admission(mode: ReplyMode, features: Features) -> Admission {
     let agreed = Agreed {
-        name: ExportName::default(),
-        facts: ExportFacts {
+        name: DiskName::default(),
+        facts: DiskFacts {
             size_bytes: SIZE,
             features,
             description: String::new(),

@@ -2,10 +2,10 @@
 
 mod fuzz;
 
+use archipelago_front::{DiskFacts, DiskName, Features};
+
 use super::*;
-use crate::export::{ExportFacts, Features};
 use crate::handshake::Agreed;
-use crate::name::ExportName;
 use crate::wire::{ReplyMode, command_flags};
 
 const SIZE: u64 = 1 << 30;
@@ -13,8 +13,8 @@ const PAYLOAD_MAX: u32 = 4096;
 
 fn reader(mode: ReplyMode) -> RequestReader {
     let agreed = Agreed {
-        name: ExportName::default(),
-        facts: ExportFacts {
+        name: DiskName::default(),
+        facts: DiskFacts {
             size_bytes: SIZE,
             features: Features::ALL,
             description: String::new(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use archipelago_nbd::{MemExport, SegmentExports, SegmentPlaces};
+use archipelago_front::{MemDisk, SegmentDisks, SegmentPlaces};
 use archipelago_protocol::{BLOCK_STATUS, Extent, ListAnswer, ListCall, VolumeInfo};
 use archipelago_runtime::{Handle, Peer, Station};
 use xseg::{BindOptions, Errno, Incoming, OpCode, flags};
@@ -16,6 +16,8 @@ use xseg::{BindOptions, Errno, Incoming, OpCode, flags};
 pub const SHORT_AT: u64 = (1 << 20) + 1001;
 pub const FAILS_AT: u64 = (1 << 20) + 1003;
 pub const FULL_AT: u64 = (1 << 20) + 1007;
+/// Of just this length, which no program asks for, nothing is read.
+pub const FAILS_LENGTH: u64 = 1009;
 
 /// What was asked of it.
 #[derive(Debug, Default)]
@@ -34,7 +36,7 @@ pub struct Asked {
 struct Composer {
     handle: Handle,
     station: Rc<Station>,
-    disk: MemExport,
+    disk: MemDisk,
     size: u64,
     asked: Arc<Asked>,
     status_extents_max: usize,
@@ -45,7 +47,7 @@ struct Composer {
 }
 
 /// Exports of a segment whose port 1 is such a composer; it is mapper as well.
-pub fn compose(handle: &Handle, size: u64, asked: Arc<Asked>) -> SegmentExports {
+pub fn compose(handle: &Handle, size: u64, asked: Arc<Asked>) -> SegmentDisks {
     let station = handle.station();
     let port = station.segment().bind(1, &BindOptions::default()).unwrap();
     let composer = handle.add_port(port).unwrap();
@@ -56,7 +58,7 @@ pub fn compose(handle: &Handle, size: u64, asked: Arc<Asked>) -> SegmentExports 
         Rc::new(Composer {
             handle: handle.clone(),
             station: composer.clone(),
-            disk: MemExport::new(size),
+            disk: MemDisk::new(size),
             size,
             asked,
             status_extents_max: 3,
@@ -70,7 +72,7 @@ pub fn compose(handle: &Handle, size: u64, asked: Arc<Asked>) -> SegmentExports 
         mappers: vec![composer.id()],
         call_timeout: Duration::from_secs(10),
     };
-    SegmentExports::new(handle, station, places)
+    SegmentDisks::new(handle, station, places)
 }
 
 impl Drop for Composer {
@@ -94,6 +96,7 @@ impl Composer {
         match asked.offset {
             SHORT_AT => return request.answer(asked.length - 1),
             FAILS_AT => return request.fail(Errno::IO),
+            _ if asked.length == FAILS_LENGTH => return request.fail(Errno::IO),
             FULL_AT if asked.op == OpCode::WRITE => return request.fail(Errno::DQUOT),
             _ => {}
         }
@@ -115,7 +118,7 @@ impl Composer {
     }
 
     async fn zero(&self, request: Incoming) {
-        use archipelago_nbd::Export;
+        use archipelago_front::Disk;
         let asked = request.request();
         assert!(request.data().is_none());
         let counter = match asked.op {
@@ -130,7 +133,7 @@ impl Composer {
     }
 
     async fn status(&self, request: Incoming) {
-        use archipelago_nbd::Export;
+        use archipelago_front::Disk;
         let asked = request.request();
         let told = self.disk.block_status(asked.offset, asked.length).await;
         let told: Vec<_> = told.unwrap();

@@ -7,7 +7,7 @@ mod raw;
 mod server;
 mod slow;
 
-pub use composer::{Asked, FAILS_AT, FULL_AT, SHORT_AT, compose};
+pub use composer::{Asked, FAILS_AT, FAILS_LENGTH, FULL_AT, SHORT_AT, compose};
 pub use image::{image, text};
 pub use programs::{run, run_in, shell};
 pub use raw::{RawClient, connect};

@@ -8,10 +8,8 @@ use std::rc::Rc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use archipelago_nbd::{
-    ExportName, Exports, MemExport, MemExports, Place, Server, ServerOptions, Uri, bind_tcp,
-    bind_unix,
-};
+use archipelago_front::{DiskName, Disks, MemDisk, MemDisks};
+use archipelago_nbd::{Place, Server, ServerOptions, Uri, bind_tcp, bind_unix};
 use archipelago_runtime::{Handle, Memory, Reactor, ReactorOptions};
 use tempfile::TempDir;
 use xseg::{BindOptions, CreateOptions, Geometry};
@@ -70,19 +68,19 @@ impl Drop for Served {
 /// Serves `disk` of 64 MiB in memory, `frozen` (the same, read-only) and `empty` of no bytes.
 pub fn serve(options: ServerOptions) -> Served {
     serve_with(options, |_| {
-        let exports = MemExports::new();
-        let name = |name: &str| name.parse::<ExportName>().unwrap();
-        let disk = MemExport::new(64 << 20);
+        let exports = MemDisks::new();
+        let name = |name: &str| name.parse::<DiskName>().unwrap();
+        let disk = MemDisk::new(64 << 20);
         exports.insert(name("frozen"), disk.read_only());
         exports.insert(name("disk"), disk);
-        exports.insert(name("empty"), MemExport::new(0));
-        exports.insert(name("a b&c@d"), MemExport::new(1 << 20));
+        exports.insert(name("empty"), MemDisk::new(0));
+        exports.insert(name("a b&c@d"), MemDisk::new(1 << 20));
         exports
     })
 }
 
 /// Serves what `make` makes in the server's thread.
-pub fn serve_with<X: Exports>(
+pub fn serve_with<X: Disks>(
     options: ServerOptions,
     make: impl FnOnce(&Handle) -> X + Send + 'static,
 ) -> Served {
@@ -115,7 +113,7 @@ pub fn serve_with<X: Exports>(
     }
 }
 
-async fn until_told<X: Exports>(handle: Handle, server: Server<X>, control: OwnedFd) {
+async fn until_told<X: Disks>(handle: Handle, server: Server<X>, control: OwnedFd) {
     let control = Rc::new(control);
     let (told, _) = handle.recv(&control, Memory::from(vec![0])).await;
     let within = match told {

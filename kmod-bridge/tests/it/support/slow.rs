@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use archipelago_nbd::{
-    Export, ExportFacts, ExportName, Exports, Extent, Listed, MemExport, OpenRefusal, Payload,
-    ZeroOptions,
+use archipelago_front::{
+    Disk, DiskFacts, DiskName, Disks, Extent, Listed, MemDisk, OpenRefusal, Payload, ZeroOptions,
 };
 use archipelago_runtime::Handle;
 use xseg::Errno;
@@ -62,17 +61,17 @@ impl Tap {
 pub struct SlowExports {
     pub handle: Handle,
     pub tap: Tap,
-    pub disk: MemExport,
+    pub disk: MemDisk,
 }
 
-impl Exports for SlowExports {
-    type Export = SlowExport;
+impl Disks for SlowExports {
+    type Disk = SlowExport;
 
     async fn list(&self) -> Result<Vec<Listed>, Errno> {
         Err(Errno::IO)
     }
 
-    async fn open(&self, _name: &ExportName) -> Result<SlowExport, OpenRefusal> {
+    async fn open(&self, _name: &DiskName) -> Result<SlowExport, OpenRefusal> {
         self.tap.shared.opened.fetch_add(1, Ordering::SeqCst);
         Ok(SlowExport(self.clone()))
     }
@@ -92,8 +91,8 @@ impl SlowExport {
     }
 }
 
-impl Export for SlowExport {
-    fn facts(&self) -> ExportFacts {
+impl Disk for SlowExport {
+    fn facts(&self) -> DiskFacts {
         self.0.disk.facts()
     }
 

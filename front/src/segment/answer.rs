@@ -3,15 +3,15 @@
 use archipelago_protocol::{EXTENT_BYTES, Extent as VolumeExtent};
 use xseg::{Errno, Reply};
 
-use crate::export::{ExportFacts, Extent, Features};
+use crate::{DiskFacts, Extent, Features};
 
 const READ_ONLY: u64 = 1 << 0;
 
 /// What INFO tells: size, flags, preferred block size.
-pub(super) fn facts(reply: &Reply, description: String) -> Result<ExportFacts, Errno> {
+pub(super) fn facts(reply: &Reply, description: String) -> Result<DiskFacts, Errno> {
     reply.result()?;
     let [size_bytes, flags, ..] = reply.args();
-    Ok(ExportFacts {
+    Ok(DiskFacts {
         size_bytes,
         features: Features {
             read_only: flags & READ_ONLY != 0,

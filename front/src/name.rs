@@ -5,16 +5,16 @@
 //!   bytes that are not UTF-8, no more than 511 bytes, neither `.` nor `..` (F79).
 
 /// The longest name that an export can have: `VOLUME@SNAPSHOT`, each of 255 bytes (M1).
-pub const EXPORT_NAME_BYTES_MAX: usize = 255 + 1 + 255;
+pub const DISK_NAME_BYTES_MAX: usize = 255 + 1 + 255;
 
 /// The name of an export. The empty one means the default export.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ExportName(String);
+pub struct DiskName(String);
 
 /// Why these bytes name no export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAName {
-    #[error("an export name has at most {EXPORT_NAME_BYTES_MAX} bytes, not {len_bytes}")]
+    #[error("an export name has at most {DISK_NAME_BYTES_MAX} bytes, not {len_bytes}")]
     TooLong { len_bytes: usize },
     #[error("an export name is UTF-8")]
     NotUtf8,
@@ -24,9 +24,9 @@ pub enum NotAName {
     Dots,
 }
 
-impl ExportName {
+impl DiskName {
     pub fn parse(bytes: &[u8]) -> Result<Self, NotAName> {
-        if bytes.len() > EXPORT_NAME_BYTES_MAX {
+        if bytes.len() > DISK_NAME_BYTES_MAX {
             let len_bytes = bytes.len();
             return Err(NotAName::TooLong { len_bytes });
         }
@@ -45,13 +45,13 @@ impl ExportName {
     }
 }
 
-impl std::fmt::Display for ExportName {
+impl std::fmt::Display for DiskName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::str::FromStr for ExportName {
+impl std::str::FromStr for DiskName {
     type Err = NotAName;
 
     fn from_str(name: &str) -> Result<Self, NotAName> {
@@ -68,11 +68,11 @@ mod tests {
         // EXPORT-1, F79
         let newline = "line\nbreak".as_bytes();
         for bytes in [b"../etc".as_slice(), b"..", b".", b"a/b", b"a\0b", newline] {
-            assert!(ExportName::parse(bytes).is_err(), "{bytes:?}");
+            assert!(DiskName::parse(bytes).is_err(), "{bytes:?}");
         }
-        assert_eq!(ExportName::parse(b"\xff\xfe"), Err(NotAName::NotUtf8));
+        assert_eq!(DiskName::parse(b"\xff\xfe"), Err(NotAName::NotUtf8));
         assert_eq!(
-            ExportName::parse(&[b'a'; 4096]),
+            DiskName::parse(&[b'a'; 4096]),
             Err(NotAName::TooLong { len_bytes: 4096 })
         );
     }
@@ -86,7 +86,7 @@ mod tests {
             "two words",
             "\u{3b1}\u{3c1}",
         ] {
-            let parsed: ExportName = name.parse().unwrap();
+            let parsed: DiskName = name.parse().unwrap();
             assert_eq!(parsed.as_str(), name);
         }
     }

@@ -1,7 +1,7 @@
 //! What the server asks of those who keep the bytes.
 //!
 //! Futures stay on the reactor's thread. The server never drops one before it is done: a client that goes away does not
-//! take its requests with it (F78). Ranges were checked against [`Export::facts`], lengths are at most a piece
+//! take its requests with it (F78). Ranges were checked against [`Disk::facts`], lengths are at most a piece
 //! ([`crate::ServerOptions::piece_bytes_max`]) where a payload is involved.
 
 use std::future::Future;
@@ -9,20 +9,20 @@ use std::future::Future;
 use xseg::Errno;
 
 use super::extent::Extent;
-use super::facts::ExportFacts;
+use super::facts::DiskFacts;
 use super::payload::Payload;
-use crate::handshake::{Listed, OpenRefusal};
-use crate::name::ExportName;
+use crate::listed::{Listed, OpenRefusal};
+use crate::name::DiskName;
 
 /// What there is to be served.
-pub trait Exports: 'static {
-    type Export: Export;
+pub trait Disks: 'static {
+    type Disk: Disk;
 
     /// All of them, for clients that ask which there are.
     fn list(&self) -> impl Future<Output = Result<Vec<Listed>, Errno>>;
 
     /// Opens the one that a client chose. It is closed by being dropped, after the last request.
-    fn open(&self, name: &ExportName) -> impl Future<Output = Result<Self::Export, OpenRefusal>>;
+    fn open(&self, name: &DiskName) -> impl Future<Output = Result<Self::Disk, OpenRefusal>>;
 }
 
 /// How zeroes are to be written.
@@ -37,9 +37,9 @@ pub struct ZeroOptions {
 }
 
 /// An open export.
-pub trait Export: 'static {
+pub trait Disk: 'static {
     /// As they were when it was opened: a client that stays sees no others (F83).
-    fn facts(&self) -> ExportFacts;
+    fn facts(&self) -> DiskFacts;
 
     /// A place for the payload of a write; the socket receives straight into it (W1).
     fn room(&self, len_bytes: u32) -> impl Future<Output = Result<Payload, Errno>>;
@@ -47,7 +47,7 @@ pub trait Export: 'static {
     /// Exactly `len_bytes` of data; the socket sends straight from it (W1).
     fn read(&self, offset: u64, len_bytes: u32) -> impl Future<Output = Result<Payload, Errno>>;
 
-    /// `payload` came from [`Export::room`] and is full. `fua`: durable before the answer.
+    /// `payload` came from [`Disk::room`] and is full. `fua`: durable before the answer.
     fn write(
         &self,
         offset: u64,

@@ -1,4 +1,4 @@
-//! Exports in memory: what the tests serve, and a RAM disk for trying things out. Nothing survives the process.
+//! Disks in memory: what the tests serve, and a RAM disk for trying things out. Nothing survives the process.
 //!
 //! Space is taken in pages when something is written, and given back by trimming or zeroing a whole one, so the
 //! block status is as interesting as that of a real volume.
@@ -9,41 +9,41 @@ use std::rc::Rc;
 
 use xseg::Errno;
 
-use super::contract::{Export, Exports, ZeroOptions};
+use super::disk::{Disk, Disks, ZeroOptions};
 use super::extent::Extent;
-use super::facts::{ExportFacts, Features};
+use super::facts::{DiskFacts, Features};
 use super::payload::Payload;
-use crate::handshake::{Listed, OpenRefusal};
-use crate::name::ExportName;
+use crate::listed::{Listed, OpenRefusal};
+use crate::name::DiskName;
 
 const PAGE_BYTES: u64 = 4096;
 
 /// Named disks in memory.
 #[derive(Clone, Debug, Default)]
-pub struct MemExports {
-    disks: Rc<RefCell<BTreeMap<ExportName, MemExport>>>,
+pub struct MemDisks {
+    disks: Rc<RefCell<BTreeMap<DiskName, MemDisk>>>,
 }
 
 /// A disk in memory. Clones are the same disk.
 #[derive(Clone, Debug)]
-pub struct MemExport {
-    facts: ExportFacts,
+pub struct MemDisk {
+    facts: DiskFacts,
     pages: Rc<RefCell<BTreeMap<u64, Box<[u8]>>>>,
 }
 
-impl MemExports {
+impl MemDisks {
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Adds a disk, or takes the place of the one that had the name.
-    pub fn insert(&self, name: ExportName, disk: MemExport) {
+    pub fn insert(&self, name: DiskName, disk: MemDisk) {
         self.disks.borrow_mut().insert(name, disk);
     }
 }
 
-impl Exports for MemExports {
-    type Export = MemExport;
+impl Disks for MemDisks {
+    type Disk = MemDisk;
 
     async fn list(&self) -> Result<Vec<Listed>, Errno> {
         let disks = self.disks.borrow();
@@ -54,7 +54,7 @@ impl Exports for MemExports {
         Ok(listed.collect())
     }
 
-    async fn open(&self, name: &ExportName) -> Result<MemExport, OpenRefusal> {
+    async fn open(&self, name: &DiskName) -> Result<MemDisk, OpenRefusal> {
         let disks = self.disks.borrow();
         disks.get(name).cloned().ok_or(OpenRefusal::Unknown)
     }
@@ -84,14 +84,14 @@ fn parts(offset: u64, len_bytes: u64) -> impl Iterator<Item = Part> {
     })
 }
 
-impl MemExport {
+impl MemDisk {
     pub fn new(size_bytes: u64) -> Self {
         Self::with(size_bytes, Features::ALL)
     }
 
     pub fn with(size_bytes: u64, features: Features) -> Self {
         Self {
-            facts: ExportFacts {
+            facts: DiskFacts {
                 size_bytes,
                 features,
                 description: "in memory".to_owned(),
@@ -161,8 +161,8 @@ impl MemExport {
     }
 }
 
-impl Export for MemExport {
-    fn facts(&self) -> ExportFacts {
+impl Disk for MemDisk {
+    fn facts(&self) -> DiskFacts {
         self.facts.clone()
     }
 

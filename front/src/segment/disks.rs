@@ -12,11 +12,11 @@ use archipelago_runtime::{CallError, Handle, Station};
 use xseg::{Errno, OpCode, PortId, RequestError};
 
 use super::answer;
-use super::export::{SegmentExport, Volume};
+use super::disk::{SegmentDisk, Volume};
 use super::using::Using;
-use crate::export::Exports;
-use crate::handshake::{Listed, OpenRefusal};
-use crate::name::ExportName;
+use crate::Disks;
+use crate::listed::{Listed, OpenRefusal};
+use crate::name::DiskName;
 
 /// Pages of a list that are asked for: an end, should a mapper never say that there is one.
 const LIST_PAGES_MAX: usize = 10_000;
@@ -37,13 +37,13 @@ pub struct SegmentPlaces {
 
 /// All volumes of a deployment.
 #[derive(Clone, Debug)]
-pub struct SegmentExports {
+pub struct SegmentDisks {
     handle: Handle,
     station: Rc<Station>,
     places: SegmentPlaces,
 }
 
-impl SegmentExports {
+impl SegmentDisks {
     /// `station` is the bridge's port.
     pub fn new(handle: &Handle, station: Rc<Station>, places: SegmentPlaces) -> Self {
         station.leave_buffers_to_others(LEFT_PART);
@@ -96,7 +96,7 @@ impl SegmentExports {
         serde_json::from_slice(&answer).map_err(|_| Errno::IO)
     }
 
-    async fn info(&self, volume: &Volume) -> Result<SegmentExport, Errno> {
+    async fn info(&self, volume: &Volume) -> Result<SegmentDisk, Errno> {
         let composer = self.places.composer;
         let using = Using::begin(&self.handle, &self.station, composer, volume).await?;
         let failed = |error: CallError| error.errno();
@@ -106,7 +106,7 @@ impl SegmentExports {
         let reply = self.station.call(draft, composer).await.map_err(failed)?;
         let facts = answer::facts(&reply, String::new())?;
         let station = self.station.clone();
-        Ok(SegmentExport::new(
+        Ok(SegmentDisk::new(
             station,
             composer,
             volume.clone(),
@@ -127,8 +127,8 @@ fn listed(volume: &VolumeInfo) -> Listed {
     }
 }
 
-impl Exports for SegmentExports {
-    type Export = SegmentExport;
+impl Disks for SegmentDisks {
+    type Disk = SegmentDisk;
 
     async fn list(&self) -> Result<Vec<Listed>, Errno> {
         let mut all = Vec::new();
@@ -139,7 +139,7 @@ impl Exports for SegmentExports {
         Ok(all)
     }
 
-    async fn open(&self, name: &ExportName) -> Result<SegmentExport, OpenRefusal> {
+    async fn open(&self, name: &DiskName) -> Result<SegmentDisk, OpenRefusal> {
         let name: VolumeRef = name.as_str().parse().map_err(|_| OpenRefusal::Unknown)?;
         let volume = Volume::from(name);
         match self.info(&volume).await {

@@ -14,7 +14,7 @@ use xseg::{Buffer, Draft, Errno, OpCode, PortId, Reply, RequestError, flags};
 use super::answer;
 use super::sizes::sizes;
 use super::using::Using;
-use crate::export::{Export, ExportFacts, Extent, Payload, ZeroOptions};
+use crate::{Disk, DiskFacts, Extent, Payload, ZeroOptions};
 
 /// Room for extents in one answer; clients ask again for what lies behind the last.
 const STATUS_BYTES: u64 = 256 * EXTENT_BYTES as u64;
@@ -50,11 +50,11 @@ impl Volume {
 
 /// A volume that a composer serves.
 #[derive(Debug)]
-pub struct SegmentExport {
+pub struct SegmentDisk {
     station: Rc<Station>,
     composer: PortId,
     volume: Volume,
-    facts: ExportFacts,
+    facts: DiskFacts,
     /// Dropped with the export (USING-3).
     _using: Using,
 }
@@ -72,12 +72,12 @@ fn fua_flag(fua: bool) -> u32 {
     if fua { flags::FUA } else { 0 }
 }
 
-impl SegmentExport {
+impl SegmentDisk {
     pub(super) fn new(
         station: Rc<Station>,
         composer: PortId,
         volume: Volume,
-        (facts, using): (ExportFacts, Using),
+        (facts, using): (DiskFacts, Using),
     ) -> Self {
         Self {
             station,
@@ -130,8 +130,8 @@ impl SegmentExport {
     }
 }
 
-impl Export for SegmentExport {
-    fn facts(&self) -> ExportFacts {
+impl Disk for SegmentDisk {
+    fn facts(&self) -> DiskFacts {
         self.facts.clone()
     }
 

@@ -29,7 +29,7 @@ pub enum Payload {
 
 /// Kept until the bytes of an answer were sent.
 #[derive(Debug)]
-pub(crate) struct Keeper {
+pub struct Keeper {
     _reply: Option<Reply>,
 }
 
@@ -44,12 +44,12 @@ impl Payload {
     }
 
     /// Does it keep a buffer of the segment from others?
-    pub(crate) fn holds_buffer(&self) -> bool {
+    pub fn holds_buffer(&self) -> bool {
         matches!(self, Self::Buffer { .. } | Self::Answer { .. })
     }
 
     /// Are the bytes that it speaks of there?
-    pub(crate) fn is_whole(&self) -> bool {
+    pub fn is_whole(&self) -> bool {
         let available = match self {
             Self::Bytes(_) | Self::Zeroes { .. } => return true,
             Self::Buffer { buffer, .. } => buffer.data().len(),
@@ -59,7 +59,7 @@ impl Payload {
     }
 
     /// Puts bytes into a place for a write.
-    pub(crate) fn fill(&mut self, from: usize, bytes: &[u8]) -> Result<(), RequestError> {
+    pub fn fill(&mut self, from: usize, bytes: &[u8]) -> Result<(), RequestError> {
         let outside = RequestError::OutsideData {
             from: from as u64,
             len: bytes.len() as u64,
@@ -79,7 +79,7 @@ impl Payload {
     }
 
     /// For the socket to send, and what must be kept until it has.
-    pub(crate) fn into_memory(self) -> (Memory, Keeper) {
+    pub fn into_memory(self) -> (Memory, Keeper) {
         let len_bytes = self.len_bytes();
         let (memory, reply) = match self {
             Self::Bytes(bytes) => (bytes.into(), None),
@@ -97,7 +97,7 @@ impl Payload {
     }
 
     /// For the socket to receive into, from byte `from` on, and how to get the payload back.
-    pub(crate) fn into_receiving(self, from: usize) -> Option<(Memory, Shape)> {
+    pub fn into_receiving(self, from: usize) -> Option<(Memory, Shape)> {
         let len_bytes = self.len_bytes();
         let (memory, is_buffer): (Memory, bool) = match self {
             Self::Bytes(bytes) => (bytes.into(), false),
@@ -112,7 +112,7 @@ impl Payload {
     }
 
     /// Adds the bytes to others: for payloads so short that a copy is cheaper than a system call (W1).
-    pub(crate) fn append_to(&self, bytes: &mut Vec<u8>) -> Result<(), RequestError> {
+    pub fn append_to(&self, bytes: &mut Vec<u8>) -> Result<(), RequestError> {
         let from = bytes.len();
         if let Self::Bytes(own) = self {
             bytes.extend(own);
@@ -136,13 +136,13 @@ impl Payload {
 
 /// What a payload was before the socket had it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Shape {
+pub struct Shape {
     is_buffer: bool,
     len_bytes: usize,
 }
 
 impl Shape {
-    pub(crate) fn restore(self, memory: Memory) -> Payload {
+    pub fn restore(self, memory: Memory) -> Payload {
         let own = "the socket gives back what it was given";
         if self.is_buffer {
             Payload::Buffer {

@@ -1,7 +1,5 @@
 //! Extents: what lies in a range, in runs.
 
-use crate::wire::block_state;
-
 /// A run of bytes of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Extent {
@@ -31,18 +29,12 @@ impl Extent {
         }
     }
 
-    pub(crate) fn state(self) -> u32 {
-        let hole = if self.hole { block_state::HOLE } else { 0 };
-        let zero = if self.zero { block_state::ZERO } else { 0 };
-        hole | zero
-    }
-
     fn is_like(self, other: Self) -> bool {
-        self.state() == other.state()
+        (self.hole, self.zero) == (other.hole, other.zero)
     }
 
     /// What may be answered: extents within `length`, none empty, neighbours of one kind joined, `count_max` at most.
-    pub(crate) fn fitted(extents: &[Self], length: u64, count_max: usize) -> Vec<Self> {
+    pub fn fitted(extents: &[Self], length: u64, count_max: usize) -> Vec<Self> {
         let mut fitted: Vec<Self> = Vec::new();
         let mut left = length;
         for extent in extents {
@@ -80,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn one_extent_is_one_even_where_the_export_sent_it_in_pieces() {
+    fn one_extent_is_one_even_where_the_disk_sent_it_in_pieces() {
         let all = [Extent::hole(4), Extent::hole(4), Extent::data(4)];
         assert_eq!(Extent::fitted(&all, 64, 1), [Extent::hole(8)]);
     }

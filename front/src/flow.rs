@@ -10,7 +10,7 @@ use archipelago_runtime::local::{Gate, GateGuard, Semaphore};
 
 /// The limits of a connection.
 #[derive(Debug)]
-pub(super) struct Flow {
+pub struct Flow {
     requests: Semaphore,
     bytes: Semaphore,
     bytes_max: usize,
@@ -19,7 +19,7 @@ pub(super) struct Flow {
 
 /// A request that is in flight. Dropped, it no longer is.
 #[derive(Debug)]
-pub(super) struct Admitted {
+pub struct Admitted {
     flow: Rc<Flow>,
     bytes: usize,
     _inside: GateGuard,

@@ -16,7 +16,7 @@ use archipelago_runtime::{Handle, Station};
 use rustix::rand::{GetRandomFlags, getrandom};
 use xseg::{Draft, Errno, OpCode, PortId};
 
-use super::export::Volume;
+use super::disk::Volume;
 
 /// Until a composer is asked again that has refused.
 const PAUSE: Duration = Duration::from_secs(1);
