@@ -36,19 +36,19 @@ pub fn run(
         Command::Man { directory } => pages(&directory),
         Command::Start { role } => {
             let config = load_for(file, environment, role.as_deref())?;
-            let roles = node.start(&config, &scope(role, false))?;
-            Ok(changed(&roles, RoleState::Running))
+            let roles = node.start(&config, &scope(role.clone(), false))?;
+            Ok(changed(role.as_deref(), &roles, RoleState::Running))
         }
         Command::Stop { force, role } => {
             let config = load_for(file, environment, role.as_deref())?;
-            let roles = node.stop(&config, &scope(role, force))?;
-            Ok(changed(&roles, RoleState::Stopped))
+            let roles = node.stop(&config, &scope(role.clone(), force))?;
+            Ok(changed(role.as_deref(), &roles, RoleState::Stopped))
         }
         Command::Restart { role } => {
             let config = load_for(file, environment, role.as_deref())?;
             // Attached volumes wait, as they always did.
-            let roles = node.restart(&config, &scope(role, true))?;
-            Ok(changed(&roles, RoleState::Running))
+            let roles = node.restart(&config, &scope(role.clone(), true))?;
+            Ok(changed(role.as_deref(), &roles, RoleState::Running))
         }
         Command::Status => status(&node.status(&load(file, environment)?)?),
         Command::Quickstart => {
@@ -69,8 +69,8 @@ pub fn run(
             node.host(&load(file, environment)?, &name)?;
             Ok(Answer::new(json!({ "done": "host", "host": name }), ""))
         }
-        Command::Supervise => {
-            node.supervise(&load(file, environment)?, file)?;
+        Command::Supervise { host } => {
+            node.supervise(&load(file, environment)?, host.as_deref())?;
             Ok(Answer::new(json!({ "done": "supervise" }), ""))
         }
     }
@@ -119,17 +119,35 @@ fn pages(directory: &Path) -> Result<Answer, ErrorReport> {
 }
 
 /// A line a role, and an exit code that says whether all of them are as they were to be.
-fn changed(roles: &[RoleStatus], wanted: RoleState) -> Answer {
+fn changed(asked: Option<&str>, roles: &[RoleStatus], wanted: RoleState) -> Answer {
     let mut text = String::new();
     for role in roles {
         text.push_str(&format!("{:<23}{}\n", role.role, role.state.name()));
     }
     text.push_str(&messages(roles));
-    let mut answer = Answer::new(json!({ "roles": roles }), text);
+    let shared = asked.and_then(|role| shared(role, roles));
+    if let Some(note) = &shared {
+        text.push_str(&format!("{note}\n"));
+    }
+    let mut answer = Answer::new(json!({ "roles": roles, "note": shared }), text);
     if roles.iter().any(|role| role.state != wanted) {
         answer.exit_code = ErrorCode::Unavailable.exit_code();
     }
     answer
+}
+
+/// Who came along with the one role that was meant.
+fn shared(role: &str, roles: &[RoleStatus]) -> Option<String> {
+    let host = &roles.iter().find(|status| status.role == role)?.host;
+    let others = roles.iter().filter(|status| status.role != role);
+    let others: Vec<&str> = others.map(|status| status.role.as_str()).collect();
+    if others.is_empty() {
+        return None;
+    }
+    let others = others.join(", ");
+    Some(format!(
+        "{role} shares the host {host} with {others}: what is done to one is done to all"
+    ))
 }
 
 /// A line for each host that has something to say: it is the same for all of its roles.

@@ -29,6 +29,8 @@ pub struct ArchipelagoArgs {
 #[derive(Clone, Debug, Subcommand)]
 pub enum ArchipelagoCommand {
     /// Start all peers, or the host of one role
+    ///
+    /// Roles that share a process (the host in [hosts]) start together; the answer says with whom.
     Start {
         #[arg(add = ArgValueCandidates::new(role_candidates))]
         role: Option<String>,
@@ -77,7 +79,11 @@ pub enum ArchipelagoCommand {
     Host { name: String },
     /// Run the supervisor in the foreground
     #[command(hide = true)]
-    Supervise,
+    Supervise {
+        /// Start only this host
+        #[arg(long)]
+        host: Option<String>,
+    },
 }
 
 /// What to do with the configuration.

@@ -1,7 +1,5 @@
 //! What `archipelago` needs done, without saying how.
 
-use std::path::Path;
-
 use serde::Serialize;
 
 use super::error_report::ErrorReport;
@@ -20,9 +18,8 @@ pub trait Node {
     fn log_level(&mut self, config: &Config, role: &str, level: u8) -> Result<(), ErrorReport>;
     /// Runs a host until it is told to stop.
     fn host(&mut self, config: &Config, name: &str) -> Result<(), ErrorReport>;
-    /// Runs the supervisor until it is told to stop; hosts are told about `config_file`.
-    fn supervise(&mut self, config: &Config, config_file: Option<&Path>)
-    -> Result<(), ErrorReport>;
+    /// Runs the supervisor until it is told to stop; at first it starts all hosts, or one.
+    fn supervise(&mut self, config: &Config, host: Option<&str>) -> Result<(), ErrorReport>;
 }
 
 /// What `start`, `stop` and `restart` are about.

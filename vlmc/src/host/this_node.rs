@@ -1,6 +1,6 @@
 //! This machine as a node: processes by the supervisor, volumes by the mapper.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use archipelago_protocol::{ErrorCode, VolumeName, VolumeSize, users};
 use xseg::SegmentError;
@@ -41,6 +41,26 @@ impl ThisNode {
     }
 }
 
+/// A tool may still have a port in it: the next start joins the segment, or makes a new one.
+fn destroy_segment(config: &Config) -> Result<(), ErrorReport> {
+    match segment::destroy(config) {
+        Err(HostError::Segment {
+            source: SegmentError::InUse { port, pid, .. },
+            ..
+        }) if config.segment.dynports > port.get() => Err(ErrorReport::new(
+            ErrorCode::Busy,
+            format!(
+                "process {pid} still has port {} of the segment, and is no host of {}",
+                port.get(),
+                config.run_dir.display()
+            ),
+            format!("was the run directory replaced while it ran? `kill {pid}` stops it"),
+        )),
+        // Or it is nobody's any more, and the next start makes it anew.
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 impl Node for ThisNode {
     fn start(&mut self, config: &Config, scope: &Scope) -> Result<Vec<RoleStatus>, ErrorReport> {
         self.processes.start(config, scope)
@@ -73,27 +93,8 @@ impl Node for ThisNode {
         }
         let roles = self.processes.stop(config, scope)?;
         if scope.role.is_none() {
-            // A tool may still have a port in it: the next start joins the segment, or makes a new one.
-            match segment::destroy(config) {
-                Err(HostError::Segment {
-                    source: SegmentError::InUse { port, pid, .. },
-                    ..
-                }) if config.segment.dynports > port.get() => {
-                    return Err(ErrorReport::new(
-                        ErrorCode::Busy,
-                        format!(
-                            "process {pid} still has port {} of the segment, and is no host of {}",
-                            port.get(),
-                            config.run_dir.display()
-                        ),
-                        format!(
-                            "was the run directory replaced while it ran? `kill {pid}` stops it"
-                        ),
-                    ));
-                }
-                // Or it is nobody's any more, and the next start makes it anew.
-                Ok(()) | Err(_) => {}
-            }
+            // Whoever has started it again meanwhile needs it.
+            LocalNode::while_unsupervised(config, || destroy_segment(config))?.transpose()?;
         }
         Ok(roles)
     }
@@ -205,13 +206,14 @@ impl Node for ThisNode {
         Ok(super::run(config, name)?)
     }
 
-    fn supervise(&mut self, config: &Config, _: Option<&Path>) -> Result<(), ErrorReport> {
+    fn supervise(&mut self, config: &Config, host: Option<&str>) -> Result<(), ErrorReport> {
         let level = config.log_level().max(LEVEL_OF_SUPERVISOR);
         let outlets = Outlets::new(&log::supervisor_file(config), []);
         log::begin(&Levels::new(level, Vec::new()), &outlets);
         let orders = SignalOrders::new(outlets)
             .map_err(|error| ErrorReport::new(ErrorCode::Failed, error.to_string(), ""))?;
         let prepare = || Ok(segment::prepare(config)?);
-        self.processes.supervise(config, Some(&orders), prepare)
+        self.processes
+            .supervise(config, host, Some(&orders), prepare)
     }
 }

@@ -26,6 +26,8 @@ pub enum SupervisorError {
     NotRunning { directory: PathBuf },
     #[error("the supervisor in {} does not answer", directory.display())]
     NoAnswer { directory: PathBuf },
+    #[error("the supervisor in {} was told to end, and has not ended yet", directory.display())]
+    StillEnding { directory: PathBuf },
     #[error("the supervisor ended at once ({status}); its last words: {last_words}")]
     EndedAtOnce { status: String, last_words: String },
     #[error("the host {host} did not stop, not even when killed: its device may hang")]
@@ -58,12 +60,14 @@ impl SupervisorError {
 
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::AlreadyRunning { .. } | Self::HostRunning { .. } | Self::Stranger { .. } => {
-                ErrorCode::Busy
-            }
+            // Its own code: who started it in vain can tell that another was faster.
+            Self::AlreadyRunning { .. } => ErrorCode::Exists,
+            Self::HostRunning { .. } | Self::Stranger { .. } => ErrorCode::Busy,
             Self::UnknownHost { .. } => ErrorCode::NotFound,
             Self::NotRunning { .. } | Self::EndedAtOnce { .. } => ErrorCode::Unavailable,
-            Self::NoAnswer { .. } | Self::DoesNotStop { .. } => ErrorCode::Timeout,
+            Self::NoAnswer { .. } | Self::StillEnding { .. } | Self::DoesNotStop { .. } => {
+                ErrorCode::Timeout
+            }
             Self::System { source, .. } => code_of(source),
         }
     }
@@ -80,6 +84,7 @@ impl SupervisorError {
             }
             Self::NotRunning { .. } => "`archipelago start`",
             Self::NoAnswer { .. } => "look at its process; killing it leaves the hosts running",
+            Self::StillEnding { .. } => "`archipelago status` shows what it waits for",
             Self::EndedAtOnce { .. } => "correct what it says, then start again",
             Self::DoesNotStop { .. } => "look at the kernel's log for the device",
             Self::System { .. } => "check the rights of that path: `archipelago config check`",

@@ -145,7 +145,7 @@ fn read(file: &File) -> Option<Record> {
 }
 
 /// The 22nd field of `/proc/PID/stat`; the second may hold spaces and brackets, so they are counted from its end.
-fn start_ticks(pid: u32) -> Option<u64> {
+pub(super) fn start_ticks(pid: u32) -> Option<u64> {
     let mut text = String::new();
     let path = format!("/proc/{pid}/stat");
     File::open(path).ok()?.read_to_string(&mut text).ok()?;

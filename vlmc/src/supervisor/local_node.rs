@@ -10,6 +10,8 @@ use archipelago_protocol::ErrorCode;
 use super::client::{Client, Patience};
 use super::core::Limits;
 use super::detached::spawn_detached;
+use super::error::SupervisorError;
+use super::gate::Gate;
 use super::launcher::ProgramLauncher;
 use super::orders::Orders;
 use super::role_status::{Purpose, host_for, role_statuses};
@@ -72,6 +74,9 @@ impl LocalNode {
                 command.arg("--config").arg(file);
             }
             command.arg("supervise");
+            if let Some(host) = &host {
+                command.arg("--host").arg(host);
+            }
             spawn_detached(command, &log_file)
         };
         let report = Self::client(config)?.start(host.as_deref(), &mut spawn, &log_file)?;
@@ -99,14 +104,38 @@ impl LocalNode {
         Ok((report.supervisor_pid, roles))
     }
 
-    /// Is the supervisor, until a command or an order ends it. `prepare` is called before the first host starts, if none
-    /// lives.
+    /// Does `what` while nobody supervises, nor begins to; not at all if somebody does.
+    pub fn while_unsupervised<T>(
+        config: &Config,
+        what: impl FnOnce() -> T,
+    ) -> Result<Option<T>, ErrorReport> {
+        // In a directory that is not there nobody does.
+        let _gate = match config.run_dir.is_dir() {
+            true => match Gate::take(&RunDir::new(&config.run_dir)) {
+                Err(SupervisorError::AlreadyRunning { .. }) => return Ok(None),
+                gate => Some(gate?),
+            },
+            false => None,
+        };
+        Ok(Some(what()))
+    }
+
+    /// Is the supervisor, until a command or an order ends it; of all hosts, or at first of one and of those that live.
+    /// `prepare` is called before the first host starts, if none lives.
     pub fn supervise(
         &self,
         config: &Config,
+        host: Option<&str>,
         orders: Option<&dyn Orders>,
         prepare: impl FnOnce() -> Result<(), ErrorReport>,
     ) -> Result<(), ErrorReport> {
+        if let Some(name) = host
+            && config.host(name).is_none()
+        {
+            let message = format!("there is no host \"{}\"", name.escape_debug());
+            let remedy = "name one of those in [hosts], or none";
+            return Err(ErrorReport::new(ErrorCode::NotFound, message, remedy));
+        }
         super::detached::detach_session();
         let launcher = ProgramLauncher {
             program: self.program.clone(),
@@ -120,7 +149,7 @@ impl LocalNode {
         if supervisor.is_alone() {
             prepare()?;
         }
-        Ok(supervisor.run(orders)?)
+        Ok(supervisor.run(host, orders)?)
     }
 }
 

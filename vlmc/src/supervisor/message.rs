@@ -33,9 +33,22 @@ pub enum Request {
 pub struct Report {
     /// None if no supervisor runs, and the hosts were looked at one by one.
     pub supervisor_pid: Option<u32>,
+    /// The kernel's count at which that process began: with the pid it names one supervisor and never another.
+    #[serde(default)]
+    pub supervisor_start_ticks: Option<u64>,
+    /// The supervisor was told to end: it starts nothing any more.
+    #[serde(default)]
+    pub is_ending: bool,
     pub hosts: Vec<HostReport>,
     /// Why the request was not carried out.
     pub refusal: Option<String>,
+}
+
+impl Report {
+    /// Who answered: None if nobody supervises.
+    pub fn supervisor(&self) -> Option<(u32, Option<u64>)> {
+        Some((self.supervisor_pid?, self.supervisor_start_ticks))
+    }
 }
 
 /// How one host is.

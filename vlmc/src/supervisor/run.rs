@@ -14,7 +14,7 @@ use rustix::process::Signal;
 use super::core::{Action, Core, Limits, Phase};
 use super::error::SupervisorError;
 use super::gate::Gate;
-use super::host_lock::{Liveness, look};
+use super::host_lock::{Liveness, look, start_ticks};
 use super::host_process::HostProcess;
 use super::launcher::Launcher;
 use super::message::{HostReport, Report, Request, receive, send};
@@ -107,9 +107,13 @@ impl<L: Launcher> Supervisor<L> {
         self.epoch.elapsed()
     }
 
-    /// Starts all hosts, and returns when all have been stopped: by a command, or an order.
-    pub fn run(mut self, mut orders: Option<&dyn Orders>) -> Result<(), SupervisorError> {
-        self.core.start(None);
+    /// Starts all hosts, or one beside those that live, and returns when all have been stopped: by a command, or an order.
+    pub fn run(
+        mut self,
+        host: Option<&str>,
+        mut orders: Option<&dyn Orders>,
+    ) -> Result<(), SupervisorError> {
+        self.core.start(host);
         loop {
             self.look_after();
             for action in self.core.actions(self.now()) {
@@ -332,6 +336,8 @@ impl<L: Launcher> Supervisor<L> {
         };
         Report {
             supervisor_pid: Some(std::process::id()),
+            supervisor_start_ticks: start_ticks(std::process::id()),
+            is_ending: self.core.is_ending(),
             hosts: self.core.hosts().map(host).collect(),
             refusal: None,
         }

@@ -1,6 +1,6 @@
 //! The commands of the guide, with its usages.
 
-use crate::support::Node;
+use crate::support::{Node, until};
 
 #[test]
 fn every_command_of_the_guide_does_what_the_guide_says() {
@@ -60,4 +60,38 @@ fn quickstart_may_be_said_twice_and_says_what_to_do_next() {
     assert!(second.contains("there already"), "{second}");
     assert_eq!(node.names(), ["first"]);
     assert_eq!(node.archipelago(&["doctor"]).code, 0);
+}
+
+/// START-1, STOP-1: whoever comes second gets what was asked for, whatever the first is doing.
+#[test]
+fn a_node_that_is_started_while_it_stops_runs_in_the_end_and_both_say_so() {
+    let node = Node::started("");
+    node.vlmc(&["create", "disk", "--size", "64"]).ok();
+    for _ in 0..3 {
+        std::thread::scope(|scope| {
+            let stop = scope.spawn(|| node.archipelago(&["stop"]));
+            until("it is about to stop, or has", || {
+                let status = node.archipelago(&["--json", "status"]).json();
+                status["roles"][0]["state"] != "running"
+            });
+            node.archipelago(&["start"]).ok();
+            stop.join().unwrap().ok();
+        });
+        assert_eq!(node.archipelago(&["status"]).code, 0);
+        assert_eq!(node.names(), ["disk"]);
+    }
+}
+
+#[test]
+fn one_role_of_a_node_that_does_not_run_is_started_alone() {
+    let node = Node::new("[hosts]\nisolate = true\n");
+    let said = node.archipelago(&["start", "blockerm"]).ok();
+    assert!(!said.contains("shares"), "{said}");
+    assert_eq!(node.pids().len(), 1);
+    assert!(node.pid_of("blockerm").is_some());
+    node.archipelago(&["start"]).ok();
+    assert_eq!(node.pids().len(), 4);
+    let shared = Node::new("");
+    let said = shared.archipelago(&["start", "mapperd"]).ok();
+    assert!(said.contains("shares the host main with"), "{said}");
 }

@@ -1,7 +1,5 @@
 //! A node that is not there, and what was asked of it.
 
-use std::path::Path;
-
 use crate::cli::*;
 use crate::config::Config;
 
@@ -79,8 +77,8 @@ impl Node for FakeNode {
         self.asked.push(format!("host {name}"));
         Ok(())
     }
-    fn supervise(&mut self, _: &Config, file: Option<&Path>) -> Result<(), ErrorReport> {
-        self.asked.push(format!("supervise {file:?}"));
+    fn supervise(&mut self, _: &Config, host: Option<&str>) -> Result<(), ErrorReport> {
+        self.asked.push(format!("supervise {host:?}"));
         Ok(())
     }
 }

@@ -26,6 +26,7 @@ fn archipelago_asks_for_what_the_guide_says() {
         ("log-level mapperd 3", "log-level mapperd 3"),
         ("host main", "host main"),
         ("supervise", "supervise None"),
+        ("supervise --host front", "supervise Some(\"front\")"),
     ];
     for (line, expected) in cases {
         let ran = archipelago_with(
@@ -39,6 +40,7 @@ fn archipelago_asks_for_what_the_guide_says() {
     let mut text = String::new();
     for (line, is_broken) in [
         ("start", false),
+        ("start mapperd", false),
         ("stop", false),
         ("status", false),
         ("status", true),

@@ -124,6 +124,11 @@ impl Core {
         }
     }
 
+    /// Told to end: nothing is started any more.
+    pub fn is_ending(&self) -> bool {
+        self.is_ending
+    }
+
     /// Told to end, and nothing is left.
     pub fn is_over(&self) -> bool {
         self.is_ending && !self.hosts.iter().any(|host| host.phase.is_alive())

@@ -1,6 +1,9 @@
 //! The supervisor with real processes: this test program itself plays the hosts, and where it must be killed, the
 //! supervisor.
 
+mod configured;
+mod races;
+
 use std::fs;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -11,13 +14,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::cli::{RoleState, Scope};
-use crate::config::{Environment, load, load_text};
+use crate::config::{Environment, load};
 
 const PART: &str = "ARCHIPELAGO_TEST_PART";
 const RUN_DIR: &str = "ARCHIPELAGO_TEST_RUN_DIR";
 const CONFIG: &str = "ARCHIPELAGO_TEST_CONFIG";
 const PROGRAM: &str = "ARCHIPELAGO_TEST_PROGRAM";
+const HOST: &str = "ARCHIPELAGO_TEST_HOST";
 
 /// This program again, in a part.
 fn player(part: &str, run_dir: &Path) -> Command {
@@ -52,20 +55,18 @@ fn a_player_plays_its_part() {
         std::process::exit(1);
     });
     match part.to_str().expect("plain") {
-        "supervisor" => {
-            detach_session();
-            let names = ["front".to_owned(), "back".to_owned()];
-            let launcher = Players(run_dir.clone());
-            let supervisor = Supervisor::new(run_dir, &names, Limits::default(), launcher);
-            supervisor.expect("free").run(None).expect("ends well");
-        }
+        "supervisor" => supervise(run_dir, &["front", "back"]),
+        "deaf-supervisor" => supervise(run_dir, &["deaf"]),
+        "hesitant-supervisor" => supervise(run_dir, &["hesitant"]),
         "configured-supervisor" => {
             let program = std::env::var_os(PROGRAM).expect("given").into();
             let file = std::env::var_os(CONFIG).map(PathBuf::from);
             let environment = environment();
             let config = load(file.as_deref(), &environment).expect("fine");
             let node = LocalNode::new(environment, program, file);
-            node.supervise(&config, None, || Ok(())).expect("ends well");
+            let host = std::env::var(HOST).ok();
+            node.supervise(&config, host.as_deref(), None, || Ok(()))
+                .expect("ends well");
         }
         "broken" => {
             let _ = writeln!(io::stderr(), "first line\nno segment here");
@@ -76,9 +77,27 @@ fn a_player_plays_its_part() {
             if name == "crash" {
                 std::process::exit(3);
             }
+            while name == "hesitant" && !run_dir.path().join("go").exists() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
             lock.ready().expect("written");
             std::thread::sleep(Duration::from_secs(60));
         }
+    }
+}
+
+/// What ends it is a stop, or its killing; one that was too late for that leaves another its place.
+fn supervise(run_dir: RunDir, hosts: &[&str]) {
+    detach_session();
+    let names: Vec<String> = hosts.iter().map(|name| (*name).to_owned()).collect();
+    let limits = Limits {
+        stop_max: Duration::from_millis(500),
+        ..Limits::default()
+    };
+    let launcher = Players(run_dir.clone());
+    match Supervisor::new(run_dir, &names, limits, launcher) {
+        Ok(supervisor) => supervisor.run(None, None).expect("ends well"),
+        Err(error) => std::process::exit(error.code().exit_code().into()),
     }
 }
 
@@ -143,7 +162,7 @@ impl Stage {
         let supervisor = Supervisor::new(run_dir.clone(), &names, limits, launcher).expect("free");
         let (stop, told) = UnixStream::pair().expect("a pair");
         let thread = std::thread::spawn(move || {
-            supervisor.run(Some(&Told(told))).expect("ends well");
+            supervisor.run(None, Some(&Told(told))).expect("ends well");
         });
         Self {
             client: Client::new(run_dir.clone(), names, Patience::default()),
@@ -448,56 +467,6 @@ fn strange_clients_do_not_disturb_the_supervisor() {
     assert_eq!(stage.host("front").pid, front.pid);
 }
 
-#[test]
-fn roles_are_shown_by_their_hosts_and_shared_hosts_are_not_stopped_for_one_role() {
-    let environment = environment();
-    let text = "[hosts]\na = [\"blockerb\", \"blockerm\", \"mapperd\"]\nb = [\"vlmcd\"]";
-    let config = load_text("a.toml", text, &environment).unwrap_or_else(|error| panic!("{error}"));
-    let refused = host_for(&config, "mapperd", Purpose::Stop, false).expect_err("shared");
-    assert!(
-        refused
-            .message
-            .contains("shares the host a with blockerb, blockerm"),
-        "{refused}"
-    );
-    assert_eq!(
-        host_for(&config, "mapperd", Purpose::Stop, true),
-        Ok("a".into())
-    );
-    assert_eq!(
-        host_for(&config, "mapperd", Purpose::Restart, false),
-        Ok("a".into())
-    );
-    assert_eq!(
-        host_for(&config, "vlmcd", Purpose::Stop, false),
-        Ok("b".into())
-    );
-    assert!(host_for(&config, "x", Purpose::Start, false).is_err());
-
-    let host = |name: &str, phase| HostReport {
-        name: name.into(),
-        phase,
-        pid: Some(7),
-        uptime_ms: Some(5500),
-        restarts: 2,
-        message: None,
-    };
-    let report = Report {
-        supervisor_pid: Some(1),
-        hosts: vec![host("a", Phase::Running), host("b", Phase::Failed)],
-        refusal: None,
-    };
-    let statuses = role_statuses(&config, &report, None);
-    let states: Vec<RoleState> = statuses.iter().map(|status| status.state).collect();
-    let running = RoleState::Running;
-    assert_eq!(states, [running, running, running, RoleState::Failed]);
-    assert_eq!(
-        (statuses[0].uptime_seconds, statuses[0].restarts),
-        (Some(5), 2)
-    );
-    assert_eq!(role_statuses(&config, &report, Some("b")).len(), 1);
-}
-
 fn environment() -> Environment {
     Environment {
         uid: rustix::process::geteuid().as_raw().max(1),
@@ -508,89 +477,4 @@ fn environment() -> Environment {
         state_home: "/nowhere".into(),
         runtime_dir: None,
     }
-}
-
-/// The whole way of `archipelago start`, `status`, `restart` and `stop`, with a program of the test's own.
-#[test]
-fn a_configured_node_starts_twice_restarts_a_role_and_stops() {
-    use std::os::unix::fs::PermissionsExt;
-    let dir = tempfile::tempdir().expect("a directory");
-    let at = |name: &str| dir.path().join(name);
-    let text = format!(
-        "run_dir = \"{0}/run\"\nlog_dir = \"{0}/log\"\n[role.blockerb]\narchip_dir = \"{0}/b\"\n\
-         [role.blockerm]\narchip_dir = \"{0}/m\"\n[hosts]\nisolate = true\n",
-        dir.path().display()
-    );
-    fs::write(at("a.toml"), text).expect("written");
-    let mut command = player("$part", &at("run"));
-    let words: Vec<String> = std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(|word| format!("'{}'", word.to_string_lossy()))
-        .collect();
-    let script = format!(
-        "#!/bin/sh\nfor word; do part=$word; done\n[ \"$part\" = supervise ] && part=configured-supervisor\n\
-         export {PART}=$part {RUN_DIR}='{0}/run' {CONFIG}='{0}/a.toml' {PROGRAM}='{0}/program'\nexec {1}\n",
-        dir.path().display(),
-        words.join(" ")
-    );
-    command.env_clear();
-    fs::write(at("program"), script).expect("written");
-    fs::set_permissions(at("program"), fs::Permissions::from_mode(0o700)).expect("executable");
-
-    let environment = environment();
-    let config = load(Some(&at("a.toml")), &environment).unwrap_or_else(|error| panic!("{error}"));
-    let node = LocalNode::new(environment, at("program"), Some(at("a.toml")));
-    let everything = Scope::default();
-    let mapperd = Scope {
-        role: Some("mapperd".into()),
-        ..Scope::default()
-    };
-    let started = node
-        .start(&config, &everything)
-        .unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(started.len(), 4);
-    assert!(
-        started.iter().all(|role| role.state == RoleState::Running),
-        "{started:?}"
-    );
-    let pids =
-        |roles: &[crate::cli::RoleStatus]| roles.iter().map(|role| role.pid).collect::<Vec<_>>();
-    let again = node.start(&config, &everything).expect("runs already");
-    assert_eq!(pids(&again), pids(&started));
-
-    let restarted = node.restart(&config, &mapperd).expect("restarted");
-    assert_eq!(restarted.len(), 1);
-    assert_eq!(restarted[0].state, RoleState::Running);
-    assert_ne!(restarted[0].pid, started[2].pid);
-    let (supervisor_pid, status) = node.status(&config).expect("an answer");
-    assert!(supervisor_pid.is_some());
-    assert_eq!(
-        (status[0].pid, status[2].pid),
-        (started[0].pid, restarted[0].pid)
-    );
-
-    let stopped = node.stop(&config, &everything).expect("stopped");
-    assert!(
-        stopped.iter().all(|role| role.state == RoleState::Stopped),
-        "{stopped:?}"
-    );
-    let (supervisor_pid, _) = node.status(&config).expect("looked");
-    assert_eq!(supervisor_pid, None);
-    assert_eq!(
-        pids(&node.stop(&config, &everything).expect("stopped already")),
-        [None; 4]
-    );
-}
-
-#[test]
-fn a_run_directory_of_somebody_else_is_not_spoken_to() {
-    use std::os::unix::fs::PermissionsExt;
-    let dir = tempfile::tempdir().expect("a directory");
-    let text = format!("run_dir = \"{}\"", dir.path().display());
-    let config = load_text("a.toml", &text, &environment()).expect("fine");
-    assert!(LocalNode::client(&config).is_ok());
-    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).expect("opened");
-    let refused = LocalNode::client(&config).expect_err("open to all");
-    assert_eq!(refused.code, archipelago_protocol::ErrorCode::Permission);
-    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).expect("closed");
 }
