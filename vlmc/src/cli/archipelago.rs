@@ -44,10 +44,9 @@ pub fn run(
             let roles = node.stop(&config, &scope(role.clone(), force))?;
             Ok(changed(role.as_deref(), &roles, RoleState::Stopped))
         }
-        Command::Restart { role } => {
+        Command::Restart { force, role } => {
             let config = load_for(file, environment, role.as_deref())?;
-            // Attached volumes wait, as they always did.
-            let roles = node.restart(&config, &scope(role.clone(), true))?;
+            let roles = node.restart(&config, &scope(role.clone(), force))?;
             Ok(changed(role.as_deref(), &roles, RoleState::Running))
         }
         Command::Status => status(&node.status(&load(file, environment)?)?),

@@ -36,15 +36,24 @@ pub enum ArchipelagoCommand {
         role: Option<String>,
     },
     /// Stop all peers, or the host of one role
+    ///
+    /// Refused while volumes are mapped or clients are connected, unless --force is said: NBD clients lose their connection then
+    /// and must reconnect after the next start; what they wrote and were answered is kept.
     Stop {
-        /// Even if volumes are attached: their requests wait for the next start
+        /// Even if volumes are mapped or clients are connected: NBD clients lose their connections
         #[arg(short, long)]
         force: bool,
         #[arg(add = ArgValueCandidates::new(role_candidates))]
         role: Option<String>,
     },
-    /// Stop and start; attached volumes wait meanwhile
+    /// Stop and start, all peers or the host of one role
+    ///
+    /// NBD clients lose their connection when the host that serves them is restarted, and must reconnect; what they wrote and
+    /// were answered is kept. While any is connected that needs --force. When another host is restarted they only wait.
     Restart {
+        /// Even if clients are connected: NBD clients lose their connections
+        #[arg(short, long)]
+        force: bool,
         #[arg(add = ArgValueCandidates::new(role_candidates))]
         role: Option<String>,
     },

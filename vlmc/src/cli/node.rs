@@ -27,7 +27,7 @@ pub trait Node {
 pub struct Scope {
     /// Everything if there is none.
     pub role: Option<String>,
-    /// Attached volumes may wait.
+    /// Whoever uses volumes may lose them for a while.
     pub is_forced: bool,
     /// Devices of the kernel are left alone.
     pub is_user_only: bool,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::accounts::Account;
 use super::place::Origin;
 use super::port_range::PortRange;
-use super::role::RoleConfig;
+use super::role::{RoleConfig, RoleKind};
 
 /// Made by [`super::load`] only: what is in here has passed all checks but those of the directories.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +53,12 @@ impl Config {
     pub fn home_port(&self, port: u32) -> u32 {
         let owner = self.roles.iter().find(|role| role.ports.contains(port));
         owner.map_or(port, |role| role.ports.start)
+    }
+
+    /// The composer beside which the NBD server runs, at the first port of the bridges: there is one, beside the first.
+    pub fn nbd_composer(&self) -> Option<&RoleConfig> {
+        let mut roles = self.roles.iter();
+        roles.find(|role| role.kind() == RoleKind::Vlmcd)
     }
 
     pub fn host(&self, name: &str) -> Option<&HostConfig> {

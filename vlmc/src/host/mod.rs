@@ -4,6 +4,7 @@ mod confinement;
 mod doctor;
 mod error;
 mod identity;
+mod in_use;
 mod log_levels;
 mod porter;
 mod privileges;

@@ -133,20 +133,13 @@ fn start_all(
     let mut numbered = roles.iter().enumerate();
     let composer = numbered.find(|(_, role)| role.kind() == RoleKind::Vlmcd);
     if let Some((index, composer)) = composer
-        && first_composer(config) == Some(composer.name.as_str())
+        && config.nbd_composer().map(|first| &first.name) == Some(&composer.name)
     {
         let station = handle.add_port(bind(&segment, "nbd", config.bridges.start)?)?;
         let start = || roles::start_nbd(handle, &station, config, composer);
         running.push(Levels::tenant(index).within(start)?);
     }
     Ok(())
-}
-
-/// The NBD server is beside the first composer of the node: there is one.
-fn first_composer(config: &Config) -> Option<&str> {
-    let mut roles = config.roles.iter();
-    let composer = roles.find(|role| role.kind() == RoleKind::Vlmcd);
-    composer.map(|role| role.name.as_str())
 }
 
 async fn either<A, B>(one: impl Future<Output = A>, other: impl Future<Output = B>) {

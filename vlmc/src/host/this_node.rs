@@ -6,6 +6,7 @@ use archipelago_protocol::{ErrorCode, VolumeName, VolumeSize, users};
 use xseg::SegmentError;
 
 use super::error::HostError;
+use super::in_use;
 use super::log_levels::{self, Told};
 use super::segment;
 use crate::cli::{
@@ -15,7 +16,7 @@ use crate::cli::{
 use crate::config::{Config, Environment};
 use crate::log::{self, Levels, Outlets};
 use crate::supervisor::{LocalNode, SignalOrders};
-use crate::volumes::{Attachments, Clients, PortVolumes};
+use crate::volumes::{Attachments, PortVolumes};
 
 /// The volume that `quickstart` makes.
 const FIRST_VOLUME: &str = "first";
@@ -68,29 +69,7 @@ impl Node for ThisNode {
 
     fn stop(&mut self, config: &Config, scope: &Scope) -> Result<Vec<RoleStatus>, ErrorReport> {
         LocalNode::client(config)?; // whose node is it?
-        let attached = Self::attached(config)?;
-        if let Some(first) = attached.first()
-            && !scope.is_forced
-        {
-            return Err(ErrorReport::new(
-                ErrorCode::Busy,
-                format!(
-                    "{} volumes are mapped, {} among them",
-                    attached.len(),
-                    first.volume
-                ),
-                "unmap them (`vlmc showmapped`, `vlmc unmap`), or say --force: their clients wait then",
-            ));
-        }
-        if let Some((volume, count)) = Clients::settled(config, None).any()
-            && !scope.is_forced
-        {
-            return Err(ErrorReport::new(
-                ErrorCode::Busy,
-                format!("{count} NBD clients are connected, one of them to {volume}"),
-                "disconnect them, or say --force: they lose their connections then",
-            ));
-        }
+        in_use::check_stop(config, scope, &Self::attached(config)?)?;
         let roles = self.processes.stop(config, scope)?;
         if scope.role.is_none() {
             // Whoever has started it again meanwhile needs it.
@@ -100,6 +79,8 @@ impl Node for ThisNode {
     }
 
     fn restart(&mut self, config: &Config, scope: &Scope) -> Result<Vec<RoleStatus>, ErrorReport> {
+        LocalNode::client(config)?;
+        in_use::check_restart(config, scope)?;
         self.processes.restart(config, scope)
     }
 

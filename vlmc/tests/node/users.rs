@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
 
+use crate::nbd::{Ask, Client as Connection, Outcome};
 use crate::support::{Node, must, until};
 
 /// A client that stays connected.
@@ -53,7 +54,9 @@ fn check_that_nothing_is_taken_away(node: &Node) {
         let command = [&["--json"], &command[..]].concat();
         node.vlmc(&command).fails(5, "busy");
     }
-    node.archipelago(&["--json", "stop"]).fails(5, "busy");
+    for command in ["stop", "restart"] {
+        node.archipelago(&["--json", command]).fails(5, "busy");
+    }
 }
 
 /// USERS-1, USING-3, LETGO-2
@@ -135,4 +138,58 @@ fn who_uses_a_volume_is_known_to_the_mappers_successor() {
         node.vlmc(&["unmap", name]).ok();
         node.vlmc(&["remove", name]).ok();
     }
+}
+
+/// What a restart costs clients is what the refusal says that it does.
+#[test]
+fn a_forced_restart_ends_connections_and_keeps_what_was_answered() {
+    let node = Node::started("");
+    node.vlmc(&["create", "disk", "--size", "16"]).ok();
+    let socket = node.path("run/nbd.sock");
+    let mut client = Connection::connect(&socket, "disk").unwrap();
+    let write = Ask::Write {
+        at: 0,
+        data: vec![7; 4096],
+    };
+    let read = Ask::Read { at: 0, bytes: 4096 };
+    let outcomes = client.ask_all(std::slice::from_ref(&write));
+    assert!(matches!(&outcomes[..], [Outcome::Done(_)]), "{outcomes:?}");
+    for args in [&["restart"][..], &["restart", "mapperd"], &["stop"]] {
+        let said = node.archipelago(&[&["--json"], args].concat());
+        said.fails(5, "busy");
+        let remedy = said.json()["error"]["remedy"].to_string();
+        assert!(remedy.contains("lose their connections"), "{remedy}");
+    }
+    node.archipelago(&["restart", "--force"]).ok();
+    let outcomes = client.ask_all(std::slice::from_ref(&read));
+    assert!(matches!(&outcomes[..], [Outcome::Unknown]), "{outcomes:?}");
+    let mut client = Connection::connect(&socket, "disk").unwrap();
+    let outcomes = client.ask_all(std::slice::from_ref(&read));
+    match &outcomes[..] {
+        [Outcome::Done(data)] => assert_eq!(data, &[7; 4096]),
+        other => panic!("{other:?}"),
+    }
+    client.leave();
+    // What is mapped and not used is in no restart's way.
+    node.vlmc(&["map", "disk"]).ok();
+    node.archipelago(&["restart"]).ok();
+}
+
+#[test]
+fn clients_only_wait_while_a_host_is_restarted_that_does_not_hold_their_connections() {
+    let node = Node::started("[hosts]\nisolate = true\n");
+    node.vlmc(&["create", "disk", "--size", "16"]).ok();
+    let mut client = Connection::connect(&node.path("run/nbd.sock"), "disk").unwrap();
+    for role in ["mapperd", "blockerm", "blockerb"] {
+        node.archipelago(&["restart", role]).ok();
+        let outcomes = client.ask_all(&[Ask::Write {
+            at: 0,
+            data: vec![7; 4096],
+        }]);
+        assert!(matches!(&outcomes[..], [Outcome::Done(_)]), "{outcomes:?}");
+    }
+    node.archipelago(&["--json", "restart", "vlmcd"])
+        .fails(5, "busy");
+    client.leave();
+    node.archipelago(&["restart", "vlmcd"]).ok();
 }
