@@ -33,6 +33,8 @@ pub struct FiledOptions {
     /// Threads for what io_uring lacks; whoever makes the reactor gives it so many.
     pub nr_threads: usize,
     pub sync: SyncMethod,
+    /// Space that is kept back for the time when the file system is full; a store of maps needs some to remove anything.
+    pub reserve_bytes: u64,
 }
 
 impl FiledOptions {
@@ -47,6 +49,7 @@ impl FiledOptions {
             nr_ops: 128,
             nr_threads: 16,
             sync: SyncMethod::Auto,
+            reserve_bytes: 0,
         }
     }
 }

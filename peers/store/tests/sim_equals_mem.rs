@@ -94,7 +94,9 @@ async fn look(store: &impl Store) -> String {
             let mut data = vec![0; stat.size as usize];
             let count = store.read(&object, 0, &mut data).await;
             let hash = store.hash(&object).await;
-            seen += &format!("{object} {stat:?} {count:?} {hash:?} {data:?}\n");
+            // What it takes is told as a file system would tell it by the one, and plainly by the other.
+            let (size, held) = (stat.size, store.data_in(&object, 0..u64::MAX).await);
+            seen += &format!("{object} {size} {held:?} {count:?} {hash:?} {data:?}\n");
         }
     }
     seen

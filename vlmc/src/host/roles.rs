@@ -20,6 +20,8 @@ use crate::config::{Config, RoleConfig, RoleSettings, SyncKind};
 const RECALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pages of maps in memory: 16 MiB.
 const PAGES_MAX: usize = 4096;
+/// What a store of maps keeps back for the time when it is full.
+const RESERVE_BYTES: u64 = 16 << 20;
 /// How long clients may take for the answers to their last requests.
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 
@@ -92,7 +94,10 @@ pub(super) fn start(
 ) -> Result<Role, HostError> {
     match &role.settings {
         RoleSettings::FileBlocker { .. } => {
-            let options = filed_options(role)?;
+            let mut options = filed_options(role)?;
+            if keeps_maps(config, role) {
+                options.reserve_bytes = RESERVE_BYTES;
+            }
             let started = Filed::serve(handle, station, &options);
             let (filed, service) = started.map_err(|error| no_start(role, &error))?;
             Ok(Role::Blocker { filed, service })
@@ -135,6 +140,14 @@ pub(super) fn start(
             )))
         }
     }
+}
+
+/// Does a mapper keep its maps there? Removing a volume writes to them before it gives any space back (D5).
+fn keeps_maps(config: &Config, blocker: &RoleConfig) -> bool {
+    config.roles.iter().any(|role| match role.settings {
+        RoleSettings::Mapperd { blockerm_port, .. } => blocker.ports.contains(blockerm_port),
+        _ => false,
+    })
 }
 
 fn filed_options(role: &RoleConfig) -> Result<FiledOptions, HostError> {

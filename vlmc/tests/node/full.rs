@@ -79,6 +79,44 @@ fn check(client: &mut Client, block: u64, value: u64) {
     }
 }
 
+/// D5, RESERVE-1: with maps and data on one full file system, what gives space back goes on.
+#[test]
+fn what_gives_space_back_needs_none() {
+    if !is_inside("full::what_gives_space_back_needs_none") {
+        return;
+    }
+    let node = Node::new("trash_ttl = \"0s\"\n");
+    mount(&node.path("store"));
+    for store in ["blocks", "maps"] {
+        let (from, to) = (node.path("store").join(store), node.path(store));
+        std::fs::create_dir_all(&from).unwrap();
+        std::fs::create_dir_all(&to).unwrap();
+        let status = Command::new("mount")
+            .arg("--bind")
+            .args([from, to])
+            .status();
+        assert!(status.unwrap().success());
+    }
+    node.archipelago(&["start"]).ok();
+    for name in ["big", "never", "source", "idle"] {
+        node.vlmc(&["create", name, "--size", "32"]).ok();
+    }
+    node.vlmc(&["snapshot", "source", "monday"]).ok();
+    node.vlmc(&["lock", "idle"]).ok();
+    let socket = node.path("run/nbd.sock");
+    let mut big = Client::connect(&socket, "big").unwrap();
+    let written = write(&mut big, 0..32 * 256, 1 << 40);
+    assert!(written.len() < 32 * 256, "the store is not full");
+    node.vlmc(&["unlock", "idle"]).ok();
+    for name in ["idle", "monday", "source", "never"] {
+        node.vlmc(&["remove", name]).ok();
+    }
+    node.vlmc(&["gc"]).ok();
+    big.leave();
+    node.vlmc(&["remove", "big"]).ok();
+    until("the space is back", || node.objects("blocks").is_empty());
+}
+
 /// F21, F23
 #[test]
 fn a_full_store_refuses_copies_up_and_everything_else_goes_on() {

@@ -69,7 +69,8 @@ impl Engine {
         missing: Missing,
         work: impl Fn(&OwnedFd) -> Result<(), Errno> + Send + Clone + 'static,
     ) -> Result<(), StoreError> {
-        for is_last in [false, true] {
+        let mut is_last = false;
+        loop {
             let file = self.open(name.as_bytes(), missing).await;
             let file = file.inspect_err(|error| self.note_failure(scope, error))?;
             let changed = {
@@ -81,15 +82,20 @@ impl Engine {
             self.ledger().wrote(scope, file.id, file.file());
             match changed {
                 Ok(()) => return Ok(()),
-                Err(Errno::STALE) if !is_last => self.drop_stale(&file), // F40
+                Err(Errno::STALE) if !is_last => {
+                    is_last = true;
+                    self.drop_stale(&file); // F40
+                }
                 Err(errno) => {
                     let error = error_of(errno);
+                    if error == StoreError::NoSpace && self.give_reserve().await {
+                        continue; // RESERVE-1
+                    }
                     self.note_failure(scope, &error);
                     return Err(error);
                 }
             }
         }
-        Err(StoreError::Io(Errno::STALE))
     }
 
     pub async fn delete(&self, name: &ObjectName) -> Result<(), StoreError> {

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell, RefMut};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use archipelago_runtime::{Handle, Station, local};
@@ -14,7 +14,7 @@ use rustix::process::{Resource, getrlimit};
 use crate::error::FiledError;
 use crate::files::{Cache, OpenFile, Turns};
 use crate::options::FiledOptions;
-use crate::root::Root;
+use crate::root::{Reserve, Root};
 use crate::sync::Ledger;
 
 /// Descriptors that are left to others: sockets, rings, directories, files that are being made.
@@ -24,6 +24,8 @@ const DESCRIPTORS_FREED: usize = 4;
 /// When no descriptor can be had the operation is tried again, so often, with such pauses (F24).
 const DESCRIPTOR_TRIES_MAX: usize = 50;
 const DESCRIPTOR_PAUSE: Duration = Duration::from_millis(20);
+/// Between two looks whether there is space to keep back again.
+const FILL_PAUSE: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(crate) struct Engine {
@@ -41,6 +43,8 @@ pub(crate) struct Engine {
     /// Locks were given back: so often, and now.
     pub unlocks: Cell<u64>,
     pub unlocked: local::Notify,
+    /// Somebody waits for space to keep back.
+    is_filling: Rc<Cell<bool>>,
 }
 
 impl Engine {
@@ -63,6 +67,7 @@ impl Engine {
             everything_turn: local::Mutex::new(()),
             unlocks: Cell::new(0),
             unlocked: local::Notify::new(),
+            is_filling: Rc::default(),
         })
     }
 
@@ -79,7 +84,8 @@ impl Engine {
         self.handle.blocking(move || work(&root)).await
     }
 
-    /// The same for what needs descriptors: if there are none, idle files are closed, and it is tried again (F24).
+    /// The same for what needs descriptors: if there are none, idle files are closed, and it is tried again (F24); and if there
+    /// is no space, with some of what was kept back (RESERVE-1).
     pub async fn blocking_with_descriptors<T: Send + 'static>(
         &self,
         work: impl Fn(&Root) -> Result<T, StoreError> + Send + Clone + 'static,
@@ -87,6 +93,7 @@ impl Engine {
         for _ in 0..DESCRIPTOR_TRIES_MAX {
             match self.blocking(work.clone()).await {
                 Err(StoreError::Io(Errno::MFILE | Errno::NFILE)) => self.free_descriptors().await,
+                Err(StoreError::NoSpace) if self.give_reserve().await => {}
                 done => return done,
             }
         }
@@ -109,11 +116,30 @@ impl Engine {
                 .await;
             match done {
                 Err(StoreError::Io(Errno::MFILE | Errno::NFILE)) => self.free_descriptors().await,
+                Err(StoreError::NoSpace) if self.give_reserve().await => {}
                 done => return done,
             }
             needs = back;
         }
         Err(StoreError::Io(Errno::MFILE))
+    }
+
+    /// Gives some of what was kept back, if there is any: then what was refused is to be done again (RESERVE-1).
+    pub async fn give_reserve(&self) -> bool {
+        if self.root.reserve.is_none() {
+            return false;
+        }
+        let given = self.blocking(|root| root.reserve.as_ref().is_some_and(give));
+        let has_given = given.await;
+        if has_given && !self.is_filling.replace(true) {
+            let (root, handle) = (Arc::downgrade(&self.root), self.handle.clone());
+            let is_filling = self.is_filling.clone();
+            self.handle.spawn(async move {
+                fill(&handle, &root).await;
+                is_filling.set(false);
+            });
+        }
+        has_given
     }
 
     /// A descriptor of the same open file, for a thread.
@@ -135,6 +161,27 @@ impl Engine {
         }
         if !closed {
             self.handle.sleep(DESCRIPTOR_PAUSE).await;
+        }
+    }
+}
+
+fn give(reserve: &Reserve) -> bool {
+    tracing::warn!("the store is full: what was kept back is being used");
+    reserve.give().unwrap_or(false)
+}
+
+/// Fills the reserve again, as soon as that is possible; until then it looks now and then.
+async fn fill(handle: &Handle, root: &Weak<Root>) {
+    loop {
+        handle.sleep(FILL_PAUSE).await;
+        let Some(root) = root.upgrade() else {
+            return;
+        };
+        let filled = handle.blocking(move || root.reserve.as_ref().map(Reserve::fill));
+        match filled.await {
+            Some(Ok(false)) => {}
+            Some(Err(error)) => return tracing::warn!(%error, "no space can be kept back again"),
+            Some(Ok(true)) | None => return,
         }
     }
 }

@@ -81,7 +81,8 @@ impl Engine {
         name: &[u8],
         range: Range,
     ) -> Result<Using, StoreError> {
-        for is_last in [false, true] {
+        let mut is_last = false;
+        loop {
             let opened = self.open(name, Missing::IsMade).await;
             let file = opened.inspect_err(|error| self.note_failure(scope, error))?;
             let Some(data) = payload(request, range.len)? else {
@@ -92,15 +93,20 @@ impl Engine {
             self.ledger().wrote(scope, file.id, file.file()); // TRANSFER-1
             match done {
                 Ok(_) => return Ok(file),
-                Err(Errno::STALE) if !is_last => self.drop_stale(&file), // F40
+                Err(Errno::STALE) if !is_last => {
+                    is_last = true;
+                    self.drop_stale(&file); // F40
+                }
                 Err(errno) => {
                     let error = error_of(errno);
+                    if error == StoreError::NoSpace && self.give_reserve().await {
+                        continue; // RESERVE-1
+                    }
                     self.note_failure(scope, &error);
                     return Err(error);
                 }
             }
         }
-        Err(StoreError::Io(Errno::STALE))
     }
 
     /// TRANSFER-2.

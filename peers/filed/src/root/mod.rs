@@ -5,10 +5,12 @@ mod folders;
 mod identity;
 mod listing;
 mod open;
+mod reserve;
 mod staging;
 mod temporary;
 
 pub(crate) use beneath::Directory;
 pub(crate) use open::Root;
+pub(crate) use reserve::Reserve;
 pub(crate) use staging::{Publication, Staged, read_small, write_all};
 pub(crate) use temporary::Temporary;

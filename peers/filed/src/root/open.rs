@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use super::beneath::Directory;
 use super::folders::Objects;
 use super::identity::Identity;
+use super::reserve::Reserve;
 use super::temporary::Temporary;
 use crate::error::FiledError;
 use crate::locks::LockFolder;
@@ -23,6 +24,8 @@ pub(crate) struct Root {
     pub objects: Objects,
     pub locks: LockFolder,
     pub identity: Identity,
+    /// `None`: nothing is kept back.
+    pub reserve: Option<Reserve>,
 }
 
 impl Root {
@@ -53,11 +56,22 @@ impl Root {
             }
         };
         let locks = LockFolder::open(locks).map_err(failed("prepare the locks of", path))?;
+        let reserve = match options.reserve_bytes {
+            0 => None,
+            bytes => match Reserve::open(&top, bytes) {
+                Ok(reserve) => Some(reserve),
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "no space is kept back");
+                    None
+                }
+            },
+        };
         top.sync().map_err(failed("sync", path))?;
         Ok(Self {
             objects: Objects::new(objects, &temporary),
             locks,
             identity,
+            reserve,
         })
     }
 

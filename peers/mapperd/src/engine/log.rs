@@ -111,7 +111,10 @@ impl<S: Store> Log<S> {
         log.write_bytes(end.offset, &barrier).await?;
         log.sync().await?;
         log.state.borrow_mut().note_synced();
-        log.make_spare_in_turn().await?;
+        // As when it rolls: what is open goes on without one (D5).
+        if let Err(error) = log.make_spare_in_turn().await {
+            tracing::warn!(volume = %id, %error, "the journal has no spare segment");
+        }
         Ok(log)
     }
 
@@ -290,6 +293,11 @@ impl<S: Store> Log<S> {
             volume: self.id,
             why,
         }
+    }
+
+    /// Why nothing more is appended.
+    pub fn failure(&self) -> Option<String> {
+        self.state.borrow().failed.clone()
     }
 
     pub fn has_failed(&self) -> bool {

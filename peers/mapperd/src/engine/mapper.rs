@@ -5,6 +5,8 @@
 //! * **MAPPER-3** A volume that is not open and has our lock was left by our predecessor: its composers write in place meanwhile.
 //! * **MAPPER-4** A volume that is closed by itself, as by whoever tidies up, while it is being changed is opened again for
 //!   the change: nobody is told that it is not open.
+//! * **MAPPER-5** Of a volume that failed, and was closed so, each of its composers is told once at its next flush: whether
+//!   what it wrote is durable is not known (D3, F27).
 //! * **MAPPER-2** Management changes one thing at a time; I/O of volumes goes on meanwhile.
 
 use std::cell::{Cell, RefCell};
@@ -18,7 +20,7 @@ use super::content_turns::Turns;
 use super::error::MapError;
 use super::load::Loaded;
 use super::volume::{Volume, Whom};
-use super::world::{Base, World};
+use super::world::{Base, ComposerId, World};
 use crate::map::{Head, VolumeId};
 
 #[derive(Debug)]
@@ -33,6 +35,8 @@ pub struct Mapper<W: World> {
     pub(super) going: RefCell<BTreeSet<VolumeId>>,
     /// Snapshots that are being read from end to end, and by how many (HASH-3).
     pub(super) held: RefCell<BTreeMap<VolumeId, u32>>,
+    /// Who is still to be told that a volume failed, and why (MAPPER-5).
+    owed: RefCell<BTreeMap<(VolumeId, ComposerId), String>>,
     pub(super) is_stopping: Cell<bool>,
     pub(super) turns: Turns,
 }
@@ -47,6 +51,7 @@ impl<W: World> Mapper<W> {
             emptying: Mutex::new(()),
             going: RefCell::default(),
             held: RefCell::default(),
+            owed: RefCell::default(),
             is_stopping: Cell::new(false),
             turns: Turns::default(),
         }
@@ -80,10 +85,15 @@ impl<W: World> Mapper<W> {
             return Ok(volume);
         }
         // Whoever waits for a foreign lock waits here, and not in anybody's way.
-        if wait {
+        let waited = wait && !self.holds_lock(id).await?;
+        if waited {
             self.base.lock(id, true).await?;
         }
-        self.open_now(id, Whom::Named).await
+        let opened = self.open_now(id, Whom::Named).await;
+        if waited && opened.is_err() {
+            self.unlock_quietly(id).await; // nobody had anything of it
+        }
+        opened
     }
 
     pub(super) async fn open_now(
@@ -91,17 +101,22 @@ impl<W: World> Mapper<W> {
         id: VolumeId,
         whom: Whom,
     ) -> Result<Rc<Volume<W>>, MapError> {
-        let _opening = self.opening.lock().await;
-        // MAPPER-1: it is opened anew only when the lock of the last time is given back.
-        while let Some(volume) = self.known(id) {
-            if !volume.has_ended() {
-                return Ok(volume);
-            }
-            volume.closed().await;
+        loop {
+            let closing = {
+                let _opening = self.opening.lock().await;
+                match self.known(id) {
+                    None => {
+                        let volume = Volume::open(self.base.clone(), id, whom).await?;
+                        self.open.borrow_mut().insert(id, volume.clone());
+                        return Ok(volume);
+                    }
+                    Some(volume) if !volume.has_ended() => return Ok(volume),
+                    Some(volume) => volume,
+                }
+            };
+            // MAPPER-1: it is opened anew only when the lock of the last time is given back. Others need not wait for that.
+            closing.closed().await;
         }
-        let volume = Volume::open(self.base.clone(), id, whom).await?;
-        self.open.borrow_mut().insert(id, volume.clone());
-        Ok(volume)
     }
 
     pub async fn open(&self, name: &str, wait: bool) -> Result<Rc<Volume<W>>, MapError> {
@@ -126,7 +141,10 @@ impl<W: World> Mapper<W> {
 
     /// Everything that was answered of a volume is durable when this returns, also what our predecessor's composers wrote
     /// since it died (D2, MAPPER-3).
-    pub async fn flush(&self, id: VolumeId) -> Result<(), MapError> {
+    pub async fn flush(&self, id: VolumeId, composer: ComposerId) -> Result<(), MapError> {
+        if let Some(why) = self.owed.borrow_mut().remove(&(id, composer)) {
+            return Err(MapError::Failed { volume: id, why }); // MAPPER-5
+        }
         match self.open_or_left(id).await? {
             Some(volume) => volume.flush().await,
             None => Ok(()), // what was closed was flushed
@@ -248,8 +266,16 @@ impl<W: World> Mapper<W> {
     }
 
     pub async fn close_volume(&self, volume: &Volume<W>) -> Result<(), MapError> {
-        let closed = if volume.has_failed() && !volume.has_ended() {
-            volume.abandon().await
+        let closed = if let Some(why) = volume.failure().filter(|_| !volume.has_ended()) {
+            let composers = volume.with_state(|state| state.composers());
+            let abandoned = volume.abandon().await;
+            if abandoned.is_ok() {
+                let owed = composers
+                    .into_iter()
+                    .map(|one| ((volume.id, one), why.clone()));
+                self.owed.borrow_mut().extend(owed); // MAPPER-5
+            }
+            abandoned
         } else {
             volume.close().await
         };

@@ -105,7 +105,7 @@ impl Mapperd {
             match self.mapper.open_id(id, false).await {
                 Ok(volume) => {
                     volume.add_composer(composer);
-                    volume.settled().await;
+                    settled(&volume).await?;
                     volume.with_state(|state| {
                         head_of(&state.head, state.epoch, state.told_floor().bits())
                     })
@@ -172,7 +172,7 @@ impl Mapperd {
         }
         loop {
             if let Readable::Open(volume) = &readable {
-                volume.settled().await;
+                settled(volume).await?;
             }
             let head = head_now(&readable);
             let wanted = (words.offset, words.length);
@@ -334,9 +334,15 @@ impl Mapperd {
 
     pub(super) async fn flush(&self, request: &Incoming) -> Result<Answer, MapError> {
         let id = target_id(request)?;
-        self.mapper.flush(id).await?;
+        self.mapper.flush(id, composer(request)?).await?;
         Ok(Answer::default())
     }
+}
+
+/// Of a volume that was closed meanwhile nothing is told: its lock is given back, and nobody would recall it (CLOSE-3).
+async fn settled(volume: &Volume<PortWorld>) -> Result<(), MapError> {
+    volume.settled().await;
+    volume.check_open()
 }
 
 fn head_now(readable: &Readable) -> MapHead {

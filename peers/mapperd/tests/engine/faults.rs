@@ -62,7 +62,7 @@ async fn ask_again(mapper: &Mapper<SimWorld>, step: &Step, what: &str) {
 
 async fn close_failed(mapper: &Mapper<SimWorld>) {
     for volume in mapper.volumes() {
-        if volume.has_failed() {
+        if volume.failure().is_some() {
             mapper.close_volume(&volume).await.unwrap();
         }
     }

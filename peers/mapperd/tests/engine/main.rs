@@ -6,6 +6,7 @@
 
 mod adopting;
 mod client;
+mod failing;
 mod faults;
 mod gc;
 mod hashes;

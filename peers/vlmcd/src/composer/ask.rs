@@ -280,7 +280,10 @@ impl Composer {
 
     /// All that was answered is durable when this returns (D2).
     pub async fn ask_flush(&self, volume: &Volume) -> Result<(), ComposeError> {
-        let ask = Ask::new("to flush the volume", OpCode::FLUSH, &volume.id);
+        let ask = Ask {
+            args: [self.own_port().into(), 0, 0, 0],
+            ..Ask::new("to flush the volume", OpCode::FLUSH, &volume.id)
+        };
         self.ask(ask).await.map(drop)
     }
 }

@@ -5,6 +5,8 @@
 //!   first, the pages are durable before the head that names them, and what only the older head needs goes last.
 //! * **CHECK-2** What an interrupted checkpoint left to be given back is given back by the next owner: the older
 //!   head is deleted last, and lets its successor compare.
+//! * **CHECK-3** Giving back can be begun again after every step: an object of pages is deleted only if nothing lies in it but
+//!   the page that goes, however much of it was given back before.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -20,7 +22,8 @@ use crate::engine::names;
 use crate::engine::tree::Root;
 use crate::engine::world::{Base, World};
 use crate::map::{
-    Head, Overlay, OverlayItem, PAGE_BYTES, Root as HeadRoot, SegmentRef, Version, VolumeId,
+    Head, Overlay, OverlayItem, PAGE_BYTES, PageRef, Root as HeadRoot, SegmentRef, Version,
+    VolumeId,
 };
 
 /// The longest piece of a page object that is written at once.
@@ -258,7 +261,7 @@ impl<W: World> Base<W> {
     }
 
     /// Punches the pages out of their objects, in their order; deletes those of which nothing is left.
-    pub async fn free_pages(&self, pages: &[crate::map::PageRef]) -> Result<(), MapError> {
+    pub async fn free_pages(&self, pages: &[PageRef]) -> Result<(), MapError> {
         let mut left: BTreeMap<ObjectName, u64> = BTreeMap::new();
         for page in pages {
             *left
@@ -271,8 +274,7 @@ impl<W: World> Base<W> {
                 *left -= 1;
                 *left == 0
             });
-            let is_only = is_last && self.data_in(&object).await? <= PAGE_BYTES as u64;
-            if is_only {
+            if is_last && self.is_alone(page, &object).await? {
                 self.delete_quietly(&object).await?;
             } else {
                 self.punch_page(page, &object).await?;
@@ -282,19 +284,22 @@ impl<W: World> Base<W> {
         Ok(())
     }
 
-    async fn data_in(&self, object: &ObjectName) -> Result<u64, MapError> {
-        match self.maps().data_in(object, 0..u64::MAX).await {
-            Ok(data) => Ok(data),
-            Err(StoreError::NotFound) => Ok(0),
-            Err(error) => Err(MapError::store("look at", object)(error)),
+    /// Is there nothing else in the page's object? The page itself may be gone already: whoever was cut off here comes once
+    /// more, and what is left then may be in use (CHECK-3).
+    async fn is_alone(&self, page: &PageRef, object: &ObjectName) -> Result<bool, MapError> {
+        let start = u64::from(page.index) * PAGE_BYTES as u64;
+        for others in [0..start, start + PAGE_BYTES as u64..u64::MAX] {
+            match self.maps().data_in(object, others).await {
+                Ok(0) => {}
+                Ok(_) => return Ok(false),
+                Err(StoreError::NotFound) => return Ok(true),
+                Err(error) => return Err(MapError::store("look at", object)(error)),
+            }
         }
+        Ok(true)
     }
 
-    async fn punch_page(
-        &self,
-        page: &crate::map::PageRef,
-        object: &ObjectName,
-    ) -> Result<(), MapError> {
+    async fn punch_page(&self, page: &PageRef, object: &ObjectName) -> Result<(), MapError> {
         let offset = u64::from(page.index) * PAGE_BYTES as u64;
         let scope = names::scope(page.birth);
         let punched = self.maps().punch(scope, object, offset, PAGE_BYTES as u64);

@@ -5,8 +5,10 @@
 //!   head would name it.
 //! * **CLOSE-2** The lock is given back before anybody here may open the volume again: the lock does not tell two
 //!   openers of one owner apart (MAPPER-1).
+//! * **CLOSE-3** The lock is given back only when all composers have forgotten the volume, also one that failed: they would go
+//!   on writing in place, under whoever has it next, and into snapshots.
 
-use archipelago_protocol::{Recall, RecallKind};
+use archipelago_protocol::RecallKind;
 
 use super::checkpoint::After;
 use super::volume::{Life, Volume};
@@ -20,13 +22,7 @@ impl<W: World> Volume<W> {
         self.check_open()?;
         let _closing = Closing(self);
         let held = self.take_back().await?;
-        let recall = Recall {
-            epoch: self.epoch(),
-            kind: RecallKind::Close,
-            first_block: 0,
-            blocks: u64::MAX,
-        };
-        self.recall(recall, None).await?;
+        self.recall_all(RecallKind::Close).await?; // CLOSE-3
         self.commits_ended().await;
         if self.state.borrow().head.flags.nameless {
             // Its journal goes with it: there may be no room for pages where room is to be made (D5). What that
@@ -87,12 +83,15 @@ impl<W: World> Volume<W> {
     /// A volume that failed is dropped as it is: what was answered is in the journal. Its store is believed again, and the
     /// lock given back: whoever opens it the next time reads its map anew (D3, F27).
     pub async fn abandon(&self) -> Result<(), MapError> {
-        self.end();
         let _change = self.change.lock().await;
-        if self.is_closed() {
+        if self.has_ended() {
             return Ok(());
         }
+        let held = self.take_back().await?;
+        self.recall_all(RecallKind::Close).await?; // CLOSE-3
         let _closing = Closing(self);
+        self.end();
+        drop(held);
         self.base.believe(self.id).await?;
         self.give_lock_back().await
     }

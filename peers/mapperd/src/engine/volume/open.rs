@@ -4,6 +4,8 @@
 //! * **OWNER-1** Nothing is read before the lock is held, and nothing is written to a file that an older token could
 //!   write (L3): a new token begins a new segment, under a new head.
 //! * **OWNER-2** No stamp up to the ceiling is given out again (M2).
+//! * **OWNER-3** A lock that was ours before is given back by a close alone, never because an open failed: only a close tells
+//!   the composers.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -58,8 +60,8 @@ impl<W: World> Volume<W> {
                 Ok(volume)
             }
             Err(error) => {
-                // It was not ours before, or it will be found to be ours when it is opened the next time.
-                if let Err(error) = base.release(id).await {
+                // A lock that was ours is kept: composers may still write by what our predecessor told them (OWNER-3).
+                if !was_ours && let Err(error) = base.release(id).await {
                     tracing::warn!(volume = %id, %error, "the lock is kept");
                 }
                 Err(error)

@@ -96,11 +96,11 @@ impl<W: World> Volume<W> {
     }
 
     /// A write of map records failed: only a new look at the store tells what it has (D3).
-    pub fn has_failed(&self) -> bool {
-        self.log.has_failed()
+    pub fn failure(&self) -> Option<String> {
+        self.log.failure()
     }
 
-    pub(super) fn check_open(&self) -> Result<(), MapError> {
+    pub fn check_open(&self) -> Result<(), MapError> {
         if self.has_ended() {
             return Err(MapError::NotOpen { name: self.name() });
         }
@@ -259,17 +259,22 @@ impl<W: World> Volume<W> {
         })
     }
 
+    /// Recalls all blocks from all composers.
+    pub(super) async fn recall_all(&self, kind: RecallKind) -> Result<(), MapError> {
+        let recall = Recall {
+            epoch: self.epoch(),
+            kind,
+            first_block: 0,
+            blocks: u64::MAX,
+        };
+        self.recall(recall, None).await
+    }
+
     /// Keeps grants from being given until the guard is dropped, and takes back all that was said: when this returns,
     /// no composer holds anything of the volume.
     pub(super) async fn take_back(&self) -> Result<GrantsHeld<'_, W>, MapError> {
         let held = self.hold();
-        let recall = Recall {
-            epoch: self.epoch(),
-            kind: RecallKind::Forget,
-            first_block: 0,
-            blocks: u64::MAX,
-        };
-        self.recall(recall, None).await?;
+        self.recall_all(RecallKind::Forget).await?;
         self.state.borrow_mut().void_grants(|_| true);
         Ok(held)
     }

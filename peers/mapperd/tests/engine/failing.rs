@@ -1,0 +1,134 @@
+//! Volumes that failed, or that a new mapper cannot open: composers write in place meanwhile, and are not forgotten.
+
+use archipelago_mapperd::engine::{MapError, Mapper, World};
+use archipelago_mapperd::map::PAGE_BYTES;
+use archipelago_protocol::RecallKind;
+use archipelago_store::sim::{CallKind, block_on};
+use archipelago_store::{ObjectName, Store, StoreError};
+use rustix::io::Errno;
+
+use crate::client::{SECTORS, bytes_of, create_new, read_sub, scope_of, write_sub};
+use crate::world::{COMPOSER, SimWorld, crashed_now, killed, mapper_of};
+
+const MIB: u64 = 1 << 20;
+const BROKEN: StoreError = StoreError::Io(Errno::IO);
+
+async fn with_disk() -> Mapper<SimWorld> {
+    let world = SimWorld::new(1);
+    world.serve(&[COMPOSER]);
+    let mapper = mapper_of(world);
+    create_new(&mapper, "disk", MIB).await;
+    mapper
+}
+
+async fn write(mapper: &Mapper<SimWorld>, sub: u64, value: u64) -> Result<(), MapError> {
+    let volume = mapper.open("disk", false).await.unwrap();
+    volume.add_composer(COMPOSER);
+    write_sub(mapper, &volume, sub, &[value; SECTORS]).await
+}
+
+fn was_closed(mapper: &Mapper<SimWorld>) -> bool {
+    let recalls = mapper.base().world.recalls();
+    recalls
+        .iter()
+        .any(|(who, recall)| *who == COMPOSER && recall.kind == RecallKind::Close)
+}
+
+/// CLOSE-3, MAPPER-5; F27
+#[test]
+fn composers_of_a_volume_that_failed_forget_it_and_are_told_so_at_their_next_flush() {
+    block_on(async {
+        let mapper = with_disk().await;
+        write(&mapper, 0, 1).await.unwrap();
+        let id = mapper.find("disk").await.unwrap().head.id;
+        let maps = mapper.base().world.maps();
+        maps.fail_all(CallKind::Write, Some(BROKEN));
+        assert!(write(&mapper, 1, 2).await.is_err());
+        maps.fail_all(CallKind::Write, None);
+        let volume = mapper.open("disk", false).await.unwrap();
+        assert!(volume.failure().is_some() && !was_closed(&mapper));
+        mapper.close("disk").await.unwrap();
+        assert!(was_closed(&mapper), "it would write under the next owner");
+        assert!(!mapper.holds_lock(id).await.unwrap());
+        // It attaches the volume anew; what it had written may be lost.
+        assert!(write(&mapper, 0, 3).await.is_ok());
+        let told = mapper.flush(id, COMPOSER).await;
+        assert!(matches!(told, Err(MapError::Failed { .. })), "{told:?}");
+        mapper.flush(id, COMPOSER).await.unwrap();
+        let mapper = crashed_now(&mapper, 3);
+        let volume = mapper.open("disk", false).await.unwrap();
+        assert_eq!(read_sub(&mapper, &volume, 0).await.unwrap(), [3; SECTORS]);
+    });
+}
+
+/// OWNER-3, MAPPER-3; D2
+#[test]
+fn a_lock_that_a_dead_mapper_left_is_kept_when_its_volume_cannot_be_opened() {
+    block_on(async {
+        let mapper = with_disk().await;
+        write(&mapper, 0, 1).await.unwrap();
+        let volume = mapper.open("disk", false).await.unwrap();
+        volume.flush().await.unwrap();
+        let (id, scope) = (volume.id, scope_of(&volume));
+        let source = volume.block(0).await.unwrap().source_at(0).unwrap();
+        drop(volume);
+        let mapper = killed(mapper);
+        mapper.base().world.serve(&[COMPOSER]);
+        mapper
+            .base()
+            .world
+            .maps()
+            .fail_all(CallKind::Write, Some(BROKEN));
+        mapper.open_left().await.unwrap();
+        assert!(mapper.open("disk", false).await.is_err());
+        assert!(mapper.holds_lock(id).await.unwrap());
+        // The composer goes on as it was told; nobody says that this is durable.
+        let object = archipelago_mapperd::map::object_name(source, 0);
+        let data = mapper.base().world.data();
+        let bytes = bytes_of(&[2; SECTORS]);
+        data.write(scope, &object, 0, &bytes).await.unwrap();
+        assert!(mapper.flush(id, COMPOSER).await.is_err());
+        let maps = mapper.base().world.maps();
+        maps.fail_all(CallKind::Write, None);
+        mapper.base().believe(id).await.unwrap();
+        mapper.flush(id, COMPOSER).await.unwrap();
+        let mapper = crashed_now(&mapper, 3);
+        let volume = mapper.open("disk", false).await.unwrap();
+        assert_eq!(read_sub(&mapper, &volume, 0).await.unwrap(), [2; SECTORS]);
+    });
+}
+
+/// CHECK-3, M3: whoever was killed while it gave pages back begins again.
+#[test]
+fn pages_that_are_given_back_twice_take_no_other_page_with_them() {
+    block_on(async {
+        let mapper = with_disk().await;
+        create_new(&mapper, "large", 1 << 40).await;
+        let volume = mapper.open("large", false).await.unwrap();
+        // Leaves far apart, and the pages above them, in one object.
+        for leaf in 0..4 {
+            let sub = leaf * 16 * 126 * 126;
+            let value = [leaf + 1; SECTORS];
+            write_sub(&mapper, &volume, sub, &value).await.unwrap();
+        }
+        volume.checkpoint(0).await.unwrap();
+        let base = mapper.base();
+        let root = volume.with_state(|state| state.layers.root);
+        let pages = base.pages.only_in(root, &[]).await.unwrap();
+        assert!(pages.len() > 2, "{pages:?}");
+        let (kept, given) = pages.split_last().unwrap();
+        let name = format!("page/{}/{:016x}", kept.birth, kept.number);
+        let object = ObjectName::new(name.as_bytes()).unwrap();
+        let maps = base.world.maps();
+        for page in given.iter().chain(given) {
+            base.free_pages(&[*page]).await.unwrap();
+            let held = maps.data_in(&object, 0..u64::MAX).await;
+            assert!(held.unwrap() >= PAGE_BYTES as u64);
+        }
+        let start = u64::from(kept.index) * PAGE_BYTES as u64;
+        let held = maps.data_in(&object, start..start + PAGE_BYTES as u64);
+        assert_eq!(held.await, Ok(PAGE_BYTES as u64));
+        base.free_pages(&[*kept]).await.unwrap();
+        assert_eq!(maps.stat(&object).await, Err(StoreError::NotFound));
+    });
+}
