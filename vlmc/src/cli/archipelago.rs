@@ -208,10 +208,12 @@ fn status(status: &NodeStatus) -> Result<Answer, ErrorReport> {
         status.attached.join(", ")
     };
     text.push_str(&format!("attached: {attached}\n"));
-    let all_run = status
-        .roles
-        .iter()
-        .all(|role| role.state == RoleState::Running);
+    // Without a supervisor what dies stays dead.
+    let all_run = status.supervisor_pid.is_some()
+        && status
+            .roles
+            .iter()
+            .all(|role| role.state == RoleState::Running);
     let mut answer = Answer::new(json!(status), text);
     if !all_run {
         answer.exit_code = ErrorCode::Unavailable.exit_code();

@@ -57,7 +57,7 @@ pub enum ArchipelagoCommand {
         #[arg(add = ArgValueCandidates::new(role_candidates))]
         role: Option<String>,
     },
-    /// Show what runs; exits with 0 only if everything does
+    /// Show what runs; exits with 0 only if everything does, the supervisor included
     Status,
     /// Start with defaults, make a first volume, and say what to do next
     Quickstart,

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use super::doctor_processes;
 use crate::cli::{Finding, Grade};
-use crate::config::{Config, RoleSettings};
+use crate::config::{Config, Environment, Problem, RoleSettings, directories};
 
-fn finding(check: &str, grade: Grade, message: String, remedy: &str) -> Finding {
+pub(super) fn finding(check: &str, grade: Grade, message: String, remedy: &str) -> Finding {
     Finding {
         check: check.to_owned(),
         grade,
@@ -18,15 +19,31 @@ fn finding(check: &str, grade: Grade, message: String, remedy: &str) -> Finding 
     }
 }
 
-pub(super) fn findings(config: &Config) -> Vec<Finding> {
+pub(super) fn findings(config: &Config, environment: &Environment) -> Vec<Finding> {
     let mut findings = vec![io_uring(), shared_memory(config), devices()];
+    findings.extend(places(config, environment));
     for role in &config.roles {
         if let RoleSettings::FileBlocker { archip_dir, .. } = &role.settings {
             findings.push(space(&role.name, archip_dir));
         }
     }
     findings.push(segment(config));
+    findings.extend(doctor_processes::findings(config));
     findings
+}
+
+/// The directories, as `config check` looks at them.
+fn places(config: &Config, environment: &Environment) -> Vec<Finding> {
+    let problems = directories::check(config, environment);
+    if problems.is_empty() {
+        let message = "may be used, or made".into();
+        return vec![finding("directories", Grade::Good, message, "")];
+    }
+    let bad = |problem: Problem| {
+        let message = format!("{}: {}", problem.key, problem.what);
+        finding("directories", Grade::Bad, message, &problem.remedy)
+    };
+    problems.into_iter().map(bad).collect()
 }
 
 fn io_uring() -> Finding {

@@ -2,6 +2,7 @@
 
 mod confinement;
 mod doctor;
+mod doctor_processes;
 mod error;
 mod identity;
 mod in_use;

@@ -1,6 +1,7 @@
 //! This machine as a node: processes by the supervisor, volumes by the mapper.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use archipelago_protocol::{ErrorCode, VolumeName, VolumeSize, users};
 use xseg::SegmentError;
@@ -22,17 +23,23 @@ use crate::volumes::{Attachments, PortVolumes};
 const FIRST_VOLUME: &str = "first";
 const FIRST_BYTES: u64 = 1 << 30;
 
+/// How long the I/O of a host that was killed may keep its port.
+const LAST_IO: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 /// Who started, who died: the supervisor always says at least that.
 const LEVEL_OF_SUPERVISOR: u8 = 2;
 
 #[derive(Clone, Debug)]
 pub struct ThisNode {
+    environment: Environment,
     processes: LocalNode,
 }
 
 impl ThisNode {
     pub fn new(environment: Environment, program: PathBuf, config_file: Option<PathBuf>) -> Self {
         Self {
+            environment: environment.clone(),
             processes: LocalNode::new(environment, program, config_file),
         }
     }
@@ -44,21 +51,29 @@ impl ThisNode {
 
 /// A tool may still have a port in it: the next start joins the segment, or makes a new one.
 fn destroy_segment(config: &Config) -> Result<(), ErrorReport> {
-    match segment::destroy(config) {
-        Err(HostError::Segment {
-            source: SegmentError::InUse { port, pid, .. },
-            ..
-        }) if config.segment.dynports > port.get() => Err(ErrorReport::new(
+    let begun = Instant::now();
+    loop {
+        let (port, pid) = match segment::destroy(config) {
+            Err(HostError::Segment {
+                source: SegmentError::InUse { port, pid, .. },
+                ..
+            }) if config.segment.dynports > port.get() => (port.get(), pid),
+            // Or it is nobody's any more, and the next start makes it anew.
+            Ok(()) | Err(_) => return Ok(()),
+        };
+        // The I/O of one that had to be killed takes a moment to end.
+        if !Path::new(&format!("/proc/{pid}")).exists() && begun.elapsed() < LAST_IO {
+            std::thread::sleep(LOOK_AGAIN);
+            continue;
+        }
+        return Err(ErrorReport::new(
             ErrorCode::Busy,
             format!(
-                "process {pid} still has port {} of the segment, and is no host of {}",
-                port.get(),
+                "process {pid} still has port {port} of the segment, and is no host of {}",
                 config.run_dir.display()
             ),
             format!("was the run directory replaced while it ran? `kill {pid}` stops it"),
-        )),
-        // Or it is nobody's any more, and the next start makes it anew.
-        Ok(()) | Err(_) => Ok(()),
+        ));
     }
 }
 
@@ -168,7 +183,7 @@ impl Node for ThisNode {
     }
 
     fn doctor(&mut self, config: &Config) -> Result<Vec<Finding>, ErrorReport> {
-        Ok(super::doctor::findings(config))
+        Ok(super::doctor::findings(config, &self.environment))
     }
 
     fn log_level(&mut self, config: &Config, role: &str, level: u8) -> Result<(), ErrorReport> {

@@ -56,6 +56,9 @@ impl Report {
 pub struct HostReport {
     pub name: String,
     pub phase: Phase,
+    /// It is to run: what is down is started in its turn.
+    #[serde(default)]
+    pub is_wanted: bool,
     pub pid: Option<u32>,
     pub uptime_ms: Option<u64>,
     pub restarts: u32,

@@ -328,6 +328,7 @@ impl<L: Launcher> Supervisor<L> {
             HostReport {
                 name: name.to_owned(),
                 phase,
+                is_wanted: self.core.is_wanted(name),
                 pid: process.map(|process| process.pid),
                 uptime_ms,
                 restarts,

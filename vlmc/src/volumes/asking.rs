@@ -10,9 +10,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use xseg::{BindOptions, OpCode, PortId, Reply, RequestError};
 
+use super::served;
 use crate::cli::ErrorReport;
 use crate::config::{Config, RoleSettings};
 use crate::host;
+
+/// How often whoever waits looks whether somebody is left who could answer.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// What a call says.
 #[derive(Clone, Debug)]
@@ -33,10 +37,18 @@ impl<'a> Ask<'a> {
             flags: 0,
         }
     }
+
+    /// The request, with what it is about.
+    fn about(&self) -> String {
+        match self.target {
+            "" => self.op.to_string(),
+            target => format!("{} of {target}", self.op),
+        }
+    }
 }
 
 /// The configured mapper's port.
-fn mapper_port(config: &Config) -> Option<u32> {
+pub(super) fn mapper_port(config: &Config) -> Option<u32> {
     config.roles.iter().find_map(|role| match role.settings {
         RoleSettings::Vlmcd { mapper_port, .. } => Some(config.home_port(mapper_port)),
         _ => None,
@@ -51,6 +63,7 @@ pub fn ask<T: DeserializeOwned>(
     call: Option<&impl Serialize>,
 ) -> Result<T, ErrorReport> {
     let segment = host::join(config)?;
+    served::check(config, &segment)?;
     let unavailable = |why: String| {
         ErrorReport::new(
             ErrorCode::Unavailable,
@@ -74,15 +87,22 @@ pub fn ask<T: DeserializeOwned>(
     let deadline_ns = handle.after_ns(timeout);
     reactor.block_on(async move {
         let station = handle.station();
-        let sent = send(&handle, &station, mapper, &ask, &text, deadline_ns);
-        match handle.timeout_at_ns(deadline_ns, sent).await {
-            Ok(Ok(reply)) => answer_of(&reply),
-            Ok(Err(CallError::Expired { .. })) | Err(_) => Err(ErrorReport::new(
-                ErrorCode::Timeout,
-                format!("no answer to {} within {timeout:?}", ask.op),
-                "`archipelago status` tells what runs; --timeout waits longer",
-            )),
-            Ok(Err(error)) => Err(unavailable(error.to_string())),
+        let mut sent = std::pin::pin!(send(&handle, &station, mapper, &ask, &text, deadline_ns));
+        loop {
+            let look_again_ns = handle.after_ns(LOOK_AGAIN).min(deadline_ns);
+            match handle.timeout_at_ns(look_again_ns, &mut sent).await {
+                Ok(Ok(reply)) => return answer_of(&reply),
+                // Who died with it may be started again, or not (SERVED-1).
+                Err(_) if handle.now_ns() < deadline_ns => served::check(config, &segment)?,
+                Ok(Err(CallError::Expired { .. })) | Err(_) => {
+                    return Err(ErrorReport::new(
+                        ErrorCode::Timeout,
+                        format!("no answer to {} within {timeout:?}", ask.about()),
+                        "`archipelago status` tells what runs; --timeout waits longer",
+                    ));
+                }
+                Ok(Err(error)) => return Err(unavailable(error.to_string())),
+            }
         }
     })
 }

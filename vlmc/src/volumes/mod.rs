@@ -4,6 +4,7 @@ mod asking;
 mod attachments;
 mod clients;
 mod port_volumes;
+mod served;
 
 pub use attachments::Attachments;
 pub use clients::Clients;

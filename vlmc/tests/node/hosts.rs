@@ -112,7 +112,13 @@ fn hosts_outlive_a_killed_supervisor_and_the_next_one_adopts_them() {
     signal(first, Signal::KILL);
     until("it is gone", || !lives(first));
     let status = node.archipelago(&["--json", "status"]);
-    assert_eq!(status.code, 0, "the roles run: {status:?}");
+    for role in status.json()["roles"].as_array().unwrap() {
+        assert_eq!(role["state"], "running", "{status:?}");
+    }
+    assert_eq!(status.code, 9, "nobody would start them again: {status:?}");
+    let doctor = node.archipelago(&["doctor"]);
+    assert_eq!(doctor.code, 1, "{doctor:?}");
+    assert!(doctor.stdout.contains("what dies stays dead"), "{doctor:?}");
     node.vlmc(&["create", "disk", "--size", "64"]).ok();
     node.archipelago(&["start"]).ok();
     assert_eq!(node.pids(), hosts);
@@ -225,6 +231,9 @@ fn a_host_that_hangs_is_told_from_one_that_runs() {
     }
     node.archipelago(&["--json", "log-level", "mapperd", "3"])
         .fails(9, "unavailable");
+    let late = node.vlmc(&["--json", "--timeout", "1", "info", "disk"]);
+    late.fails(7, "timeout");
+    assert!(late.stdout.contains("info of disk"), "{late:?}");
     signal(pid, Signal::CONT);
     until("it runs again", || node.archipelago(&["status"]).code == 0);
 }

@@ -51,6 +51,61 @@ fn files_of_the_dead_mean_nothing() {
     node.archipelago(&["stop"]).ok();
 }
 
+/// SERVED-1: whoever waited for a dead node would wait for a day here.
+#[test]
+fn a_dead_node_is_told_from_a_slow_one_at_once() {
+    let node = Node::started("");
+    node.vlmc(&["create", "disk", "--size", "64"]).ok();
+    let list = ["--json", "--timeout", "86400", "list"];
+    let doctor = node.archipelago(&["doctor"]);
+    assert_eq!(doctor.code, 0, "{doctor:?}");
+    kill_all(&node);
+    for command in [&list[..], &["--json", "--timeout", "86400", "info", "disk"]] {
+        let said = node.vlmc(command);
+        said.fails(9, "unavailable");
+        assert!(said.stdout.contains("not running"), "{said:?}");
+        assert!(said.stdout.contains("`archipelago start`"), "{said:?}");
+    }
+    let doctor = node.archipelago(&["doctor"]);
+    assert_eq!(doctor.code, 1, "{doctor:?}");
+    assert!(doctor.stdout.contains("leftovers: "), "{doctor:?}");
+    // While somebody waits, too.
+    node.archipelago(&["start"]).ok();
+    let status = node.archipelago(&["--json", "status"]).json();
+    let supervisor = status["supervisor_pid"].as_i64().unwrap() as i32;
+    let host = node.pids()[0];
+    kill_process(Pid::from_raw(host).unwrap(), Signal::STOP).unwrap();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| node.vlmc(&list));
+        until("it waits", || {
+            let top = std::fs::read_dir("/proc").unwrap().flatten();
+            let config = node.config();
+            let mut commands = top.map(|entry| entry.path().join("cmdline"));
+            commands.any(|path| {
+                let words = std::fs::read(path).unwrap_or_default();
+                let words = String::from_utf8_lossy(&words).into_owned();
+                words.contains(config.to_str().unwrap()) && words.contains("86400")
+            })
+        });
+        kill(supervisor);
+        kill(host);
+        waiting.join().unwrap().fails(9, "unavailable");
+    });
+    node.archipelago(&["start"]).ok();
+    // A host that was stopped is not waited for either; one that is about to be started again is.
+    node.archipelago(&["stop"]).ok();
+    reconfigure(&node, "[segment]", "[hosts]\nisolate = true\n[segment]");
+    node.archipelago(&["start"]).ok();
+    node.archipelago(&["stop", "blockerm"]).ok();
+    let said = node.vlmc(&list);
+    said.fails(9, "unavailable");
+    assert!(said.stdout.contains("blockerm is not running"), "{said:?}");
+    assert_eq!(node.archipelago(&["doctor"]).code, 1);
+    node.archipelago(&["start", "blockerm"]).ok();
+    kill(node.pid_of("mapperd").unwrap());
+    assert_eq!(node.names(), ["disk"]);
+}
+
 #[test]
 fn the_segment_of_a_dead_node_is_made_anew_if_it_is_damaged_or_has_another_size() {
     let node = Node::started("");

@@ -138,6 +138,7 @@ impl Client {
             hosts.push(HostReport {
                 name: name.clone(),
                 phase,
+                is_wanted: false,
                 pid,
                 uptime_ms: uptime.and_then(|uptime| u64::try_from(uptime.as_millis()).ok()),
                 restarts: 0,
@@ -148,6 +149,17 @@ impl Client {
             hosts,
             ..Report::default()
         })
+    }
+
+    /// Hosts that live, and that the configuration does not have, with their pids.
+    pub fn strangers(&self) -> Result<Vec<(String, u32)>, SupervisorError> {
+        let mut strangers = Vec::new();
+        for name in self.run_dir.hosts_but(&self.hosts) {
+            if let Liveness::Alive(live) = look(&self.run_dir, &name)? {
+                strangers.push((name, live.pid));
+            }
+        }
+        Ok(strangers)
     }
 
     /// Who supervises, if anybody does.

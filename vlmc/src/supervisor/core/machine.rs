@@ -84,6 +84,12 @@ impl Core {
             .map(|host| host.phase)
     }
 
+    /// Is it to run?
+    pub fn is_wanted(&self, name: &str) -> bool {
+        let mut hosts = self.hosts.iter();
+        hosts.any(|host| host.name == name && host.is_wanted)
+    }
+
     fn host_mut(&mut self, name: &str) -> Option<&mut Host> {
         self.hosts.iter_mut().find(|host| host.name == name)
     }

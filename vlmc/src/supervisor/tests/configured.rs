@@ -37,6 +37,7 @@ fn roles_are_shown_by_their_hosts_and_shared_hosts_are_not_stopped_for_one_role(
     let host = |name: &str, phase| HostReport {
         name: name.into(),
         phase,
+        is_wanted: true,
         pid: Some(7),
         uptime_ms: Some(5500),
         restarts: 2,
