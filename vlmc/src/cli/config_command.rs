@@ -12,7 +12,7 @@ use super::answer::Answer;
 use super::archipelago_args::ConfigCommand;
 use super::error_report::ErrorReport;
 use crate::config::{
-    self, Config, ConfigError, Environment, Origin, Problem, convert, directories,
+    self, Config, ConfigError, Environment, Origin, Problem, convert, directories, unbuilt,
 };
 
 pub fn run(
@@ -23,7 +23,8 @@ pub fn run(
     match command {
         ConfigCommand::Check => {
             let config = config::load(file, environment).map_err(|error| report(&error))?;
-            let problems = directories::check(&config, environment);
+            let mut problems = unbuilt::check(&config);
+            problems.extend(directories::check(&config, environment));
             if !problems.is_empty() {
                 return Err(report(&ConfigError::Invalid { problems }));
             }

@@ -1,7 +1,7 @@
 //! Settings against each other: ports, neighbours, directories, hosts.
 //!
 //! # Invariants
-//! * **CFG-2** In a configuration that loads, no port has two users, every role's ports are static ones of the segment,
+//! * **CFG-2** In a configuration that loads, no port has two users (the NBD server is one), every role's ports are static ones of the segment,
 //!   and every port that a role speaks to is one of a role of the right kind.
 //! * **CFG-3** In a configuration that loads, each role is on exactly one host.
 
@@ -79,6 +79,7 @@ fn check_overlaps(config: &Config, reader: &mut Reader) {
         check_reserved(config.bridges, "bridges", role, reader);
         check_reserved(config.tools, "tools", role, reader);
     }
+    check_nbd_port(config, reader);
     if config.bridges.overlaps(config.tools) {
         let given = ["tools.start", "tools.end", "bridges.end", "bridges.start"];
         let key = given
@@ -114,6 +115,40 @@ fn check_reserved(range: PortRange, section: &str, role: &RoleConfig, reader: &m
             role.name, role.ports
         );
         reader.problem(&start, what, "move the range, or the role's ports");
+    }
+}
+
+/// The first port of the bridges is the NBD server's, whether anybody wrote the range or not.
+fn check_nbd_port(config: &Config, reader: &mut Reader) {
+    if config.nbd_composer().is_none() {
+        return;
+    }
+    let (start, dynports) = (config.bridges.start, config.segment.dynports);
+    if start >= dynports {
+        let what =
+            format!("the NBD server has port {start}, and the dynamic ones begin at {dynports}");
+        reader.problem("bridges.start", what, format!("give one below {dynports}"));
+    }
+    if reader.has("bridges.start") || reader.has("bridges.end") {
+        return; // The whole range is kept free.
+    }
+    for role in config
+        .roles
+        .iter()
+        .filter(|role| role.ports.contains(start))
+    {
+        let what = format!(
+            "{} has ports {}, and port {start} is the NBD server's (bridges.start)",
+            role.name, role.ports
+        );
+        let key = key(reader, &role.name);
+        let remedy = match free_port(config) {
+            Some(port) => {
+                format!("move the role, for example to port {port}, or set bridges.start")
+            }
+            None => "move the role, or set bridges.start".into(),
+        };
+        reader.problem(&key, what, remedy);
     }
 }
 

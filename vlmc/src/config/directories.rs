@@ -12,8 +12,7 @@ use rustix::fs::{Access, AtFlags, CWD};
 
 use super::environment::Environment;
 use super::model::Config;
-use super::place::Origin;
-use super::problem::Problem;
+use super::problem::{Problem, place_of};
 use super::role::RoleSettings;
 
 /// A directory, and the setting that names it.
@@ -71,6 +70,11 @@ fn directories(config: &Config, environment: &Environment) -> Vec<Directory> {
         directory("run_dir".into(), &config.run_dir),
         directory("log_dir".into(), &config.log_dir),
     ];
+    // The supervisor's directory is looked at above.
+    let sockets = config.nbd.socket.parent();
+    if let Some(sockets) = sockets.filter(|place| *place != config.run_dir) {
+        directories.push(directory("nbd.socket".into(), sockets));
+    }
     for role in &config.roles {
         // A device, or the like, needs no place to be made in.
         let is_made = role.logfile.is_file() || !role.logfile.exists();
@@ -168,7 +172,8 @@ fn make(config: &Config, directory: &Directory) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(directory.is_usual);
     // Nobody else reads objects (F97); the group may enter the directory of sockets.
-    let mode = if config.group.is_some() && directory.key == "run_dir" {
+    let has_sockets = ["run_dir", "nbd.socket"].contains(&directory.key.as_str());
+    let mode = if config.group.is_some() && has_sockets {
         0o750
     } else {
         0o700
@@ -219,12 +224,8 @@ pub fn check_run_dir(config: &Config) -> Result<(), Problem> {
 }
 
 fn problem(config: &Config, key: &str, what: String, remedy: String) -> Problem {
-    let place = match config.origins.get(key) {
-        Some(Origin::File { place, .. }) => Some(place.clone()),
-        _ => None,
-    };
     Problem {
-        place,
+        place: place_of(config, key),
         key: key.to_owned(),
         what,
         remedy,

@@ -57,6 +57,7 @@ mod schema;
 mod show;
 #[cfg(test)]
 mod tests;
+pub mod unbuilt;
 
 pub use accounts::Account;
 pub use environment::Environment;

@@ -4,7 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use super::place::Place;
+use super::model::Config;
+use super::place::{Origin, Place};
 
 /// One thing to correct.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,14 @@ impl fmt::Display for Problem {
             write!(f, "{}: ", self.key)?;
         }
         write!(f, "{}: {}", self.what, self.remedy)
+    }
+}
+
+/// Where a setting is given, if a file gives it.
+pub(super) fn place_of(config: &Config, key: &str) -> Option<Place> {
+    match config.origins.get(key) {
+        Some(Origin::File { place, .. }) => Some(place.clone()),
+        _ => None,
     }
 }
 

@@ -63,7 +63,7 @@ pub const SETTINGS: &[Setting] = &[
     named(
         "umask",
         "UMASK",
-        "permission bits that files made by the commands do not get",
+        "permission bits that log files of the roles do not get; objects, sockets and the segment have modes of their own",
     ),
     setting("run_dir", "sockets, locks and process ids"),
     setting("log_dir", "log files of the roles"),
@@ -98,7 +98,7 @@ pub const SETTINGS: &[Setting] = &[
     named(
         "bridges.start",
         "XSEGBD_START",
-        "first port for attachments of bridges; roles keep out of the range",
+        "first port for attachments of bridges, the NBD server's; roles keep out of the range",
     ),
     named(
         "bridges.end",

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::doctor_processes;
 use crate::cli::{Finding, Grade};
-use crate::config::{Config, Environment, Problem, RoleSettings, directories};
+use crate::config::{Config, Environment, Problem, RoleSettings, directories, unbuilt};
 
 pub(super) fn finding(check: &str, grade: Grade, message: String, remedy: &str) -> Finding {
     Finding {
@@ -21,6 +21,10 @@ pub(super) fn finding(check: &str, grade: Grade, message: String, remedy: &str) 
 
 pub(super) fn findings(config: &Config, environment: &Environment) -> Vec<Finding> {
     let mut findings = vec![io_uring(), shared_memory(config), devices()];
+    findings.extend(unbuilt::check(config).into_iter().map(|problem| {
+        let message = format!("{}: {}", problem.key, problem.what);
+        finding("roles", Grade::Bad, message, &problem.remedy)
+    }));
     findings.extend(places(config, environment));
     for role in &config.roles {
         if let RoleSettings::FileBlocker { archip_dir, .. } = &role.settings {

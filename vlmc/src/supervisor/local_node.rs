@@ -18,7 +18,7 @@ use super::role_status::{Purpose, host_for, role_statuses};
 use super::run::Supervisor;
 use super::run_dir::RunDir;
 use crate::cli::{ErrorReport, RoleStatus, Scope};
-use crate::config::{Config, Environment, directories};
+use crate::config::{Config, Environment, directories, unbuilt};
 use crate::log;
 
 /// This machine, and the program that hosts are made of.
@@ -60,6 +60,11 @@ impl LocalNode {
     /// Makes missing directories, starts the supervisor if there is none, and waits until the hosts are ready.
     pub fn start(&self, config: &Config, scope: &Scope) -> Result<Vec<RoleStatus>, ErrorReport> {
         let host = host(config, scope, Purpose::Start)?;
+        if let Some(problem) = unbuilt::check(config).first() {
+            let message = format!("the configuration cannot run here\n{problem}");
+            let remedy = "correct it; `archipelago config check` looks again";
+            return Err(ErrorReport::new(ErrorCode::Unsupported, message, remedy));
+        }
         directories::prepare(config, &self.environment).map_err(|problem| {
             ErrorReport::new(
                 ErrorCode::Invalid,

@@ -1,5 +1,7 @@
 //! The configuration as a whole: files in, a configuration or all its mistakes out.
 
+mod places;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -286,6 +288,29 @@ fn ports_that_cannot_be_are_refused_with_who_has_them() {
     }
 }
 
+/// CFG-2
+#[test]
+fn the_port_of_the_nbd_server_is_nobody_elses() {
+    let cases = [
+        (
+            "[role.vlmcd]\nportno_start = 0",
+            "vlmcd has ports 0, and port 0 is the NBD server's (bridges.start)",
+        ),
+        (
+            "XSEGBD_START = 1500\nXSEGBD_END = 1500",
+            "the NBD server has port 1500, and the dynamic ones begin at 1024",
+        ),
+    ];
+    for (text, expected) in cases {
+        let found = messages(text);
+        assert!(found.contains(expected), "{text}\n{found}");
+        assert!(found.starts_with("a.toml:"), "{found}");
+    }
+    // Without a composer there is none.
+    let text = "roles = [[\"b\", \"file_blocker\"]]\n[role.b]\nportno_start = 0";
+    with_text(text).unwrap_or_else(|error| panic!("{error}"));
+}
+
 /// CFG-3
 #[test]
 fn each_role_is_on_one_host() {
@@ -426,35 +451,6 @@ fn later_files_win_and_both_places_are_named() {
 }
 
 #[test]
-fn unusable_directories_are_named_with_the_way_out() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let environment = environment(dir.path());
-    let at = |name: &str| dir.path().join(name).display().to_string();
-    fs::write(at("file"), "").expect("written");
-    let text = format!(
-        "run_dir = \"{}\"\nlog_dir = \"{}\"\n[role.blockerb]\narchip_dir = \"{}\"\n",
-        at("file"),
-        at("fresh"),
-        at("missing/deep"),
-    );
-    let config = load_text("a.toml", &text, &environment).unwrap_or_else(|error| panic!("{error}"));
-    let problems: Vec<String> = directories::check(&config, &environment)
-        .iter()
-        .map(Problem::to_string)
-        .collect();
-    assert_eq!(problems.len(), 2, "{problems:?}");
-    assert!(
-        problems[0].starts_with("a.toml:1: run_dir: ") && problems[0].contains("not a directory")
-    );
-    assert!(problems[1].starts_with("a.toml:4: role.blockerb.archip_dir: "));
-    assert!(problems[1].contains("mkdir -p"), "{problems:?}");
-    let refused = directories::prepare(&config, &environment)
-        .expect_err("unusable")
-        .to_string();
-    assert!(refused.contains("run_dir"), "{refused}");
-}
-
-#[test]
 fn a_users_home_is_found_without_the_variable() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("passwd");
@@ -467,30 +463,6 @@ fn a_users_home_is_found_without_the_variable() {
     for uid in [8, 9, 10] {
         assert_eq!(super::accounts::home(&file, uid), None);
     }
-}
-
-/// The directory of sockets in a place that anybody may write to must not be somebody else's trap.
-#[test]
-fn a_run_directory_that_others_may_write_to_is_refused() {
-    use std::os::unix::fs::PermissionsExt;
-    let dir = tempfile::tempdir().expect("a directory");
-    let environment = environment(dir.path());
-    let run = dir.path().join("open");
-    fs::create_dir(&run).expect("made");
-    fs::set_permissions(&run, fs::Permissions::from_mode(0o777)).expect("opened");
-    let text = format!("run_dir = \"{}\"", run.display());
-    let config = load_text("a.toml", &text, &environment).expect("fine as such");
-    let refused = directories::prepare(&config, &environment)
-        .expect_err("open to all")
-        .to_string();
-    assert!(refused.contains("can be written by others"), "{refused}");
-
-    let link = dir.path().join("link");
-    fs::set_permissions(&run, fs::Permissions::from_mode(0o700)).expect("closed");
-    std::os::unix::fs::symlink(&run, &link).expect("linked");
-    let text = format!("run_dir = \"{}\"", link.display());
-    let config = load_text("a.toml", &text, &environment).expect("fine as such");
-    assert!(directories::prepare(&config, &environment).is_err());
 }
 
 /// CFG-4
@@ -552,6 +524,7 @@ proptest! {
         }
         if let Ok(config) = with_text(&text) {
             let mut users = vec![0; 2048];
+            users[config.bridges.start as usize] = 1;
             for role in &config.roles {
                 prop_assert!(role.ports.end < dynports && dynports < 2048);
                 for port in role.ports.start..=role.ports.end {

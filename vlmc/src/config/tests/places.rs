@@ -1,0 +1,84 @@
+//! Directories, and what is not built in: looked at by those who need them.
+
+use super::*;
+
+#[test]
+fn unusable_directories_are_named_with_the_way_out() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let environment = environment(dir.path());
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    fs::write(at("file"), "").expect("written");
+    let text = format!(
+        "run_dir = \"{}\"\nlog_dir = \"{}\"\n[role.blockerb]\narchip_dir = \"{}\"\n",
+        at("file"),
+        at("fresh"),
+        at("missing/deep"),
+    );
+    let config = load_text("a.toml", &text, &environment).unwrap_or_else(|error| panic!("{error}"));
+    let problems: Vec<String> = directories::check(&config, &environment)
+        .iter()
+        .map(Problem::to_string)
+        .collect();
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(
+        problems[0].starts_with("a.toml:1: run_dir: ") && problems[0].contains("not a directory")
+    );
+    assert!(problems[1].starts_with("a.toml:4: role.blockerb.archip_dir: "));
+    assert!(problems[1].contains("mkdir -p"), "{problems:?}");
+    let refused = directories::prepare(&config, &environment)
+        .expect_err("unusable")
+        .to_string();
+    assert!(refused.contains("run_dir"), "{refused}");
+}
+
+#[test]
+fn the_directory_of_the_nbd_socket_and_roles_that_are_not_built_in_are_checked() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let environment = environment(dir.path());
+    let file = dir.path().join("file");
+    fs::write(&file, "").expect("written");
+    let text = format!(
+        "[nbd]\nsocket = \"{}/nbd.sock\"\n[role.blockerb]\ntype = \"rados_blocker\"",
+        file.display()
+    );
+    let config = load_text("a.toml", &text, &environment).unwrap_or_else(|error| panic!("{error}"));
+    let problems = directories::check(&config, &environment);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    let text = problems[0].to_string();
+    assert!(
+        text.starts_with("a.toml:2: nbd.socket: ") && text.contains("not a directory"),
+        "{text}"
+    );
+    let problems = unbuilt::check(&config);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert_eq!(
+        problems[0].to_string(),
+        "a.toml:4: role.blockerb.type: rados_blocker is not built into this program: use a file_blocker"
+    );
+    let config = with_text("").unwrap_or_else(|error| panic!("{error}"));
+    assert!(unbuilt::check(&config).is_empty());
+}
+
+/// The directory of sockets in a place that anybody may write to must not be somebody else's trap.
+#[test]
+fn a_run_directory_that_others_may_write_to_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().expect("a directory");
+    let environment = environment(dir.path());
+    let run = dir.path().join("open");
+    fs::create_dir(&run).expect("made");
+    fs::set_permissions(&run, fs::Permissions::from_mode(0o777)).expect("opened");
+    let text = format!("run_dir = \"{}\"", run.display());
+    let config = load_text("a.toml", &text, &environment).expect("fine as such");
+    let refused = directories::prepare(&config, &environment)
+        .expect_err("open to all")
+        .to_string();
+    assert!(refused.contains("can be written by others"), "{refused}");
+
+    let link = dir.path().join("link");
+    fs::set_permissions(&run, fs::Permissions::from_mode(0o700)).expect("closed");
+    std::os::unix::fs::symlink(&run, &link).expect("linked");
+    let text = format!("run_dir = \"{}\"", link.display());
+    let config = load_text("a.toml", &text, &environment).expect("fine as such");
+    assert!(directories::prepare(&config, &environment).is_err());
+}
