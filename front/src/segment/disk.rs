@@ -88,6 +88,13 @@ impl SegmentDisk {
         }
     }
 
+    /// The same for clients that must not write to it.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        self.facts.features.read_only = true;
+        self
+    }
+
     /// A port looks for a buffer of the size that fits, or the next; here may be only larger ones.
     async fn buffer(&self, len_bytes: u64) -> Result<Buffer, Errno> {
         let geometry = self.station.segment().geometry();

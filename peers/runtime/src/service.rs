@@ -9,13 +9,15 @@
 //!   workers, tasks that go on to the next request.
 //! * **SERVE-5** What comes before the service begins waits for it, notices as well: between the bind of a port and its
 //!   service a peer that takes over has to find out what its predecessor left.
+//! * **SERVE-6** What nobody waits for any more is not begun: a request whose deadline passed while it lay in the inbox is
+//!   answered with TIMEDOUT. So nothing happens long after somebody was told that it may not have.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use xseg::Incoming;
+use xseg::{Incoming, monotonic_ns};
 
 use crate::core::Core;
 use crate::station::Station;
@@ -181,6 +183,10 @@ impl<P: Peer> Attendant for Rc<Crew<P>> {
             request.fail(xseg::Errno::SHUTDOWN);
             return;
         };
+        let deadline_ns = request.request().deadline_ns;
+        if deadline_ns != 0 && monotonic_ns() >= deadline_ns {
+            return request.fail(xseg::Errno::TIMEDOUT); // SERVE-6
+        }
         self.admission.running.set(self.admission.running.get() + 1);
         self.admission.admit();
         let idle = self.idle.borrow_mut().pop();

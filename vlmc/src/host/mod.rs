@@ -7,6 +7,7 @@ mod error;
 mod identity;
 mod in_use;
 mod log_levels;
+mod mapped_disks;
 mod porter;
 mod privileges;
 mod roles;

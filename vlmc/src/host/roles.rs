@@ -14,7 +14,9 @@ use xseg::PortId;
 
 use super::error::HostError;
 use super::identity;
+use super::mapped_disks::MappedDisks;
 use crate::config::{Config, RoleConfig, RoleSettings, SyncKind};
+use crate::volumes::Attachments;
 
 /// How long a composer may take to give up what it was told.
 const RECALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,7 +32,7 @@ pub(super) enum Role {
     Blocker { filed: Rc<Filed>, service: Service },
     Mapper(Mapper),
     Composer(RunningComposer),
-    Nbd(Server<SegmentDisks>),
+    Nbd(Server<MappedDisks>),
 }
 
 impl Role {
@@ -193,7 +195,10 @@ pub(super) fn start_nbd(
         mappers: vec![port(handle, composer, config.home_port(*mapper_port))?],
         call_timeout: config.timeout,
     };
-    let exports = SegmentDisks::new(handle, station.clone(), places);
+    let disks = MappedDisks {
+        disks: SegmentDisks::new(handle, station.clone(), places),
+        attachments: Attachments::of(config),
+    };
     let geometry = station.segment().geometry();
     let piece_bytes = piece_bytes_max(geometry).ok_or_else(|| {
         no_start(
@@ -211,7 +216,7 @@ pub(super) fn start_nbd(
         role: "nbd".into(),
         why: error.to_string(),
     };
-    let server = Server::new(handle, exports, options).map_err(|error| failed(&error))?;
+    let server = Server::new(handle, disks, options).map_err(|error| failed(&error))?;
     let socket: &Path = &config.nbd.socket;
     server.listen(bind_unix(socket).map_err(|error| failed(&error))?);
     if let Some(address) = config.nbd.listen {

@@ -5,9 +5,20 @@ use std::io;
 use std::path::PathBuf;
 
 use archipelago_protocol::ErrorCode;
+use serde::{Deserialize, Serialize};
 
 use crate::cli::{Attachment, ErrorReport};
 use crate::config::Config;
+
+/// What is written of one.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    /// The volume's id: it may be called by several names.
+    #[serde(default)]
+    id: String,
+    #[serde(flatten)]
+    attachment: Attachment,
+}
 
 /// The attachments of a node.
 #[derive(Clone, Debug)]
@@ -45,6 +56,17 @@ impl Attachments {
     }
 
     pub fn all(&self) -> Result<Vec<Attachment>, ErrorReport> {
+        Ok(self.kept()?.into_iter().map(|one| one.attachment).collect())
+    }
+
+    /// The one of this volume, by whatever name it is called.
+    pub fn find(&self, id: &str, name: &str) -> Result<Option<Attachment>, ErrorReport> {
+        let is_it = |one: &Kept| one.attachment.volume == name || (one.id == id && !id.is_empty());
+        let found = self.kept()?.into_iter().find(is_it);
+        Ok(found.map(|one| one.attachment))
+    }
+
+    fn kept(&self) -> Result<Vec<Kept>, ErrorReport> {
         let entries = match fs::read_dir(&self.directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.map_err(self.failed())?,
@@ -57,18 +79,22 @@ impl Attachments {
                 text => text.map_err(self.failed())?,
             };
             // One that was cut off by a crash is nobody's.
-            if let Ok(attachment) = serde_json::from_slice::<Attachment>(&text) {
+            if let Ok(attachment) = serde_json::from_slice::<Kept>(&text) {
                 all.push(attachment);
             }
         }
-        all.sort_by(|one, other| one.volume.cmp(&other.volume));
+        all.sort_by(|one: &Kept, other| one.attachment.volume.cmp(&other.attachment.volume));
         Ok(all)
     }
 
-    pub fn add(&self, attachment: &Attachment) -> Result<(), ErrorReport> {
-        fs::create_dir_all(&self.directory).map_err(self.failed())?;
-        let text = serde_json::to_vec(attachment).map_err(|error| self.failed()(error.into()))?;
+    pub fn add(&self, id: &str, attachment: Attachment) -> Result<(), ErrorReport> {
         let file = self.file(&attachment.volume);
+        let kept = Kept {
+            id: id.to_owned(),
+            attachment,
+        };
+        fs::create_dir_all(&self.directory).map_err(self.failed())?;
+        let text = serde_json::to_vec(&kept).map_err(|error| self.failed()(error.into()))?;
         let fresh = file.with_extension("new");
         fs::write(&fresh, text).map_err(self.failed())?;
         fs::rename(&fresh, &file).map_err(self.failed())

@@ -56,9 +56,14 @@ impl<'a> PortVolumes<'a> {
     }
 
     /// Refuses what must not happen to a volume that is attached here.
-    fn check_not_mapped(&self, volume: &str) -> Result<(), ErrorReport> {
-        let all = Attachments::of(self.config).all()?;
-        match all.iter().find(|attachment| attachment.volume == volume) {
+    fn check_not_mapped(&mut self, volume: &VolumeRef) -> Result<(), ErrorReport> {
+        let attachments = Attachments::of(self.config);
+        // Of one that cannot be asked for, as one that is damaged, only the name is known.
+        let id = match attachments.all()?.is_empty() {
+            true => return Ok(()),
+            false => self.info(volume).map(|info| info.id).unwrap_or_default(),
+        };
+        match attachments.find(&id, &volume.to_string())? {
             None => Ok(()),
             Some(attachment) => Err(ErrorReport::new(
                 ErrorCode::Busy,
@@ -93,18 +98,23 @@ impl Volumes for PortVolumes<'_> {
             ));
         }
         let info = self.info(&request.volume)?;
+        self.check_not_mapped(&request.volume)?;
         let volume = request.volume.to_string();
-        self.check_not_mapped(&volume)?;
+        let is_read_only = request.is_read_only || info.is_snapshot;
+        if request.is_read_only && !info.is_snapshot {
+            // Those who are there already may write.
+            Clients::check_unused(self.config, &volume)?;
+        }
         let attachment = Attachment {
             kind: "nbd".into(),
             device: None,
             socket: Some(self.config.nbd.socket.display().to_string()),
             uri: Some(self.uri(&request.volume)?),
-            is_read_only: request.is_read_only || info.is_snapshot,
+            is_read_only,
             clients: Clients::of(self.config).count(&volume),
             volume,
         };
-        Attachments::of(self.config).add(&attachment)?;
+        Attachments::of(self.config).add(&info.id, attachment.clone())?;
         Ok(attachment)
     }
 
@@ -159,7 +169,7 @@ impl Volumes for PortVolumes<'_> {
     }
 
     fn remove(&mut self, volume: &VolumeRef) -> Result<(), ErrorReport> {
-        self.check_not_mapped(&volume.to_string())?;
+        self.check_not_mapped(volume)?;
         self.ask::<()>(&Self::of_volume(OpCode::REMOVE, volume), NOTHING)
     }
 
@@ -221,7 +231,7 @@ impl Volumes for PortVolumes<'_> {
     }
 
     fn rename(&mut self, volume: &VolumeName, new_name: &VolumeName) -> Result<(), ErrorReport> {
-        self.check_not_mapped(volume.as_str())?;
+        self.check_not_mapped(&volume.clone().into())?;
         let call = RenameCall {
             to: new_name.as_str().to_owned(),
         };

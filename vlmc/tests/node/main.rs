@@ -17,6 +17,7 @@ mod hosts;
 mod kills;
 mod leftovers;
 mod locks;
+mod mapping;
 mod nbd;
 mod ports;
 mod random;

@@ -119,6 +119,28 @@ fn a_drained_service_holds_nothing_and_leaves_the_rest_in_the_inbox() {
 }
 
 #[test]
+fn what_nobody_waits_for_any_more_is_not_begun() {
+    // SERVE-6
+    each_way(|handle| async move {
+        let segment = handle.station().segment().clone();
+        let (server, client) = (handle.station(), client(&handle, &segment));
+        let mut late = client.try_draft(AT_ONCE).unwrap();
+        late.set_deadline_ns(handle.after_ns(Duration::from_millis(5)));
+        let late = client.begin_call(late, server.id()).unwrap();
+        let mut patient = client.try_draft(AT_ONCE).unwrap();
+        patient.set_deadline_ns(handle.after_ns(Duration::from_secs(600)));
+        let patient = client.begin_call(patient, server.id()).unwrap();
+        handle.sleep(Duration::from_millis(10)).await;
+        let peer = Rc::new(Echo::default());
+        let service = handle.serve(&server, 8, peer.clone());
+        assert!(patient.await.unwrap().result().is_ok());
+        assert!(matches!(late.await, Err(CallError::Expired { .. })));
+        service.drain().await;
+        assert_eq!(peer.handled.get(), 1);
+    });
+}
+
+#[test]
 fn a_drain_waits_for_requests_that_handlers_gave_to_tasks_of_their_own() {
     // SERVE-3: a request that waits for a lock leaves the count of handlers, and is in flight all the same.
     struct Parker {
