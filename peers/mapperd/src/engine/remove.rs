@@ -10,6 +10,9 @@
 //! * **GONE-4** What a head has is compared with what may share it. If nothing hangs from it, but an edge goes to somebody who
 //!   hangs from another head (a child that was given away before we died; a volume that never took this snapshot), that
 //!   is whoever stands above that one, next below the head's own parent: what any below it shares it has, too.
+//! * **GONE-5** A volume that composers use is not given back, whatever the trash says of it.
+//! * **GONE-6** What an open volume may write in place is not given back with another head: parts of it may be granted, of
+//!   which no map tells yet. The volume itself gives it back.
 
 use std::collections::BTreeSet;
 
@@ -143,9 +146,9 @@ impl<W: World> Base<W> {
             None => None,
         };
         for source in map.sources() {
-            // The map that is durable may still have it.
+            // The map that is durable may still have it; and what may be written at this moment is the writer's (GONE-6).
             if let Some(Neighbour::Open(child)) = &beside.child
-                && child.keeps(block, *source)
+                && (child.keeps(block, *source) || child.may_write(*source))
             {
                 continue;
             }

@@ -10,7 +10,7 @@ use super::error::MapError;
 use super::load::{Loaded, View};
 use super::mapper::Mapper;
 use super::names;
-use super::volume::Whom;
+use super::volume::{Volume, Whom};
 use super::world::World;
 use crate::map::{Head, VolumeId};
 
@@ -69,11 +69,7 @@ impl<W: World> Mapper<W> {
         drop(manage);
         if let Some(volume) = self.open_volume(id) {
             // Its removal was cut off before it was closed.
-            if volume.with_state(|state| state.head.flags.nameless) {
-                self.close_volume(&volume).await?;
-            } else {
-                volume.abandon().await?;
-            }
+            self.end_removed(&volume).await?;
             return Ok(true);
         }
         if !head.flags.snapshot && !head.is_hollow() && self.holds_lock(id).await? {
@@ -90,17 +86,31 @@ impl<W: World> Mapper<W> {
         }
         let token = self.base.lock(id, false).await?;
         let outcome = self.fold_away(id, token).await;
-        if !matches!(outcome, Ok(true)) {
+        if !matches!(outcome, Ok(Folded::Wholly)) {
             self.base.let_go(id).await?;
             self.unlock_quietly(id).await;
         }
-        outcome
+        outcome.map(|folded| folded != Folded::NotNow)
+    }
+
+    /// Closes what is in the trash, unless somebody uses it (GONE-5): an entry that is lost makes nothing removed.
+    async fn end_removed(&self, volume: &Volume<W>) -> Result<(), MapError> {
+        let (is_nameless, is_used) =
+            volume.with_state(|state| (state.head.flags.nameless, !state.composers.is_empty()));
+        match (is_nameless, is_used) {
+            (true, _) => self.close_volume(volume).await,
+            (false, true) => Err(MapError::Busy {
+                name: volume.name(),
+                by: "it has lost its name, and is attached on this node; detach it first".into(),
+            }),
+            (false, false) => volume.abandon().await,
+        }
     }
 
     /// Gives back what the head alone has, and hangs its child, if it has one, from its parent (GONE-3). Its lock is held.
-    async fn fold_away(&self, id: VolumeId, token: u64) -> Result<bool, MapError> {
+    async fn fold_away(&self, id: VolumeId, token: u64) -> Result<Folded, MapError> {
         let Some(loaded) = self.base.load(id).await? else {
-            return Ok(false);
+            return Ok(Folded::NotNow);
         };
         // What failed of it before does not matter any more.
         self.base.believe(id).await?;
@@ -120,18 +130,18 @@ impl<W: World> Mapper<W> {
             child: None,
             strays,
         };
-        let next = match (children.as_slice(), beside.strays.as_slice()) {
+        let folded = match (children.as_slice(), beside.strays.as_slice()) {
             ([], []) => {
                 self.base.give_back_objects(&gone, &beside).await?;
                 self.base.give_back_pages(&gone, &beside).await?;
-                true
+                Folded::Wholly
             }
             ([], [stray]) => match self.base.topmost(stray.id, gone.head.parent).await? {
                 Some(topmost) => self.fold_into(&gone, topmost, &mut beside).await?,
-                None => true,
+                None => Folded::Wholly,
             },
             // What it has is somebody's. Nobody comes here who died once only.
-            ([], _) => true,
+            ([], _) => Folded::Wholly,
             ([child], _) => {
                 let loaded = self.base.load(*child).await?;
                 let loaded = loaded.ok_or_else(|| MapError::NotFound {
@@ -139,12 +149,12 @@ impl<W: World> Mapper<W> {
                 })?;
                 self.fold_into(&gone, loaded, &mut beside).await?
             }
-            _ => false,
+            _ => Folded::NotNow,
         };
-        if next {
+        if folded == Folded::Wholly {
             self.base.delete_head(&gone, &older, &beside, token).await?;
         }
-        Ok(next)
+        Ok(folded)
     }
 
     async fn parent_of(&self, head: &Head) -> Result<Option<Neighbour<W>>, MapError> {
@@ -160,21 +170,20 @@ impl<W: World> Mapper<W> {
         Ok(Some(Neighbour::Still(Rc::new(View::of(loaded)))))
     }
 
-    /// Folds the head into what hangs from it, or hung from it until we died. Tells whether it was done: that may hang
-    /// from another head by now.
+    /// Folds the head into what hangs from it, or hung from it until we died.
     async fn fold_into(
         &self,
         gone: &View,
         below: Loaded,
         beside: &mut Beside<W>,
-    ) -> Result<bool, MapError> {
+    ) -> Result<Folded, MapError> {
         let id = below.head.id;
         let folded = if below.head.flags.snapshot {
             let token = self.base.lock(id, false).await?;
             let folded = self.fold_into_snapshot(gone, below, token, beside).await;
             self.unlock_quietly(id).await;
             folded?;
-            true
+            Folded::Wholly
         } else {
             let was_open = self.open_volume(id).is_some();
             let folded = self.fold_into_volume(gone, id, beside).await;
@@ -183,9 +192,7 @@ impl<W: World> Mapper<W> {
             }
             folded?
         };
-        if folded {
-            tracing::debug!(volume = %gone.head.id, into = %id, "folded");
-        }
+        tracing::debug!(volume = %gone.head.id, into = %id, ?folded, "to be folded");
         Ok(folded)
     }
 
@@ -217,14 +224,17 @@ impl<W: World> Mapper<W> {
         gone: &View,
         id: VolumeId,
         beside: &mut Beside<W>,
-    ) -> Result<bool, MapError> {
+    ) -> Result<Folded, MapError> {
         let volume = self.open_now(id, Whom::Any).await?;
         let _change = volume.begin_change().await;
         let hangs = volume.parent() == Some(gone.head.id);
         if volume.has_ended() || !(hangs || volume.parent() == gone.head.parent) {
-            return Ok(false);
+            return Ok(Folded::NotNow);
         }
         volume.settle_drafts_in_change().await?;
+        if self.base.versions(gone.head.id).await?.is_empty() {
+            return Ok(Folded::WasDraft);
+        }
         let parent = gone.head.parent;
         beside.child = Some(Neighbour::Open(volume.clone()));
         self.base.give_back_objects(gone, beside).await?;
@@ -235,7 +245,7 @@ impl<W: World> Mapper<W> {
             volume.set_parent(parent).await?;
         }
         self.base.give_back_pages(gone, beside).await?;
-        Ok(true)
+        Ok(Folded::Wholly)
     }
 
     /// A volume that was opened for our own sake does not stay open.
@@ -251,6 +261,17 @@ impl<W: World> Mapper<W> {
             Err(error) => tracing::warn!(volume = %id, %error, "it stays open"),
         }
     }
+}
+
+/// What became of a head that goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Folded {
+    /// What it alone had is given back.
+    Wholly,
+    /// Its volume never took it: it is gone, and nothing of what it named was its own (DRAFT-1).
+    WasDraft,
+    /// Others have changed what lies beside it: the next time.
+    NotNow,
 }
 
 /// Nobody gives an id a name while what it has is given back.

@@ -14,10 +14,10 @@ use crate::client::{GRAIN_BYTES, SECTORS, read_sub, shape, snapshot, write_sub};
 use crate::space::orphans;
 use crate::world::{COMPOSER, SimWorld, crashed, killed, mapper_of, objects_of};
 
-const GRAIN: u64 = GRAIN_BYTES as u64;
-const NONE: Vec<String> = Vec::new();
+pub const GRAIN: u64 = GRAIN_BYTES as u64;
+pub const NONE: Vec<String> = Vec::new();
 
-async fn create(mapper: &Mapper<SimWorld>, name: &str, origin: Option<Origin>) {
+pub async fn create(mapper: &Mapper<SimWorld>, name: &str, origin: Option<Origin>) {
     let options = CreateOptions {
         size: Some(128 * GRAIN),
         origin,
@@ -27,7 +27,7 @@ async fn create(mapper: &Mapper<SimWorld>, name: &str, origin: Option<Origin>) {
     mapper.create(name, id, &options).await.unwrap();
 }
 
-async fn write(mapper: &Mapper<SimWorld>, name: &str, sub: u64, value: u64) {
+pub async fn write(mapper: &Mapper<SimWorld>, name: &str, sub: u64, value: u64) {
     let value = [value; SECTORS];
     // Nobody is attached, so the collector may close it at any moment; and it may hold the block.
     loop {
@@ -39,12 +39,12 @@ async fn write(mapper: &Mapper<SimWorld>, name: &str, sub: u64, value: u64) {
     }
 }
 
-async fn read(mapper: &Mapper<SimWorld>, name: &str, sub: u64) -> u64 {
+pub async fn read(mapper: &Mapper<SimWorld>, name: &str, sub: u64) -> u64 {
     let volume = mapper.open(name, false).await.unwrap();
     read_sub(mapper, &volume, sub).await.unwrap()[0]
 }
 
-async fn gc(mapper: &Mapper<SimWorld>, mode: GcMode) -> BTreeSet<String> {
+pub async fn gc(mapper: &Mapper<SimWorld>, mode: GcMode) -> BTreeSet<String> {
     let report = GcReport::default();
     mapper.gc(mode, &report).await.unwrap();
     assert_eq!(*report.notes.borrow(), NONE);
@@ -53,14 +53,14 @@ async fn gc(mapper: &Mapper<SimWorld>, mode: GcMode) -> BTreeSet<String> {
     orphans.iter().map(|orphan| orphan.object.clone()).collect()
 }
 
-async fn all_objects(mapper: &Mapper<SimWorld>) -> BTreeSet<String> {
+pub async fn all_objects(mapper: &Mapper<SimWorld>) -> BTreeSet<String> {
     let mut all = objects_of(mapper.base().world.data()).await;
     all.extend(objects_of(mapper.base().world.maps()).await);
     all.iter().map(ToString::to_string).collect()
 }
 
 /// A volume with two snapshots and a clone, all of which have something of their own, and a hash.
-async fn family() -> (Mapper<SimWorld>, String) {
+pub async fn family() -> (Mapper<SimWorld>, String) {
     let mapper = mapper_of(SimWorld::new(1));
     create(&mapper, "v", None).await;
     for sub in 0..20 {
@@ -90,7 +90,7 @@ async fn check_family(mapper: &Mapper<SimWorld>) {
     }
 }
 
-fn name(text: &str) -> ObjectName {
+pub fn name(text: &str) -> ObjectName {
     ObjectName::new(text.as_bytes()).unwrap()
 }
 

@@ -6,6 +6,7 @@
 
 mod adopting;
 mod client;
+mod drafts;
 mod failing;
 mod faults;
 mod gc;

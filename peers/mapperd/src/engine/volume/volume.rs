@@ -140,6 +140,11 @@ impl<W: World> Volume<W> {
         }
     }
 
+    /// May composers write to this at this moment, or soon (GONE-6)?
+    pub fn may_write(&self, source: Source) -> bool {
+        self.state.borrow().is_writable(source)
+    }
+
     /// Was this displaced, and not given back yet? Then it is needed until that is durable (SPACE-1), and we see to it.
     pub fn keeps(&self, block: u64, source: Source) -> bool {
         let state = self.state.borrow();
