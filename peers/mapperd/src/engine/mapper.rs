@@ -119,9 +119,18 @@ impl<W: World> Mapper<W> {
         }
     }
 
+    /// Opens a volume by name: it stays open until it is closed by name (HELD-2).
     pub async fn open(&self, name: &str, wait: bool) -> Result<Rc<Volume<W>>, MapError> {
-        let loaded = self.find(name).await?;
-        self.open_id(loaded.head.id, wait).await
+        let id = self.find(name).await?.head.id;
+        loop {
+            let volume = self.open_id(id, wait).await?;
+            volume.ask_for();
+            // Whoever closes it already, because nobody had asked for it, comes first.
+            let _change = volume.begin_change().await;
+            if !volume.has_ended() {
+                return Ok(volume.clone());
+            }
+        }
     }
 
     /// Does something with the open volume (MAPPER-4).
@@ -231,8 +240,9 @@ impl<W: World> Mapper<W> {
     /// Takes the lock of a volume, for good (HELD-1).
     pub async fn lock(&self, name: &str) -> Result<(), MapError> {
         let id = self.find(name).await?.head.id;
-        self.base.lock(id, false).await?;
-        self.base.hold(id).await
+        // Nobody opens it by a lock that is given back here if it cannot be held.
+        let _opening = self.opening.lock().await;
+        self.base.lock_and_hold(id).await
     }
 
     /// Gives the lock of a volume back. By force anybody's, and that of a volume that is open here, which is closed.

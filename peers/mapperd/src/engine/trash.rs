@@ -253,8 +253,8 @@ impl<W: World> Mapper<W> {
         let Some(volume) = self.open_volume(id) else {
             return;
         };
-        if volume.with_state(|state| !state.composers.is_empty()) {
-            return;
+        if volume.with_state(|state| state.is_asked_for || !state.composers.is_empty()) {
+            return; // HELD-2
         }
         match self.close_volume(&volume).await {
             Ok(()) | Err(MapError::NotOpen { .. }) => {}

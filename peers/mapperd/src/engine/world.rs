@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use archipelago_protocol::Recall;
+use archipelago_runtime::local::Mutex;
 use archipelago_store::{LockOwner, Store};
 
 use super::error::MapError;
@@ -63,12 +64,18 @@ pub trait World: std::fmt::Debug + 'static {
 pub struct Base<W: World> {
     pub world: W,
     pub pages: Pages<W::Store>,
+    /// HELD-3
+    pub(super) holding: Mutex<()>,
 }
 
 impl<W: World> Base<W> {
     pub fn new(world: W, pages_max: usize) -> Self {
         let pages = Pages::new(world.maps().clone(), pages_max);
-        Self { world, pages }
+        Self {
+            world,
+            pages,
+            holding: Mutex::new(()),
+        }
     }
 
     pub fn maps(&self) -> &W::Store {

@@ -12,6 +12,7 @@ mod faults;
 mod gc;
 mod hashes;
 mod interleaved;
+mod locks;
 mod model;
 mod promises;
 mod random_histories;

@@ -67,6 +67,8 @@ pub struct State {
     pub inherits_grants: bool,
     /// No grant is given while the map changes as a whole.
     pub holds_grants: u32,
+    /// It was opened by name: only who closes it by name ends that (HELD-2).
+    pub is_asked_for: bool,
 }
 
 /// Where the sub-blocks are to be written.
@@ -95,6 +97,7 @@ impl State {
             adoption: None,
             inherits_grants: false,
             holds_grants: 0,
+            is_asked_for: false,
         }
     }
 

@@ -112,6 +112,11 @@ impl<W: World> Volume<W> {
         self.state.borrow_mut().composers.insert(composer);
     }
 
+    /// It stays open until it is closed by name (HELD-2).
+    pub fn ask_for(&self) {
+        self.state.borrow_mut().is_asked_for = true;
+    }
+
     /// A composer has forgotten the volume. Its grants are void.
     pub fn remove_composer(&self, composer: ComposerId) {
         {

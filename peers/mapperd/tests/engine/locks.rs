@@ -1,0 +1,85 @@
+//! Locks that were asked for by name, while others do what they do with locks.
+
+use archipelago_mapperd::engine::{GcMode, GcReport, Mapper, World};
+use archipelago_store::sim::{block_on, join, yield_now};
+
+use crate::client::create_new;
+use crate::gc::{create, write};
+use crate::world::{SimWorld, crashed_now, killed, mapper_of, objects_of};
+
+const SIZE_BYTES: u64 = 1 << 20;
+/// How much later than the other one begins: more than either takes.
+const DELAYS: u64 = 160;
+
+async fn after(delay: u64, work: impl Future<Output = ()>) {
+    for _ in 0..delay {
+        yield_now().await;
+    }
+    work.await;
+}
+
+/// A mapper that begins when another one died that had this volume open: nobody has opened it again.
+async fn successor() -> Mapper<SimWorld> {
+    let mapper = mapper_of(SimWorld::new(1));
+    create(&mapper, "v", None).await;
+    write(&mapper, "v", 0, 1).await;
+    let mapper = killed(mapper);
+    for store in [mapper.base().world.maps(), mapper.base().world.data()] {
+        store.set_yields_max(2);
+    }
+    mapper
+}
+
+/// HELD-2: the collector opens volumes for its own sake, and closes them.
+#[test]
+fn what_is_opened_by_name_while_it_is_collected_stays_open() {
+    for delay in 0..DELAYS {
+        block_on(async {
+            let mapper = successor().await;
+            let opens = after(delay, async {
+                mapper.open("v", false).await.unwrap();
+            });
+            let collects = async {
+                let report = GcReport::default();
+                mapper.gc(GcMode::Collect, &report).await.unwrap();
+            };
+            join(opens, collects).await;
+            let id = mapper.find("v").await.unwrap().head.id;
+            assert!(mapper.open_volume(id).is_some(), "after {delay}");
+            assert!(mapper.holds_lock(id).await.unwrap(), "after {delay}");
+        });
+    }
+}
+
+/// HELD-1, HELD-3: a close that is about to give the lock back.
+#[test]
+fn a_lock_that_is_asked_for_while_the_volume_is_closed_is_held() {
+    for delay in 0..DELAYS {
+        block_on(async {
+            let mapper = successor().await;
+            mapper.open("v", false).await.unwrap();
+            let locks = after(delay, async { mapper.lock("v").await.unwrap() });
+            let closes = async { mapper.close("v").await.unwrap() };
+            join(locks, closes).await;
+            let id = mapper.find("v").await.unwrap().head.id;
+            assert!(mapper.holds_lock(id).await.unwrap(), "after {delay}");
+        });
+    }
+}
+
+/// HELD-1: who was answered that it is unlocked finds it unlocked, also after power loss.
+#[test]
+fn a_lock_that_was_given_back_is_not_held_again_after_power_loss() {
+    block_on(async {
+        let mapper = mapper_of(SimWorld::new(1));
+        create_new(&mapper, "v", SIZE_BYTES).await;
+        mapper.lock("v").await.unwrap();
+        mapper.unlock("v", false).await.unwrap();
+        for seed in 0..16 {
+            let mapper = crashed_now(&mapper, seed);
+            let objects = objects_of(mapper.base().world.maps()).await;
+            let is_held = |object: &archipelago_store::ObjectName| object.group() == b"held";
+            assert!(!objects.iter().any(is_held), "seed {seed}");
+        }
+    });
+}
