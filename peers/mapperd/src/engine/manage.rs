@@ -156,7 +156,9 @@ impl<W: World> Mapper<W> {
 }
 
 pub fn kind_of(head: &Head) -> NameKind {
-    if head.flags.snapshot {
+    if head.flags.content {
+        NameKind::Content
+    } else if head.flags.snapshot {
         NameKind::Snapshot
     } else {
         NameKind::Volume

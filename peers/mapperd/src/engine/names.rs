@@ -77,6 +77,9 @@ pub fn trash(id: VolumeId) -> ObjectName {
     object(&format!("trash/{id}"))
 }
 
+/// The locks that administrators hold.
+pub const HELD_GROUP: &[u8] = b"held";
+
 /// There while an administrator holds the lock.
 pub fn held(id: VolumeId) -> ObjectName {
     object(&format!("held/{id}"))

@@ -10,6 +10,7 @@ mod drafts;
 mod failing;
 mod faults;
 mod gc;
+mod gc_losses;
 mod hashes;
 mod interleaved;
 mod locks;

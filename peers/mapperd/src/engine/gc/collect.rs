@@ -98,7 +98,10 @@ impl<W: World> Mapper<W> {
         judge.sweep_maps(&map_groups, heads).await?;
         judge.sweep_data(&data_groups, heads).await?;
         if may_judge_content {
-            judge.sweep_content(&data_groups).await?;
+            match heads.forget_content().await {
+                Ok(()) => judge.sweep_content(&data_groups).await?,
+                Err(why) => report.note(format!("content is not judged: {why}")),
+            }
         }
         Ok(())
     }

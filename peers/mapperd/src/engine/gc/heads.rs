@@ -69,6 +69,17 @@ impl<W: World> Heads<W> {
     pub fn all(&self) -> impl Iterator<Item = (VolumeId, &Rc<Known<W>>)> {
         self.known.iter().map(|(id, known)| (*id, known))
     }
+
+    /// Content that open volumes had displaced when they were marked does not come back, and nobody reads it, when this
+    /// returns (GC-3).
+    pub async fn forget_content(&self) -> Result<(), MapError> {
+        for known in self.known.values().filter(|known| known.has_content) {
+            if let Neighbour::Open(volume) = &known.is {
+                volume.forget_displaced().await?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl<W: World> Mapper<W> {
@@ -139,7 +150,8 @@ impl<W: World> Mapper<W> {
                 ),
             }),
             Some(_) => Ok(true),
-            None => Ok(!loaded.older.is_empty()),
+            // Whoever closes a volume ends its journal. What it says else may be lost with the power.
+            None => Ok(!loaded.older.is_empty() || !loaded.records.is_empty()),
         }
     }
 }

@@ -8,7 +8,6 @@ use super::collect::{AT_ONCE, Judge, Mode};
 use super::heads::Heads;
 use super::unnamed::{data_in, unnamed_parts};
 use crate::engine::beside::Neighbour;
-use crate::engine::directory::Directory;
 use crate::engine::error::MapError;
 use crate::engine::names;
 use crate::engine::world::World;
@@ -40,9 +39,7 @@ impl<W: World> Judge<'_, W> {
             }
             self.rest().await?;
         }
-        self.sweep_names(Directory::Names).await?;
-        self.sweep_names(Directory::Hashes).await?;
-        self.sweep_trash().await
+        self.sweep_directories().await
     }
 
     async fn sweep_pages(&self, birth: VolumeId) -> Result<(), MapError> {
@@ -198,53 +195,7 @@ impl<W: World> Judge<'_, W> {
         Ok(())
     }
 
-    /// Entries that stand for nothing (DIR-1).
-    async fn sweep_names(&self, directory: Directory) -> Result<(), MapError> {
-        let mapper = self.mapper;
-        let _manage = mapper.manage.lock().await;
-        for record in mapper.base.entries_in(directory).await? {
-            self.report.look();
-            let found = mapper.base.find_in(directory, &record.name).await?;
-            if found.is_none_or(|found| found.head.id != record.id) {
-                let object = directory.object(&record.name);
-                self.delete_map_object(&object).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Heads without names that the trash does not list, and lines of the trash that stand for nothing.
-    async fn sweep_trash(&self) -> Result<(), MapError> {
-        let mapper = self.mapper;
-        let _manage = mapper.manage.lock().await;
-        let base = &mapper.base;
-        let listed: BTreeSet<VolumeId> = base.trash().await?.into_iter().collect();
-        for id in &listed {
-            self.report.look();
-            if base.load(*id).await?.is_none() && !mapper.is_being_hashed(*id) {
-                self.delete_map_object(&names::trash(*id)).await?;
-            }
-        }
-        for id in base.head_ids().await? {
-            if listed.contains(&id) {
-                continue;
-            }
-            let Some(loaded) = base.load(id).await? else {
-                continue;
-            };
-            if !base.is_named(&loaded.head).await? {
-                let version = loaded.head.version;
-                let head = names::head(id, version.token, version.number);
-                self.report.find(&head, 0);
-                if self.mode == Mode::Collect {
-                    base.put_in_trash(id).await?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn delete_map_object(&self, object: &ObjectName) -> Result<(), MapError> {
+    pub(super) async fn delete_map_object(&self, object: &ObjectName) -> Result<(), MapError> {
         let bytes = match self.mapper.base.maps().stat(object).await {
             Err(StoreError::NotFound) => return Ok(()),
             stat => stat.map_err(MapError::store("look at", object))?.allocated,

@@ -69,18 +69,31 @@ impl<W: World> Volume<W> {
         Ok(())
     }
 
-    async fn free_blocks(
-        &self,
-        by_block: &BTreeMap<u64, BTreeSet<Source>>,
-        epoch: u64,
-    ) -> Result<Vec<Displaced>, MapError> {
+    /// What was displaced before this was called is displaced for good, and no composer is busy with it, when this returns:
+    /// who knows that nobody else names it may give it back (SPACE-1).
+    pub async fn forget_displaced(&self) -> Result<(), MapError> {
+        let _change = self.change.lock().await;
+        self.check_open()?;
+        self.flush().await?;
+        self.quiesce(self.epoch()).await
+    }
+
+    async fn quiesce(&self, epoch: u64) -> Result<(), MapError> {
         let quiesce = Recall {
             epoch,
             kind: RecallKind::Quiesce,
             first_block: 0,
             blocks: u64::MAX,
         };
-        self.recall(quiesce, None).await?;
+        self.recall(quiesce, None).await
+    }
+
+    async fn free_blocks(
+        &self,
+        by_block: &BTreeMap<u64, BTreeSet<Source>>,
+        epoch: u64,
+    ) -> Result<Vec<Displaced>, MapError> {
+        self.quiesce(epoch).await?;
         let work = by_block
             .iter()
             .map(|(block, sources)| self.free_block(*block, sources));
