@@ -117,7 +117,7 @@ fn what_gives_space_back_needs_none() {
     until("the space is back", || node.objects("blocks").is_empty());
 }
 
-/// F21, F23
+/// D5, F21, F23
 #[test]
 fn a_full_store_refuses_copies_up_and_everything_else_goes_on() {
     if !is_inside("full::a_full_store_refuses_copies_up_and_everything_else_goes_on") {
@@ -149,10 +149,12 @@ fn a_full_store_refuses_copies_up_and_everything_else_goes_on() {
     monday.leave();
     let again = write(&mut disk, second.iter().copied(), 3 << 40);
     assert_eq!(again, second);
-    assert!(matches!(
-        disk.ask_all(&[Ask::Flush])[..],
-        [Outcome::Done(_)]
-    ));
+    // ROOM-1
+    until("the log tells how full it is", || {
+        let flushed = disk.ask_all(&[Ask::Flush]);
+        assert!(matches!(flushed[..], [Outcome::Done(_)]));
+        node.logs().contains("the store is almost full")
+    });
     // The refusal is gone with its reason.
     until("the snapshot is removed", || {
         node.vlmc(&["remove", "monday"]).code == 0

@@ -11,6 +11,7 @@ use archipelago_store::StoreError;
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::process::{Resource, getrlimit};
 
+use super::space::Level;
 use crate::error::FiledError;
 use crate::files::{Cache, OpenFile, Turns};
 use crate::options::FiledOptions;
@@ -45,6 +46,8 @@ pub(crate) struct Engine {
     pub unlocked: local::Notify,
     /// Somebody waits for space to keep back.
     is_filling: Rc<Cell<bool>>,
+    pub(super) level: Rc<Cell<Level>>,
+    pub(super) look_at_space_ns: Cell<u64>,
 }
 
 impl Engine {
@@ -68,6 +71,8 @@ impl Engine {
             unlocks: Cell::new(0),
             unlocked: local::Notify::new(),
             is_filling: Rc::default(),
+            level: Rc::default(),
+            look_at_space_ns: Cell::new(0),
         })
     }
 

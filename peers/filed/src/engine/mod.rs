@@ -9,6 +9,7 @@ mod locking;
 mod making;
 mod opening;
 mod parallel;
+mod space;
 mod syncing;
 #[cfg(test)]
 mod tests;

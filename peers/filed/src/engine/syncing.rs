@@ -47,6 +47,7 @@ impl Engine {
             self.ledger().fail(scope); // DURABLE-3
         }
         synced?;
+        self.watch_space();
         // Another one's sync may have failed on what we had in common, and have been told alone.
         self.refuse_failed(scope)
     }
