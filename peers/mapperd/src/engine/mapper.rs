@@ -91,7 +91,10 @@ impl<W: World> Mapper<W> {
         }
         let opened = self.open_now(id, Whom::Named).await;
         if waited && opened.is_err() {
-            self.unlock_quietly(id).await; // nobody had anything of it
+            let _opening = self.opening.lock().await;
+            if self.known(id).is_none() {
+                self.unlock_quietly(id).await; // nobody has anything of it
+            }
         }
         opened
     }
