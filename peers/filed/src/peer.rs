@@ -213,6 +213,17 @@ impl Filed {
         }
     }
 
+    async fn forget_lock(&self, request: Incoming, name: ObjectName) {
+        let owner = match owner_of(&request) {
+            Ok(owner) => owner,
+            Err(error) => return request.fail(error.errno()),
+        };
+        match self.engine.forget_lock(&name, &owner).await {
+            Ok(()) => request.answer(0),
+            Err(error) => self.refuse(request, &name, &error).await,
+        }
+    }
+
     /// With who holds the lock, if that is why.
     async fn refuse(&self, request: Incoming, name: &ObjectName, error: &StoreError) {
         let holder = match error {
@@ -241,6 +252,7 @@ impl Peer for Filed {
             }
             Call::Lock { name, since, wait } => self.lock(request, name, since, wait).await,
             Call::Unlock { name, force } => self.unlock(request, name, force).await,
+            Call::ForgetLock { name } => self.forget_lock(request, name).await,
             Call::Stat { .. }
             | Call::DataIn { .. }
             | Call::Hash { .. }

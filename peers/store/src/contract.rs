@@ -3,8 +3,8 @@
 //! # Invariants
 //! * **STORE-1** What a write was answered for is read by every later read through this store, whoever dies (D1).
 //! * **STORE-2** After `sync(scope)` all that was answered before under that scope survives power loss, names included.
-//! * **STORE-3** `create_exclusive`, `write_full`, `lock` and `unlock` happen wholly or not at all, whoever dies, and are
-//!   durable when they are answered. Of two exclusive creators one wins.
+//! * **STORE-3** `create_exclusive`, `write_full`, `lock`, `unlock` and `forget_lock` happen wholly or not at all, whoever dies, and
+//!   are durable when they are answered. Of two exclusive creators one wins.
 //! * **STORE-4** Only an object that is not there is answered with `NotFound`: a failure is a failure (M6).
 //! * **STORE-5** A scope in which a write or a sync failed stays failed: its syncs are refused until `heal` (D3).
 //! * **STORE-6** Space of deleted objects and punched ranges is given back; what is read from a punched range is zero.
@@ -43,7 +43,7 @@ impl std::fmt::Display for LockOwner {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LockRecord {
     pub owner: LockOwner,
-    /// Grows at every change of owner, for ever; kept over unlocking (L3).
+    /// Grows at every change of owner, until the lock is forgotten; kept over unlocking (L3).
     pub token: u64,
     /// Seconds since 1970, by the owner's clock: for people, nothing is decided by it.
     pub since: u64,
@@ -160,6 +160,10 @@ pub trait Store {
         owner: &LockOwner,
         force: bool,
     ) -> Result<(), StoreError>;
+
+    /// Gives it back if `owner` has it, and removes every trace of it: the name is never used again, so its tokens need not
+    /// be remembered. `Locked` if another one has it. Whoever takes it at the same moment has it before that, or anew.
+    async fn forget_lock(&self, name: &ObjectName, owner: &LockOwner) -> Result<(), StoreError>;
 
     async fn lock_owner(&self, name: &ObjectName) -> Result<Option<LockRecord>, StoreError>;
 }

@@ -289,6 +289,10 @@ impl Store for MemStore {
         self.content().locks.give_back(name, owner, force)
     }
 
+    async fn forget_lock(&self, name: &ObjectName, owner: &LockOwner) -> Result<(), StoreError> {
+        self.content().locks.forget(name, owner)
+    }
+
     async fn lock_owner(&self, name: &ObjectName) -> Result<Option<LockRecord>, StoreError> {
         Ok(self.content().locks.holder(name))
     }

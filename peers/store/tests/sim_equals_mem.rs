@@ -18,6 +18,7 @@ enum Step {
     Capacity(u64),
     Lock(u8, u8),
     Unlock(u8, u8, bool),
+    Forget(u8, u8),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -34,6 +35,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..30_000_u64).prop_map(Step::Capacity),
         1 => (0..2_u8, 0..2_u8).prop_map(|(n, o)| Step::Lock(n, o)),
         1 => (0..2_u8, 0..2_u8, any::<bool>()).prop_map(|(n, o, f)| Step::Unlock(n, o, f)),
+        1 => (0..2_u8, 0..2_u8).prop_map(|(n, o)| Step::Forget(n, o)),
     ]
 }
 
@@ -77,6 +79,9 @@ async fn apply(store: &impl Store, step: &Step) -> String {
         }
         Step::Unlock(n, who, force) => {
             format!("{:?}", store.unlock(&name(*n), &owner(*who), *force).await)
+        }
+        Step::Forget(n, who) => {
+            format!("{:?}", store.forget_lock(&name(*n), &owner(*who)).await)
         }
     }
 }

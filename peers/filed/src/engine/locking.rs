@@ -92,9 +92,28 @@ impl Engine {
         let given =
             self.blocking_with_descriptors(move |root| root.locks.give_back(&name, &owner, force));
         given.await?;
+        self.tell_waiters();
+        Ok(())
+    }
+
+    /// Gives the lock back, and leaves no trace of it: nobody uses its name again.
+    pub async fn forget_lock(
+        &self,
+        name: &ObjectName,
+        owner: &LockOwner,
+    ) -> Result<(), StoreError> {
+        let _turn = self.lock_turns.at(name).await;
+        let (name, owner) = (name.clone(), owner.clone());
+        let forgotten =
+            self.blocking_with_descriptors(move |root| root.locks.forget(&name, &owner));
+        forgotten.await?;
+        self.tell_waiters();
+        Ok(())
+    }
+
+    fn tell_waiters(&self) {
         self.unlocks.set(self.unlocks.get() + 1);
         self.unlocked.notify_all();
-        Ok(())
     }
 
     pub async fn lock_holder(&self, name: &ObjectName) -> Result<Option<LockRecord>, StoreError> {

@@ -12,12 +12,19 @@
 //! Who was asleep since it looked might link a number that was used and removed meanwhile. So the file that was seen
 //! is kept open, and after the link it must still be there: while it is, no greater one has been removed.
 //!
+//! A lock is forgotten by removing its files, the greatest last, and then the directory, which goes only if it is empty. So who
+//! takes the lock meanwhile has linked a file, and the directory stays; or does not find the file that it had seen, and
+//! looks again.
+//!
 //! # Invariants
-//! * **LOCK-1** The greatest number never gets smaller, so no token is given twice, whoever dies when (L3).
+//! * **LOCK-1** The greatest number never gets smaller, so no token is given twice, whoever dies when (L3); unless the
+//!   lock is forgotten.
 //! * **LOCK-2** Between what was seen and the change that is based on it nobody else has changed anything, or the change
 //!   does not count.
 //! * **LOCK-3** A file that cannot be read as a state is held by somebody unknown, until it is broken (F53).
 //! * **LOCK-4** What was answered survives power loss (STORE-3).
+//! * **LOCK-5** Of a lock that was forgotten nothing is left; whoever died over that left an empty directory, which is a lock that
+//!   nobody has ever taken.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -107,8 +114,14 @@ impl LockFolder {
                 opened => opened.map_err(|errno| self.error(errno))?,
             };
             match look_in(folder, name) {
+                // Forgotten, or changed while it was listed: only of the first the directory can be removed (LOCK-5).
+                Ok(None) => match self.remove_folder(name) {
+                    Ok(()) => return Ok(None),
+                    Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => {}
+                    Err(errno) => return Err(self.error(errno)),
+                },
                 // Outdated, and removed before it could be read.
-                Ok(None) | Err(Errno::NOENT) => {}
+                Err(Errno::NOENT) => {}
                 seen => return seen.map_err(|errno| self.error(errno)),
             }
         }
@@ -196,7 +209,7 @@ impl LockFolder {
             };
             match self.advance(name, &seen, record.token, Some(&record)) {
                 Ok(()) => return Ok(record),
-                Err(Errno::EXIST) => {}
+                Err(Errno::EXIST | Errno::NOENT) => {}
                 Err(errno) => return Err(self.error(errno)),
             }
         }
@@ -213,7 +226,7 @@ impl LockFolder {
         let mut meant = None;
         for _ in 0..TRIES_MAX {
             let Some(seen) = self.look(name)? else {
-                return Err(StoreError::NotLocked);
+                return meant.map_or(Err(StoreError::NotLocked), |_| Ok(()));
             };
             match meant {
                 None => may_give_back(&seen.state, owner, force)?,
@@ -224,11 +237,64 @@ impl LockFolder {
             meant = Some(seen.number);
             match self.advance(name, &seen, self.after(seen.number)?, None) {
                 Ok(()) => return Ok(()),
-                Err(Errno::EXIST) => {}
+                Err(Errno::EXIST | Errno::NOENT) => {}
                 Err(errno) => return Err(self.error(errno)),
             }
         }
         Err(StoreError::Io(Errno::AGAIN))
+    }
+
+    /// Gives it back if it is the owner's, and removes all of it (LOCK-5).
+    pub fn forget(&self, name: &ObjectName, owner: &LockOwner) -> Result<(), StoreError> {
+        for _ in 0..TRIES_MAX {
+            let Some(seen) = self.look(name)? else {
+                return Ok(());
+            };
+            match &seen.state {
+                LockState::Free => {}
+                LockState::Held(record) if record.owner == *owner => {}
+                held => return Err(refusal(held)),
+            }
+            match has_others_files(&seen.folder) {
+                Ok(false) => {}
+                // They are nobody's to remove (F100), and the directory goes with the last of its files only.
+                Ok(true) if seen.state == LockState::Free => return Ok(()),
+                Ok(true) => return self.give_back(name, owner, false),
+                Err(errno) => return Err(self.error(errno)),
+            }
+            match self.remove(name, &seen) {
+                Ok(()) => return Ok(()),
+                // Somebody has changed it meanwhile.
+                Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => {}
+                Err(errno) => return Err(self.error(errno)),
+            }
+        }
+        Err(StoreError::Io(Errno::AGAIN))
+    }
+
+    /// Removes what was seen, if nobody has gone on from there.
+    fn remove(&self, name: &ObjectName, seen: &Seen) -> Result<(), Errno> {
+        let has_lesser = || -> Result<bool, Errno> {
+            Ok(numbers_in(&seen.folder)?.iter().min() < Some(&seen.number))
+        };
+        if has_lesser()? {
+            clear_before(&seen.folder, seen.number);
+            seen.folder.sync()?; // or power loss could bring one back alone
+        }
+        if !has_lesser()? {
+            match seen.folder.unlink(&file_of(seen.number)) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        self.remove_folder(name)
+    }
+
+    /// Removes the directory of a lock, if nothing is in it.
+    fn remove_folder(&self, name: &ObjectName) -> Result<(), Errno> {
+        let place = Place::of(name).file;
+        self.directory.remove_empty_directory(&place)?;
+        self.directory.sync() // LOCK-4
     }
 
     /// The next number. There is one after 2^64 changes only if somebody has put a file there.
@@ -296,6 +362,13 @@ fn file_of(number: u64) -> String {
     format!("{number:0DIGITS$}")
 }
 
+/// Is something there that is no state?
+fn has_others_files(folder: &Directory) -> Result<bool, Errno> {
+    let mut count = 0;
+    folder.read(|_, _| count += 1)?;
+    Ok(numbers_in(folder)?.len() < count)
+}
+
 /// The numbers of all states that are there. What has another name is not ours.
 fn numbers_in(folder: &Directory) -> Result<Vec<u64>, Errno> {
     let mut numbers = Vec::new();
@@ -343,5 +416,53 @@ mod tests {
             assert_eq!(late, Err(Errno::EXIST)); // LOCK-2
             assert_eq!(locks.state(&name), Ok(LockState::Held(last.clone())));
         }
+    }
+
+    #[test]
+    fn lock_5_who_was_asleep_while_a_lock_was_forgotten_has_nothing_of_it() {
+        let home = tempfile::tempdir().unwrap();
+        let locks = LockFolder::open(Directory::configured(home.path()).unwrap()).unwrap();
+        let name = ObjectName::new(b"l").unwrap();
+        let owner = |deployment: &str| LockOwner {
+            node: "n".into(),
+            deployment: deployment.into(),
+        };
+        for is_taken_anew in [false, true] {
+            let free = locks.look_to_change(&name).unwrap();
+            locks.take(&name, &owner("a"), 0).unwrap();
+            let held = locks.look_to_change(&name).unwrap();
+            locks.forget(&name, &owner("a")).unwrap();
+            let now = is_taken_anew.then(|| locks.take(&name, &owner("b"), 0).unwrap());
+            for seen in [&free, &held] {
+                let record = LockRecord {
+                    owner: owner("late"),
+                    token: seen.number + 1,
+                    since: 0,
+                };
+                let late = locks.advance(&name, seen, seen.number + 1, Some(&record));
+                assert!(matches!(late, Err(Errno::NOENT | Errno::EXIST))); // LOCK-5
+                let removed = locks.remove(&name, seen);
+                assert!(removed.is_err());
+            }
+            let state = now.map_or(LockState::Free, LockState::Held);
+            assert_eq!(locks.state(&name), Ok(state));
+            locks.forget(&name, &owner("b")).unwrap();
+        }
+    }
+
+    /// It sees what another one forgets: of the two one comes first.
+    #[test]
+    fn lock_5_a_lock_that_was_taken_since_it_was_seen_is_not_removed() {
+        let home = tempfile::tempdir().unwrap();
+        let locks = LockFolder::open(Directory::configured(home.path()).unwrap()).unwrap();
+        let name = ObjectName::new(b"l").unwrap();
+        let owner = LockOwner {
+            node: "n".into(),
+            deployment: "d".into(),
+        };
+        let seen = locks.look_to_change(&name).unwrap();
+        let taken = locks.take(&name, &owner, 0).unwrap();
+        assert_eq!(locks.remove(&name, &seen), Err(Errno::NOTEMPTY)); // LOCK-5
+        assert_eq!(locks.state(&name), Ok(LockState::Held(taken)));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use archipelago_store::{LockOwner, ObjectName, StoreError};
 
@@ -144,4 +145,89 @@ fn locks_whose_directory_is_gone_are_not_free() {
         locks.take(&name(), &owner("a"), 0),
         Err(StoreError::Io(_))
     ));
+}
+
+#[test]
+fn lock_5_of_a_forgotten_lock_nothing_is_left() {
+    let home = tempfile::tempdir().unwrap();
+    let locks = open(home.path());
+    let folder = home.path().join("lock+1f");
+    for is_given_back in [false, true] {
+        locks.take(&name(), &owner("a"), 0).unwrap();
+        if is_given_back {
+            locks.give_back(&name(), &owner("a"), false).unwrap();
+        }
+        locks.forget(&name(), &owner("a")).unwrap();
+        assert!(!folder.exists()); // LOCK-5
+        assert_eq!(locks.state(&name()), Ok(LockState::Free));
+    }
+    // Whoever forgot it died before the directory was gone.
+    for turn in 0..4 {
+        fs::create_dir(&folder).unwrap();
+        match turn {
+            0 => assert_eq!(locks.state(&name()), Ok(LockState::Free)),
+            1 => locks.forget(&name(), &owner("a")).unwrap(),
+            2 => {
+                let given = locks.give_back(&name(), &owner("a"), true);
+                assert_eq!(given, Err(StoreError::NotLocked));
+            }
+            _ => {
+                locks.take(&name(), &owner("a"), 0).unwrap();
+                locks.forget(&name(), &owner("a")).unwrap();
+            }
+        }
+        assert!(!folder.exists()); // LOCK-5
+    }
+}
+
+#[test]
+fn foreign_files_in_a_forgotten_lock_are_left_alone() {
+    let home = tempfile::tempdir().unwrap();
+    let locks = open(home.path());
+    locks.take(&name(), &owner("a"), 0).unwrap();
+    let foreign = home.path().join("lock+1f").join("x");
+    fs::write(&foreign, b"foreign").unwrap();
+    for _ in 0..2 {
+        locks.forget(&name(), &owner("a")).unwrap(); // F100
+        assert_eq!(locks.state(&name()), Ok(LockState::Free));
+    }
+    assert_eq!(fs::read(&foreign).unwrap(), b"foreign");
+}
+
+#[test]
+fn lock_5_of_many_who_race_and_forget_each_has_it_alone() {
+    let home = tempfile::tempdir().unwrap();
+    let is_held = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            let (path, is_held) = (home.path(), &is_held);
+            scope.spawn(move || {
+                let (locks, me) = (open(path), owner(&number.to_string()));
+                let mut turns = 0;
+                while turns < 40 {
+                    match locks.take(&name(), &me, 0) {
+                        Ok(_) => {}
+                        Err(StoreError::Locked { .. }) => {
+                            std::thread::yield_now();
+                            continue;
+                        }
+                        Err(error) => panic!("{error}"),
+                    }
+                    turns += 1;
+                    assert!(!is_held.swap(true, Ordering::SeqCst), "two have it"); // LOCK-5
+                    is_held.store(false, Ordering::SeqCst);
+                    if turns % 4 == 0 {
+                        locks.give_back(&name(), &me, false).unwrap();
+                        continue;
+                    }
+                    match locks.forget(&name(), &me) {
+                        // Refused: by the time that the directory went somebody else had it.
+                        Ok(()) | Err(StoreError::Locked { .. }) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(open(home.path()).state(&name()), Ok(LockState::Free));
 }

@@ -142,6 +142,11 @@ impl Directory {
         }
     }
 
+    /// Removes a directory that nothing is in (a single step); NOTEMPTY or EXIST if something is.
+    pub fn remove_empty_directory(&self, name: &str) -> Result<(), Errno> {
+        unlinkat(&self.fd, name, AtFlags::REMOVEDIR)
+    }
+
     /// Removes a directory and the files in it (a single step).
     pub fn remove_directory(&self, name: &str) -> Result<(), Errno> {
         let directory = self.open_directory(name)?;

@@ -1,6 +1,6 @@
 //! The last of what was removed: its journal, its edges, its heads (GONE-2).
 
-use archipelago_store::StoreError;
+use archipelago_store::{Store, StoreError};
 
 use super::beside::Beside;
 use super::error::MapError;
@@ -59,7 +59,7 @@ impl<W: World> Base<W> {
             self.delete_quietly(&names::head(id, last.token, last.number))
                 .await?;
         }
-        self.delete_lock(id).await?;
+        self.forget_lock(id).await?;
         // What comes back after power loss is found again as long as it is listed.
         self.sync_maps(id).await?;
         self.delete_quietly(&names::trash(id)).await
@@ -101,16 +101,12 @@ impl<W: World> Base<W> {
         Ok(segments)
     }
 
-    async fn delete_lock(&self, id: VolumeId) -> Result<(), MapError> {
+    /// Nothing is left of the lock of an id that is never used again.
+    pub async fn forget_lock(&self, id: VolumeId) -> Result<(), MapError> {
         self.let_go(id).await?;
-        match self.unlock(id, false).await {
-            Ok(())
-            | Err(MapError::Store {
-                source: StoreError::NotLocked | StoreError::NotFound,
-                ..
-            }) => Ok(()),
-            Err(error) => Err(error),
-        }
+        let object = names::lock(id);
+        let forgotten = self.maps().forget_lock(&object, self.world.owner()).await;
+        forgotten.map_err(MapError::store("forget", &object))
     }
 }
 

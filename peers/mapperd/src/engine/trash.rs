@@ -44,6 +44,7 @@ impl<W: World> Mapper<W> {
         let Some(loaded) = self.base.load(id).await? else {
             // Of a head that is gone, or never was.
             self.base.delete_edges(id).await?;
+            self.base.forget_lock(id).await?;
             self.base.delete_quietly(&names::trash(id)).await?;
             return Ok(false);
         };

@@ -82,6 +82,7 @@ fn give_back_while_granted(is_known_as_draft: bool) {
         written.await.unwrap();
         mapper.empty_trash(0).await.unwrap();
         assert_eq!(mapper.base().trash().await.unwrap(), []);
+        assert_eq!(world.maps().locks(), [name(&format!("lock/{}", volume.id))]);
         volume.commit(COMPOSER, granted.number).await.unwrap();
         for (sub, value) in [(0, 1), (1, 2), (2, 3), (3, 0), (4, 9)] {
             let found = read_sub(&mapper, &volume, sub).await.unwrap();

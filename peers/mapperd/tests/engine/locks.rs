@@ -4,7 +4,7 @@ use archipelago_mapperd::engine::{GcMode, GcReport, Mapper, World};
 use archipelago_store::sim::{block_on, join, yield_now};
 
 use crate::client::create_new;
-use crate::gc::{create, write};
+use crate::gc::{create, family, write};
 use crate::world::{SimWorld, crashed_now, killed, mapper_of, objects_of};
 
 const SIZE_BYTES: u64 = 1 << 20;
@@ -81,5 +81,39 @@ fn a_lock_that_was_given_back_is_not_held_again_after_power_loss() {
             let is_held = |object: &archipelago_store::ObjectName| object.group() == b"held";
             assert!(!objects.iter().any(is_held), "seed {seed}");
         }
+    });
+}
+
+/// M7: a lock is forgotten with the head that it was of.
+#[test]
+fn of_what_was_removed_no_lock_is_left() {
+    block_on(async {
+        let (mapper, hash) = family().await;
+        mapper.lock("c").await.unwrap();
+        mapper.rename("s", "renamed").await.unwrap();
+        let maps = mapper.base().world.maps();
+        assert!(maps.locks().len() > 2);
+        for name in ["v", "renamed", "t", "c"] {
+            mapper.remove(name).await.unwrap();
+        }
+        mapper.remove_hash(&hash).await.unwrap();
+        mapper.empty_trash(0).await.unwrap();
+        assert_eq!(objects_of(maps).await, []);
+        assert_eq!(maps.locks(), []);
+    });
+}
+
+/// M7: whoever died before the lock was forgotten left the line in the trash.
+#[test]
+fn a_lock_that_outlived_its_head_is_forgotten_with_the_line_in_the_trash() {
+    block_on(async {
+        let mapper = mapper_of(SimWorld::new(1));
+        let base = mapper.base();
+        let id = base.world.random_id();
+        base.put_in_trash(id).await.unwrap();
+        base.lock(id, false).await.unwrap();
+        mapper.empty_trash(0).await.unwrap();
+        assert_eq!(base.trash().await.unwrap(), []);
+        assert_eq!(base.world.maps().locks(), []);
     });
 }

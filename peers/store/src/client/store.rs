@@ -287,6 +287,13 @@ impl Store for BlockerClient {
         lock_result(&self.ask(&call, filled, OWNER_BYTES_MAX).await?)
     }
 
+    async fn forget_lock(&self, name: &ObjectName, owner: &LockOwner) -> Result<(), StoreError> {
+        let name = name.clone();
+        let filled = self.filled(&owner_payload(owner)?).await?;
+        let call = Call::ForgetLock { name };
+        lock_result(&self.ask(&call, filled, OWNER_BYTES_MAX).await?)
+    }
+
     async fn lock_owner(&self, name: &ObjectName) -> Result<Option<LockRecord>, StoreError> {
         let name = name.clone();
         let room = self.room(OWNER_BYTES_MAX).await?;

@@ -105,5 +105,8 @@ checks! {
     locking::a_waiter_gets_the_lock_when_it_is_given_back,
     locking::a_waiter_that_gives_up_leaves_no_trace,
     locking::of_many_who_want_a_lock_each_has_it_once,
+    locking::a_forgotten_lock_is_free,
+    locking::a_lock_is_forgotten_by_its_owner_alone,
+    locking::of_many_who_take_and_forget_a_lock_each_has_it_alone,
     locking::locks_and_objects_of_one_name_are_two_things,
 }

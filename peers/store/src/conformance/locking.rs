@@ -168,6 +168,65 @@ pub(super) async fn of_many_who_want_a_lock_each_has_it_once(store: &impl Store)
     assert_eq!(tokens.len(), 4);
 }
 
+pub(super) async fn a_forgotten_lock_is_free(store: &impl Store) {
+    let (volume, one) = (name("lock/1"), owner("one"));
+    assert_eq!(
+        store.forget_lock(&volume, &one).await,
+        Ok(()),
+        "never taken"
+    );
+    for is_given_back in [false, true] {
+        lock(store, &volume, "two").await;
+        unlock(store, &volume, "two").await;
+        lock(store, &volume, "one").await;
+        if is_given_back {
+            unlock(store, &volume, "one").await;
+        }
+        for _ in 0..2 {
+            assert_eq!(store.forget_lock(&volume, &one).await, Ok(()));
+            assert_eq!(store.lock_owner(&volume).await, Ok(None));
+            let given = store.unlock(&volume, &one, true).await;
+            assert_eq!(given, Err(StoreError::NotLocked));
+        }
+    }
+    lock(store, &volume, "two").await;
+    expect_refused(store.lock(&volume, &one, false).await, "two");
+}
+
+pub(super) async fn a_lock_is_forgotten_by_its_owner_alone(store: &impl Store) {
+    let volume = name("lock/1");
+    let record = lock(store, &volume, "one").await;
+    expect_refused(store.forget_lock(&volume, &owner("two")).await, "one");
+    assert_eq!(store.lock_owner(&volume).await, Ok(Some(record)));
+    unlock(store, &volume, "one").await;
+}
+
+pub(super) async fn of_many_who_take_and_forget_a_lock_each_has_it_alone(store: &impl Store) {
+    let volume = name("lock/many");
+    let is_held = Cell::new(false);
+    let take = async |who: &'static str| {
+        for turn in 0..6 {
+            let taken = store.lock(&volume, &owner(who), true).await;
+            assert_eq!(taken.map(|record| record.owner), Ok(owner(who)));
+            assert!(!is_held.replace(true), "two hold the lock");
+            put(store, &name("v/1/a"), who.as_bytes()).await;
+            is_held.set(false);
+            if turn % 3 == 2 {
+                unlock(store, &volume, who).await;
+            } else {
+                let forgotten = store.forget_lock(&volume, &owner(who)).await;
+                assert_eq!(forgotten, Ok(()), "{who} holds the lock");
+            }
+        }
+    };
+    join(
+        join(take("one"), take("two")),
+        join(take("three"), take("four")),
+    )
+    .await;
+    assert_eq!(store.lock_owner(&volume).await, Ok(None));
+}
+
 pub(super) async fn locks_and_objects_of_one_name_are_two_things(store: &impl Store) {
     let both = name("lock/1");
     lock(store, &both, "one").await;

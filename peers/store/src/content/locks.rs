@@ -10,7 +10,7 @@ use crate::name::ObjectName;
 #[derive(Debug, Default)]
 struct Lock {
     holder: Option<LockRecord>,
-    /// The last token that anyone got: the next one gets a greater one, for ever.
+    /// The last token that anyone got: the next one gets a greater one.
     token: u64,
     waiting: Vec<Waker>,
 }
@@ -73,6 +73,23 @@ impl LockTable {
                 Ok(())
             }
         }
+    }
+
+    /// Whoever waits for it makes it anew.
+    pub fn forget(&mut self, name: &ObjectName, owner: &LockOwner) -> Result<(), StoreError> {
+        match self.give_back(name, owner, false) {
+            Ok(()) | Err(StoreError::NotLocked) => {}
+            refused => return refused,
+        }
+        if let Some(mut lock) = self.locks.remove(name) {
+            lock.waiting.drain(..).for_each(Waker::wake);
+        }
+        Ok(())
+    }
+
+    /// Those that are remembered.
+    pub fn names(&self) -> impl Iterator<Item = &ObjectName> {
+        self.locks.keys()
     }
 
     pub fn holder(&self, name: &ObjectName) -> Option<LockRecord> {

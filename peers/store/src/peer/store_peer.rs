@@ -167,15 +167,28 @@ impl<S: Store + 'static> StorePeer<S> {
                     Err(StoreError::NotLocked) if request.request().redelivered => Ok(()),
                     other => other,
                 };
-                match given {
-                    Ok(()) => request.answer(0),
-                    Err(error) => {
-                        let holder = self.store.lock_owner(&name).await.unwrap_or(None);
-                        refuse_lock(request, &error, holder.as_ref());
-                    }
-                }
+                self.answer_given(request, &name, given).await;
+            }
+            Call::ForgetLock { name } => {
+                let given = self.store.forget_lock(&name, &owner).await;
+                self.answer_given(request, &name, given).await;
             }
             _ => request.unsupported(),
+        }
+    }
+
+    async fn answer_given(
+        &self,
+        request: Incoming,
+        name: &ObjectName,
+        given: Result<(), StoreError>,
+    ) {
+        match given {
+            Ok(()) => request.answer(0),
+            Err(error) => {
+                let holder = self.store.lock_owner(name).await.unwrap_or(None);
+                refuse_lock(request, &error, holder.as_ref());
+            }
         }
     }
 
@@ -239,7 +252,10 @@ impl<S: Store + 'static> Peer for StorePeer<S> {
             | Call::CreateExclusive { .. }
             | Call::Zero { .. } => self.write(request, call).await,
             Call::List { .. } | Call::Groups { .. } => self.list(request, call).await,
-            Call::Lock { .. } | Call::Unlock { .. } | Call::LockOwner { .. } => {
+            Call::Lock { .. }
+            | Call::Unlock { .. }
+            | Call::ForgetLock { .. }
+            | Call::LockOwner { .. } => {
                 self.lock(request, call).await;
             }
             other => self.change(request, other).await,

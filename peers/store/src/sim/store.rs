@@ -112,6 +112,11 @@ impl SimStore {
         self.state().faults.yields_max = yields;
     }
 
+    /// The locks that were taken, and not forgotten.
+    pub fn locks(&self) -> Vec<ObjectName> {
+        self.state().locks.names().cloned().collect()
+    }
+
     /// Cuts an object, as a broken file system does: reads of it are short from then on (F28).
     pub fn cut(&self, name: &ObjectName, size: u64) -> Result<(), StoreError> {
         self.state().disk.find_mut(name)?.cut(size);
@@ -386,6 +391,13 @@ impl Store for SimStore {
     ) -> Result<(), StoreError> {
         self.step(CallKind::Unlock, None, |state| {
             state.locks.give_back(name, owner, force)
+        })
+        .await
+    }
+
+    async fn forget_lock(&self, name: &ObjectName, owner: &LockOwner) -> Result<(), StoreError> {
+        self.step(CallKind::Unlock, None, |state| {
+            state.locks.forget(name, owner)
         })
         .await
     }

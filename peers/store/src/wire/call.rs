@@ -90,6 +90,9 @@ pub enum Call {
         name: ObjectName,
         force: bool,
     },
+    ForgetLock {
+        name: ObjectName,
+    },
     LockOwner {
         name: ObjectName,
     },

@@ -118,6 +118,7 @@ impl Head {
                 since: self.args[0],
                 wait: !self.has(flags::NOWAIT),
             },
+            OpCode::RELEASE if self.args[0] != 0 => Call::ForgetLock { name: self.name()? },
             OpCode::RELEASE => Call::Unlock {
                 name: self.name()?,
                 force: self.has(flags::FORCE),

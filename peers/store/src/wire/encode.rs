@@ -41,7 +41,7 @@ impl Call {
             Self::Sync { .. } => OpCode::SYNC,
             Self::Heal { .. } => HEAL,
             Self::Lock { .. } => OpCode::ACQUIRE,
-            Self::Unlock { .. } => OpCode::RELEASE,
+            Self::Unlock { .. } | Self::ForgetLock { .. } => OpCode::RELEASE,
             Self::LockOwner { .. } => OpCode::LOCK_OWNER,
         }
     }
@@ -62,6 +62,7 @@ impl Call {
             | Self::Hash { name }
             | Self::Lock { name, .. }
             | Self::Unlock { name, .. }
+            | Self::ForgetLock { name }
             | Self::LockOwner { name } => name.as_bytes(),
             Self::List { group, .. } => group,
             Self::Groups { after } => after.as_deref().unwrap_or_default(),
@@ -121,7 +122,7 @@ impl Call {
             Self::List { max, .. } => *max,
             Self::Groups { after } => u64::from(after.is_some()),
             Self::Lock { since, .. } => *since,
-            Self::DataIn { .. } => 1,
+            Self::DataIn { .. } | Self::ForgetLock { .. } => 1,
             _ => 0,
         }
     }

@@ -18,7 +18,7 @@
 //! | LIST | after | | most | room | the count; arguments: more, bytes; the names |
 //! | GROUPS (target: after) | | | 1 if after | room | the same |
 //! | ACQUIRE (NOWAIT) | | | since | owner | arguments: token, since, bytes; the holder |
-//! | RELEASE (FORCE) | | | | owner | on EBUSY as ACQUIRE |
+//! | RELEASE (FORCE) | | | 0, or 1 to forget it | owner | on EBUSY as ACQUIRE |
 //! | LOCK_OWNER | | | | room | as ACQUIRE; no bytes: nobody |
 //!
 //! Owners and lists of names are sequences of byte strings, each after its length in one byte.
