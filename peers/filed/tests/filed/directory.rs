@@ -380,15 +380,19 @@ fn a_lock_is_one_for_all_who_share_the_directory() {
         let first = house.client.lock(&volume, &owner("a"), false).await;
         let first = first.expect("it is free");
         let (theirs, other) = (options.clone(), volume.clone());
+        let (is_refused, refusal) = std::sync::mpsc::channel();
         // Another node, which looks now and then.
         let node = std::thread::spawn(move || {
             on_one_reactor(&theirs, async |house| {
                 let refused = house.client.lock(&other, &owner("b"), false).await;
                 assert!(matches!(refused, Err(StoreError::Locked { .. })));
+                is_refused.send(()).expect("somebody waits for it");
                 let taken = house.client.lock(&other, &owner("b"), true).await;
                 taken.expect("it is given back").token
             })
         });
+        let refused = house.handle.blocking(move || refusal.recv()).await;
+        refused.expect("it ends well");
         house
             .handle
             .sleep(std::time::Duration::from_millis(50))
