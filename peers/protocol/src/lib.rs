@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod clock;
 mod code;
 mod extent;
 mod map;
@@ -16,6 +17,7 @@ pub use call::{
     GcOrphan, HashAnswer, LOCK, LOCKS, ListAnswer, ListCall, LockInfo, LocksAnswer, RemoveCall,
     RenameCall, ResizeCall, UNLOCK, VolumeInfo,
 };
+pub use clock::rfc3339;
 pub use code::ErrorCode;
 pub use extent::{EXTENT_BYTES, Extent};
 pub use map::{

@@ -29,7 +29,7 @@ mod volumes;
 
 pub use answer::Answer;
 pub use archipelago_args::{ArchipelagoArgs, ArchipelagoCommand, ConfigCommand, Shell};
-pub use clock::{rfc3339, span};
+pub use clock::span;
 pub use config_command::{code_of, report as config_report};
 pub use error_report::ErrorReport;
 pub use man::write_pages;

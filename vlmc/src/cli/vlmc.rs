@@ -1,10 +1,9 @@
 //! `vlmc`: a parsed command, done by a [`Volumes`], as an [`Answer`].
 
-use archipelago_protocol::{Damaged, ListAnswer, VolumeInfo, VolumeRef, format_bytes};
+use archipelago_protocol::{Damaged, ListAnswer, VolumeInfo, VolumeRef, format_bytes, rfc3339};
 use serde_json::{Value, json};
 
 use super::answer::Answer;
-use super::clock::rfc3339;
 use super::error_report::ErrorReport;
 use super::print_form::print_form;
 use super::progress::Progress;

@@ -40,13 +40,19 @@ fn a_foreign_lock_is_named_and_broken_only_by_force() {
         &["resize", "disk", "--size", "9"],
     ] {
         let said = node.vlmc(&[&["--json"], args].concat());
-        assert!([5, 6].contains(&said.code), "{args:?}: {said:?}");
-        let message = said.json()["error"]["message"].to_string();
+        said.fails(5, "locked");
+        let error = said.json()["error"].clone();
+        let message = error["message"].as_str().unwrap();
         let owner = mine["deployment"].as_str().unwrap();
+        // L2: who, and since when.
         assert!(
-            message.contains(owner),
-            "{args:?} names no owner: {message}"
+            message.starts_with("disk is locked by ")
+                && message.contains(owner)
+                && message.contains(" since 2"),
+            "{args:?}: {message}"
         );
+        let remedy = error["remedy"].to_string();
+        assert!(remedy.contains("vlmc unlock -f disk"), "{remedy}");
     }
     node.vlmc(&["info", "disk"]).ok();
     assert_eq!(node.names(), ["disk"]);
@@ -54,4 +60,31 @@ fn a_foreign_lock_is_named_and_broken_only_by_force() {
     node.vlmc(&["lock", "disk"]).ok();
     node.vlmc(&["unlock", "disk"]).ok();
     node.vlmc(&["snapshot", "disk", "monday"]).ok();
+}
+
+#[test]
+fn an_unlock_that_cannot_be_says_why_by_the_volumes_name() {
+    let node = Node::started("");
+    node.vlmc(&["create", "disk", "--size", "8"]).ok();
+    for args in [
+        &["--json", "unlock", "disk"][..],
+        &["--json", "unlock", "-f", "disk"],
+    ] {
+        let said = node.vlmc(args);
+        said.fails(1, "failed");
+        let error = &said.json()["error"];
+        assert_eq!(error["message"], "disk is not locked");
+        assert!(error["remedy"].as_str().unwrap().contains("vlmc locks"));
+    }
+    node.vlmc(&["open", "disk"]).ok();
+    let said = node.vlmc(&["--json", "unlock", "disk"]);
+    said.fails(5, "busy");
+    let error = &said.json()["error"];
+    assert_eq!(error["message"], "disk is open here");
+    let remedy = error["remedy"].as_str().unwrap();
+    assert!(
+        remedy.contains("vlmc close disk") && !remedy.contains("-f"),
+        "{remedy}"
+    );
+    node.vlmc(&["close", "disk"]).ok();
 }

@@ -1,5 +1,6 @@
 //! Why a map operation failed.
 
+use archipelago_protocol::rfc3339;
 use archipelago_store::{ObjectName, StoreError};
 use rustix::io::Errno;
 
@@ -15,6 +16,19 @@ pub enum MapError {
     Exists { name: String },
     #[error("{name} is in use: {by}")]
     Busy { name: String, by: String },
+    /// Somebody else has its lock (L1, L2).
+    #[error("{name} is locked by {owner}{}", since_text(*since))]
+    Locked {
+        name: String,
+        owner: String,
+        /// Seconds since 1970, if that could be told.
+        since: Option<u64>,
+    },
+    #[error("{name} is not locked")]
+    NotLocked { name: String },
+    /// Its lock is not taken from under it.
+    #[error("{name} is open here")]
+    Open { name: String },
     /// A composer does not give it up.
     #[error(
         "{name} is in use: clients of this node are connected to it, or its composer does not answer"
@@ -61,18 +75,27 @@ pub enum MapError {
     },
 }
 
+fn since_text(since: Option<u64>) -> String {
+    since
+        .map(|since| format!(" since {}", rfc3339(since)))
+        .unwrap_or_default()
+}
+
 impl MapError {
     /// What the wire says.
     pub fn errno(&self) -> Errno {
         match self {
             Self::NotFound { .. } | Self::NoContent { .. } => Errno::NOENT,
             Self::Exists { .. } => Errno::EXIST,
-            Self::Busy { .. } | Self::InUse { .. } | Self::Held { .. } | Self::Collecting => {
-                Errno::BUSY
-            }
+            Self::Busy { .. }
+            | Self::Open { .. }
+            | Self::InUse { .. }
+            | Self::Held { .. }
+            | Self::Collecting => Errno::BUSY,
+            Self::Locked { .. } => Errno::NOLCK,
             Self::Stopping => Errno::AGAIN,
             Self::ReadOnly { .. } => Errno::ROFS,
-            Self::NotOpen { .. } => Errno::BADFD,
+            Self::NotOpen { .. } | Self::NotLocked { .. } => Errno::BADFD,
             Self::Invalid { .. } => Errno::INVAL,
             Self::Unsupported { .. } => Errno::OPNOTSUPP,
             Self::Stale | Self::Orphaned { .. } => Errno::STALE,
@@ -97,9 +120,14 @@ impl MapError {
             Self::Exists { .. } => {
                 "choose another name, or remove or rename the one that has it".into()
             }
-            Self::Busy { name, .. } => {
-                format!("close it there, or break its lock with `vlmc unlock -f {name}`")
+            Self::Busy { .. } => "look whether `archipelago status` is well, and ask again".into(),
+            Self::Locked { name, .. } => format!(
+                "close it there, or, if nobody uses it there any more, break its lock with `vlmc unlock -f {name}`"
+            ),
+            Self::NotLocked { name } => {
+                format!("`vlmc locks` shows what is locked; `vlmc lock {name}` locks it")
             }
+            Self::Open { name } => format!("`vlmc close {name}` closes it, and unlocks it"),
             Self::InUse { .. } => {
                 "disconnect its clients (`vlmc showmapped` counts those of mapped volumes), and look whether `archipelago status` is well".into()
             }

@@ -254,9 +254,8 @@ impl<W: World> Mapper<W> {
         if let Some(volume) = self.open_volume(id) {
             // The lock alone is never taken from under an open volume.
             if !is_forced {
-                return Err(MapError::Busy {
+                return Err(MapError::Open {
                     name: name.to_owned(),
-                    by: "it is open here; `vlmc close` closes it, and unlocks it".into(),
                 });
             }
             self.base.let_go(id).await?;
@@ -265,17 +264,19 @@ impl<W: World> Mapper<W> {
         if is_forced || self.holds_lock(id).await? {
             self.base.let_go(id).await?;
         }
-        let unlocked = self.base.unlock(id, is_forced).await;
-        unlocked.map_err(|error| match error {
-            MapError::Store {
+        match self.base.unlock(id, is_forced).await {
+            Err(MapError::Store {
                 source: StoreError::Locked { owner },
                 ..
-            } => MapError::Busy {
+            }) => Err(self.base.locked(id, name.to_owned(), owner).await),
+            Err(MapError::Store {
+                source: StoreError::NotLocked,
+                ..
+            }) => Err(MapError::NotLocked {
                 name: name.to_owned(),
-                by: format!("its lock is held by {owner}"),
-            },
-            other => other,
-        })
+            }),
+            unlocked => unlocked,
+        }
     }
 
     pub async fn close_volume(&self, volume: &Volume<W>) -> Result<(), MapError> {

@@ -24,8 +24,8 @@ impl<W: World> Mapper<W> {
             for id in self.base.trash().await? {
                 match self.empty(id, ttl_seconds).await {
                     Ok(gone) => went |= gone,
-                    Err(MapError::Busy { name, by }) => {
-                        tracing::debug!(volume = %id, name, by, "stays in the trash for now");
+                    Err(error @ (MapError::Busy { .. } | MapError::Locked { .. })) => {
+                        tracing::debug!(volume = %id, %error, "stays in the trash for now");
                     }
                     Err(error) => {
                         tracing::warn!(volume = %id, %error, "stays in the trash for now");

@@ -288,9 +288,11 @@ impl Mapperd {
 
     pub(super) async fn unlock(&self, request: &Incoming) -> Result<Answer, MapError> {
         let is_forced = request.request().flags & flags::FORCE != 0;
-        self.mapper
-            .unlock(&target_name(request)?, is_forced)
-            .await?;
+        match self.mapper.unlock(&target_name(request)?, is_forced).await {
+            // The mapper that died with this request may have done it.
+            Err(MapError::NotLocked { .. }) if request.request().redelivered => {}
+            unlocked => unlocked?,
+        }
         Ok(Answer::default())
     }
 

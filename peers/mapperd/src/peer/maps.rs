@@ -111,7 +111,7 @@ impl Mapperd {
                     })
                 }
                 // Reads do without the lock (L2).
-                Err(MapError::Busy { .. }) => head_of(&loaded.head, NOT_KEPT, u64::MAX),
+                Err(MapError::Locked { .. }) => head_of(&loaded.head, NOT_KEPT, u64::MAX),
                 Err(error) => return Err(error),
             }
         };
@@ -154,7 +154,7 @@ impl Mapperd {
             Err(MapError::ReadOnly { .. }) => {
                 Ok(Readable::Still(Rc::new(self.mapper.base().view(id).await?)))
             }
-            Err(MapError::Busy { .. }) => Ok(Readable::Foreign(Rc::new(
+            Err(MapError::Locked { .. }) => Ok(Readable::Foreign(Rc::new(
                 self.mapper.base().view(id).await?,
             ))),
             Err(error) => Err(error),

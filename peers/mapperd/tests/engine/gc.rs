@@ -326,7 +326,7 @@ fn a_volume_that_is_open_elsewhere_stops_the_collection() {
         let other = mapper_of(SimWorld::over(maps, data, 1, 1000).owned_by("elsewhere"));
         let report = GcReport::default();
         let error = other.gc(GcMode::Collect, &report).await.unwrap_err();
-        assert!(matches!(error, MapError::Busy { .. }), "{error}");
+        assert!(matches!(error, MapError::Locked { .. }), "{error}");
         assert_eq!(report.found.get(), 0);
     });
 }

@@ -136,7 +136,7 @@ fn a_closed_volume_is_free_for_another_owner() {
         write(&mapper, &volume, 3, 9).await;
         assert!(matches!(
             other.open("disk", false).await,
-            Err(MapError::Busy { .. })
+            Err(MapError::Locked { since: Some(_), .. })
         ));
         mapper.close("disk").await.unwrap();
         assert!(volume.is_closed());
@@ -418,7 +418,7 @@ fn a_lock_that_somebody_holds_outlives_closes_and_mappers_and_ends_with_the_volu
         mapper.lock("disk").await.unwrap();
         let volume = mapper.open("disk", false).await.unwrap();
         let refused = mapper.unlock("disk", false).await;
-        assert!(matches!(refused, Err(MapError::Busy { .. })), "{refused:?}");
+        assert!(matches!(refused, Err(MapError::Open { .. })), "{refused:?}");
         mapper.unlock("disk", true).await.unwrap();
         assert!(volume.has_ended() && !mapper.holds_lock(id).await.unwrap());
         mapper.lock("disk").await.unwrap();

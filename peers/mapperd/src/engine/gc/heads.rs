@@ -142,12 +142,11 @@ impl<W: World> Mapper<W> {
     async fn is_to_be_opened(&self, loaded: &Loaded) -> Result<bool, MapError> {
         let Head { id, name, .. } = &loaded.head;
         match self.base.lock_record(*id).await? {
-            Some(record) if record.owner != *self.base.world.owner() => Err(MapError::Busy {
+            // What it still needs cannot be told.
+            Some(record) if record.owner != *self.base.world.owner() => Err(MapError::Locked {
                 name: name.clone(),
-                by: format!(
-                    "{} has its lock, so what it still needs cannot be told",
-                    record.owner
-                ),
+                owner: record.owner.to_string(),
+                since: Some(record.since),
             }),
             Some(_) => Ok(true),
             // Whoever closes a volume ends its journal. What it says else may be lost with the power.

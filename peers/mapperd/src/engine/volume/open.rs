@@ -184,10 +184,10 @@ impl<W: World> Base<W> {
         let object = names::lock(id);
         match self.maps().lock(&object, self.world.owner(), wait).await {
             Ok(record) => Ok(record.token),
-            Err(StoreError::Locked { owner }) => Err(MapError::Busy {
-                name: self.name_of(id).await,
-                by: format!("its lock is held by {owner}"),
-            }),
+            Err(StoreError::Locked { owner }) => {
+                let name = self.name_of(id).await;
+                Err(self.locked(id, name, owner).await)
+            }
             Err(error) => Err(MapError::store("lock", &object)(error)),
         }
     }
@@ -196,6 +196,17 @@ impl<W: World> Base<W> {
         let object = names::lock(id);
         let unlocked = self.maps().unlock(&object, self.world.owner(), force).await;
         unlocked.map_err(MapError::store("unlock", &object))
+    }
+
+    /// Somebody else has it, `owner` when it was asked for; since when is known if he still has it.
+    pub async fn locked(&self, id: VolumeId, name: String, owner: String) -> MapError {
+        let record = self.lock_record(id).await.ok().flatten();
+        let record = record.filter(|record| record.owner.to_string() == owner);
+        MapError::Locked {
+            name,
+            owner,
+            since: record.map(|record| record.since),
+        }
     }
 
     /// Who has the volume's lock.
