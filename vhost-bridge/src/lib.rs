@@ -6,7 +6,9 @@
 //! * [`message`]: the protocol's messages, to and from bytes.
 //! * [`queue`]: split virtqueues over [`queue::GuestMemory`].
 //! * [`request`]: what the guest asks, as [`archipelago_front::Request`]s and parts of its memory.
+//! * [`session`]: the protocol as a state machine.
 //! * [`inflight`]: what is in flight, where it outlives the process.
+//! * [`server`]: the device on a reactor, for one disk.
 //! * [`guest`]: the memory itself; all that is `unsafe`.
 #![deny(unsafe_code)]
 
@@ -15,3 +17,5 @@ pub mod inflight;
 pub mod message;
 pub mod queue;
 pub mod request;
+pub mod server;
+pub mod session;

@@ -1,0 +1,330 @@
+//! A front end and its guest in one. The guest's memory is a file, which it reads and writes with system calls.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use archipelago_vhost::message::{
+    ConfigRange, InflightFacts, Message, Region, RingAddresses, RingState,
+};
+use rustix::cmsg_space;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+use rustix::io::{pread, pwrite};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
+
+pub const QUEUE_SIZE: u16 = 32;
+const HALF: u64 = 512 << 10;
+/// The second half of the file is far away for the guest.
+const HIGH: u64 = 1 << 30;
+const USER: u64 = 1 << 45;
+const AVAILABLE: u64 = 0x1000;
+const USED: u64 = 0x2000;
+const SLOT_BYTES: u64 = 0x8000;
+const STATUS: u64 = SLOT_BYTES - 1;
+
+pub const IN: u32 = 0;
+pub const OUT: u32 = 1;
+pub const FLUSH: u32 = 4;
+pub const GET_ID: u32 = 8;
+pub const DISCARD: u32 = 11;
+pub const WRITE_ZEROES: u32 = 13;
+
+/// Memory and the driver's half of a ring: they outlive connections.
+pub struct Guest {
+    pub memory: OwnedFd,
+    available: u16,
+    used: u16,
+    /// What the device keeps there while requests are in flight.
+    pub region: Option<(OwnedFd, InflightFacts)>,
+}
+
+pub struct Link {
+    pub socket: UnixStream,
+    pub kick: OwnedFd,
+    pub call: OwnedFd,
+    pub err: OwnedFd,
+}
+
+fn event() -> OwnedFd {
+    eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap()
+}
+
+/// Waits until it is signalled, and takes the signal.
+pub fn wait(fd: &OwnedFd) {
+    let limit = Timespec {
+        tv_sec: 30,
+        tv_nsec: 0,
+    };
+    let ready = poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&limit)).unwrap();
+    assert_eq!(ready, 1, "the device says nothing");
+    rustix::io::read(fd, &mut [0u8; 8]).unwrap();
+}
+
+impl Link {
+    pub fn connect(path: &Path) -> Self {
+        Self {
+            socket: UnixStream::connect(path).unwrap(),
+            kick: event(),
+            call: event(),
+            err: event(),
+        }
+    }
+
+    pub fn send(&self, message: &Message, fds: &[BorrowedFd<'_>]) {
+        self.send_bytes(&message.to_bytes(false), fds);
+    }
+
+    pub fn send_bytes(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) {
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(16))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if !fds.is_empty() {
+            assert!(control.push(SendAncillaryMessage::ScmRights(fds)));
+        }
+        let slices = [IoSlice::new(bytes)];
+        let sent = sendmsg(&self.socket, &slices, &mut control, SendFlags::NOSIGNAL);
+        assert_eq!(sent, Ok(bytes.len()));
+    }
+
+    /// An answer's payload, and its descriptor. `None`: the connection has ended.
+    pub fn receive(&self) -> Option<(Vec<u8>, Option<OwnedFd>)> {
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut header = [0; 12];
+        let mut slices = [IoSliceMut::new(&mut header)];
+        let flags = RecvFlags::WAITALL | RecvFlags::CMSG_CLOEXEC;
+        let received = recvmsg(&self.socket, &mut slices, &mut control, flags);
+        if received.is_err() || received.is_ok_and(|received| received.bytes == 0) {
+            return None;
+        }
+        let fd = control.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut rights) => rights.next(),
+            _ => None,
+        });
+        assert_eq!(header[4], 5, "version 1, an answer");
+        let mut payload = vec![0; header[8].into()];
+        std::io::Read::read_exact(&mut &self.socket, &mut payload).unwrap();
+        Some((payload, fd))
+    }
+
+    pub fn ask(&self, message: &Message) -> u64 {
+        self.send(message, &[]);
+        let (payload, _) = self.receive().expect("an answer");
+        u64::from_le_bytes(payload.try_into().unwrap())
+    }
+
+    /// Sends it, and waits for the acknowledgement.
+    pub fn ensure(&self, message: &Message, fds: &[BorrowedFd<'_>]) -> u64 {
+        self.send_bytes(&message.to_bytes(true), fds);
+        let (payload, _) = self.receive().expect("an acknowledgement");
+        u64::from_le_bytes(payload.try_into().unwrap())
+    }
+
+    pub fn negotiate(&self) -> u64 {
+        self.send(&Message::SetOwner, &[]);
+        let features = self.ask(&Message::GetFeatures);
+        let protocol = self.ask(&Message::GetProtocolFeatures);
+        self.send(&Message::SetProtocolFeatures(protocol), &[]);
+        assert_eq!(self.ask(&Message::GetQueueNum), 2);
+        self.send(&Message::SetFeatures(features), &[]);
+        features
+    }
+
+    pub fn config(&self, len_bytes: usize) -> Vec<u8> {
+        let range = ConfigRange {
+            offset: 0,
+            flags: 0,
+            bytes: vec![0; len_bytes],
+        };
+        self.send(&Message::GetConfig(range), &[]);
+        self.receive().unwrap().0.split_off(12)
+    }
+}
+
+impl Guest {
+    pub fn new() -> Self {
+        let memory = memfd_create("guest", MemfdFlags::CLOEXEC).unwrap();
+        ftruncate(&memory, 2 * HALF).unwrap();
+        Self {
+            memory,
+            available: 0,
+            used: 0,
+            region: None,
+        }
+    }
+
+    pub fn regions() -> Vec<Region> {
+        let region = |guest_at, file_offset| Region {
+            guest_at,
+            len_bytes: HALF,
+            user_at: USER + guest_at,
+            file_offset,
+        };
+        vec![region(0, 0), region(HIGH, HALF)]
+    }
+
+    pub fn share_memory(&self, link: &Link) {
+        let fds = [self.memory.as_fd(), self.memory.as_fd()];
+        let table = Message::SetMemory(Self::regions());
+        assert_eq!(link.ensure(&table, &fds), 0);
+    }
+
+    /// Everything up to a ring that runs.
+    pub fn connect(&mut self, path: &Path) -> Link {
+        let link = Link::connect(path);
+        link.negotiate();
+        self.share_region(&link);
+        self.share_memory(&link);
+        self.start(&link, 0);
+        link
+    }
+
+    fn share_region(&mut self, link: &Link) {
+        if self.region.is_none() {
+            let wanted = InflightFacts {
+                len_bytes: 0,
+                file_offset: 0,
+                queues: 1,
+                queue_size: QUEUE_SIZE,
+                is_padded: true,
+            };
+            link.send(&Message::GetInflight(wanted), &[]);
+            let (payload, fd) = link.receive().unwrap();
+            assert_eq!(payload.len(), 24);
+            let facts = InflightFacts {
+                len_bytes: u64::from_le_bytes(payload[..8].try_into().unwrap()),
+                ..wanted
+            };
+            self.region = Some((fd.unwrap(), facts));
+        }
+        let (fd, facts) = self.region.as_ref().unwrap();
+        link.send(&Message::SetInflight(*facts), &[fd.as_fd()]);
+    }
+
+    /// Goes on at what was used, as front ends do after a connection has ended.
+    pub fn start(&self, link: &Link, index: u32) {
+        let state = |value| RingState { index, value };
+        link.send(&Message::SetNum(state(QUEUE_SIZE.into())), &[]);
+        let used = self.load(USED + 2);
+        link.send(&Message::SetBase(state(used.into())), &[]);
+        let addresses = RingAddresses {
+            index,
+            flags: 0,
+            descriptors: USER,
+            used: USER + USED,
+            available: USER + AVAILABLE,
+            log: 0,
+        };
+        link.send(&Message::SetAddresses(addresses), &[]);
+        let has_fd = true;
+        let (kick, call, err) = (link.kick.as_fd(), link.call.as_fd(), link.err.as_fd());
+        link.send(&Message::SetErr { index, has_fd }, &[err]);
+        link.send(&Message::SetCall { index, has_fd }, &[call]);
+        assert_eq!(link.ensure(&Message::SetKick { index, has_fd }, &[kick]), 0);
+        assert_eq!(link.ensure(&Message::SetEnable(state(1)), &[]), 0);
+    }
+
+    pub fn put(&self, at: u64, bytes: &[u8]) {
+        assert_eq!(pwrite(&self.memory, bytes, at), Ok(bytes.len()));
+    }
+
+    pub fn load(&self, at: u64) -> u16 {
+        let mut bytes = [0; 2];
+        pread(&self.memory, &mut bytes, at).unwrap();
+        u16::from_le_bytes(bytes)
+    }
+
+    pub fn describe(&self, index: u16, at: u64, len_bytes: u32, flags: u16, next: u16) {
+        let mut bytes = at.to_le_bytes().to_vec();
+        bytes.extend(len_bytes.to_le_bytes());
+        bytes.extend(flags.to_le_bytes());
+        bytes.extend(next.to_le_bytes());
+        self.put(16 * u64::from(index), &bytes);
+    }
+
+    /// Makes a head available, without a kick.
+    pub fn offer(&mut self, head: u16) {
+        let place = self.available % QUEUE_SIZE;
+        self.put(AVAILABLE + 4 + 2 * u64::from(place), &head.to_le_bytes());
+        self.available = self.available.wrapping_add(1);
+        // Told of each completion: the event index is always the next one.
+        let event = AVAILABLE + 4 + 2 * u64::from(QUEUE_SIZE);
+        self.put(event, &self.load(USED + 2).to_le_bytes());
+        self.publish(self.available);
+    }
+
+    pub fn publish(&self, index: u16) {
+        self.put(AVAILABLE + 2, &index.to_le_bytes());
+    }
+
+    /// A request in one of ten slots: its header, data and status are its own.
+    pub fn submit(
+        &mut self,
+        link: &Link,
+        slot: u16,
+        kind: u32,
+        sector: u64,
+        out: &[u8],
+        room: u32,
+    ) {
+        let file_at = HALF + u64::from(slot) * SLOT_BYTES;
+        let at = HIGH + u64::from(slot) * SLOT_BYTES;
+        let mut header = kind.to_le_bytes().to_vec();
+        header.extend([0; 4]);
+        header.extend(sector.to_le_bytes());
+        self.put(file_at, &header);
+        self.put(file_at + 512, out);
+        self.put(file_at + STATUS, &[0xff]);
+        let head = 3 * slot;
+        let data_bytes = out.len() as u32 + room;
+        let writable = if room > 0 { 2 } else { 0 };
+        let next = if data_bytes > 0 { head + 1 } else { head + 2 };
+        self.describe(head, at, 16, 1, next);
+        self.describe(head + 1, at + 512, data_bytes, 1 | writable, head + 2);
+        self.describe(head + 2, at + STATUS, 1, 2, 0);
+        self.offer(head);
+        rustix::io::write(&link.kick, &1u64.to_ne_bytes()).unwrap();
+    }
+
+    /// Waits for a completion: slot, status, and how many bytes were written.
+    pub fn reap(&mut self, link: &Link) -> (u16, u8, u32) {
+        let event = AVAILABLE + 4 + 2 * u64::from(QUEUE_SIZE);
+        self.put(event, &self.used.to_le_bytes());
+        while self.load(USED + 2) == self.used {
+            wait(&link.call);
+        }
+        let place = u64::from(self.used % QUEUE_SIZE);
+        let mut element = [0; 8];
+        pread(&self.memory, &mut element, USED + 4 + 8 * place).unwrap();
+        self.used = self.used.wrapping_add(1);
+        let slot = u16::from_le_bytes([element[0], element[1]]) / 3;
+        let written = u32::from_le_bytes(element[4..].try_into().unwrap());
+        let mut status = [0];
+        let at = HALF + u64::from(slot) * SLOT_BYTES + STATUS;
+        pread(&self.memory, &mut status, at).unwrap();
+        (slot, status[0], written)
+    }
+
+    pub fn data(&self, slot: u16, len_bytes: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len_bytes];
+        let at = HALF + u64::from(slot) * SLOT_BYTES + 512;
+        pread(&self.memory, &mut bytes, at).unwrap();
+        bytes
+    }
+
+    /// One request, alone: its status.
+    pub fn perform(&mut self, link: &Link, kind: u32, sector: u64, out: &[u8], room: u32) -> u8 {
+        self.submit(link, 0, kind, sector, out, room);
+        self.reap(link).1
+    }
+
+    pub fn read(&mut self, link: &Link, sector: u64, len_bytes: u32) -> Vec<u8> {
+        assert_eq!(self.perform(link, IN, sector, &[], len_bytes), 0);
+        self.data(0, len_bytes as usize)
+    }
+}

@@ -1,0 +1,10 @@
+//! A device and a front end that plays a guest: over a socket, with memory, kicks and calls.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
+mod driver;
+mod held;
+mod hostile;
+mod io;
+mod serving;
+mod surviving;

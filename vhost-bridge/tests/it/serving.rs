@@ -1,0 +1,49 @@
+//! A server on a reactor of its own, and a guest on a thread beside it.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use archipelago_front::{FrontOptions, MemDisk};
+use archipelago_runtime::{Reactor, ReactorOptions};
+use archipelago_vhost::server::{Server, ServerOptions};
+use xseg::{BindOptions, CreateOptions, Geometry};
+
+use crate::held::{HeldDisk, Hold};
+
+pub const DISK_BYTES: u64 = 16 << 20;
+
+/// Serves a new disk for as long as `guest` runs. What is in flight when it returns dies with the server.
+pub fn serve<T: Send + 'static>(hold: &Hold, guest: impl FnOnce(&Path) -> T + Send + 'static) -> T {
+    let directory = tempfile::tempdir().unwrap();
+    let path: PathBuf = directory.path().join("vhost.sock");
+    let listener: Rc<OwnedFd> = Rc::new(UnixListener::bind(&path).unwrap().into());
+    let geometry = Geometry::new(1, 1, 8).unwrap();
+    let segment = CreateOptions::new(geometry).create_private().unwrap();
+    let port = segment.bind(0, &BindOptions::default()).unwrap();
+    let reactor = Reactor::new(port, &ReactorOptions::default()).unwrap();
+    let handle = reactor.handle();
+    let options = ServerOptions {
+        queues: 2,
+        serial: "volume-of-a-long-name".to_owned(),
+        front: FrontOptions {
+            requests_max: 64,
+            bytes_max: 1 << 20,
+            piece_bytes_max: 4096,
+        },
+    };
+    let disk = HeldDisk {
+        handle: handle.clone(),
+        disk: MemDisk::new(DISK_BYTES),
+        hold: hold.clone(),
+    };
+    let server = Server::new(&handle, disk, &options);
+    drop(handle.spawn(async move { server.serve(&listener).await }));
+    let result = reactor.block_on(async move {
+        let guest = move || catch_unwind(AssertUnwindSafe(|| guest(&path)));
+        handle.blocking(guest).await
+    });
+    result.unwrap_or_else(|panic| resume_unwind(panic))
+}
