@@ -1,8 +1,10 @@
 //! Connections and servers that end with requests in flight: each request is answered once, and none is lost.
 
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use archipelago_vhost::message::Message;
+use archipelago_vhost::message::{Message, RingState};
 
 use crate::driver::{Guest, OUT};
 use crate::held::Hold;
@@ -64,6 +66,48 @@ fn a_new_connection_waits_for_the_requests_of_the_last_one() {
         reap_three(&mut guest, &link);
         assert_eq!(own.written.load(Ordering::SeqCst), 3, "none was done twice");
     });
+}
+
+/// The device must not answer this message before the writes in flight are done.
+fn is_answered_when_all_is_done(message: &Message, with_memory: bool) {
+    let hold = held();
+    let own = hold.clone();
+    let message = message.clone();
+    serve(&hold, move |path| {
+        let mut guest = Guest::new();
+        let link = guest.connect(path);
+        write_three(&mut guest, &link);
+        wait_for(&own, 3);
+        let memory = guest.memory.as_fd();
+        let fds: &[BorrowedFd<'_>] = if with_memory { &[memory, memory] } else { &[] };
+        link.send_bytes(&message.to_bytes(true), fds);
+        let releasing = own.clone();
+        let release = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            let written = releasing.written.load(Ordering::SeqCst);
+            releasing.is_held.store(false, Ordering::SeqCst);
+            written
+        });
+        link.receive().unwrap();
+        assert_eq!(own.written.load(Ordering::SeqCst), 3);
+        assert_eq!(release.join().unwrap(), 0);
+        if with_memory {
+            reap_three(&mut guest, &link);
+        }
+    });
+}
+
+#[test]
+fn memory_is_changed_when_nothing_is_in_flight() {
+    // VHOST-2, F85
+    is_answered_when_all_is_done(&Message::SetMemory(Guest::regions()), true);
+}
+
+#[test]
+fn a_ring_is_stopped_when_nothing_is_in_flight() {
+    // VHOST-2
+    let ring = RingState { index: 0, value: 0 };
+    is_answered_when_all_is_done(&Message::GetBase(ring), false);
 }
 
 #[test]
