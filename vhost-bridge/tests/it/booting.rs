@@ -1,11 +1,12 @@
 //! A real guest: QEMU's front end, and the driver of its firmware, which boots from the disk and writes to it.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command};
+use std::sync::atomic::Ordering;
 
-use crate::driver::{Guest, OUT};
+use crate::driver::{Guest, Link, OUT};
 use crate::held::Hold;
-use crate::serving::serve;
+use crate::serving::{serve, serve_at};
 
 const SECTORS: u16 = 8;
 const FROM_SECTOR: u64 = 1;
@@ -50,8 +51,8 @@ fn boot_sector() -> Vec<u8> {
     sector
 }
 
-fn boot(path: &Path) -> Option<i32> {
-    let chardev = format!("socket,id=front,path={}", path.display());
+fn boot(path: &Path) -> Child {
+    let chardev = format!("socket,id=front,path={},reconnect=1", path.display());
     let mut qemu = Command::new("timeout");
     qemu.args([
         "60",
@@ -65,42 +66,79 @@ fn boot(path: &Path) -> Option<i32> {
     qemu.args(["-chardev", &chardev]);
     qemu.args(["-device", "vhost-user-blk-pci,chardev=front,num-queues=1"]);
     qemu.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=1"]);
-    let code = qemu.status().expect("timeout is part of coreutils").code();
-    assert_ne!(
-        code,
-        Some(127),
-        "install the Debian package qemu-system-x86"
-    );
-    code
+    qemu.spawn().expect("timeout is part of coreutils")
 }
 
 /// It is one of the programs that tests do without.
 fn is_installed() -> bool {
     let version = Command::new("qemu-system-x86_64").arg("--version").output();
-    version.is_ok_and(|output| output.status.success())
+    let is_installed = version.is_ok_and(|output| output.status.success());
+    if !is_installed {
+        println!("passed over: qemu-system-x86_64 is not installed (package qemu-system-x86)");
+    }
+    is_installed
+}
+
+fn bytes() -> Vec<u8> {
+    (0..512 * u32::from(SECTORS))
+        .map(|at| (at % 251) as u8)
+        .collect()
+}
+
+/// What the firmware boots from.
+fn prepare(guest: &mut Guest, link: &Link) {
+    assert_eq!(guest.perform(link, OUT, 0, &boot_sector(), 0), 0);
+    assert_eq!(guest.perform(link, OUT, FROM_SECTOR, &bytes(), 0), 0);
+}
+
+fn assert_written(path: &Path) {
+    let mut guest = Guest::new();
+    let link = guest.connect(path);
+    let read = guest.read(&link, TO_SECTOR, bytes().len() as u32);
+    assert_eq!(read, bytes());
 }
 
 #[test]
 fn qemu_boots_from_the_disk_and_writes_to_it() {
     if !is_installed() {
-        println!("passed over: qemu-system-x86_64 is not installed (package qemu-system-x86)");
         return;
     }
     serve(&Hold::default(), |path| {
-        let bytes: Vec<u8> = (0..512 * u32::from(SECTORS))
-            .map(|at| (at % 251) as u8)
-            .collect();
         let mut guest = Guest::new();
         let link = guest.connect(path);
-        assert_eq!(guest.perform(&link, OUT, 0, &boot_sector(), 0), 0);
-        assert_eq!(guest.perform(&link, OUT, FROM_SECTOR, &bytes, 0), 0);
+        prepare(&mut guest, &link);
         drop(link);
+        let code = boot(path).wait().unwrap().code();
+        assert_eq!(code, Some(EXIT_OF_SUCCESS));
+        assert_written(path);
+    });
+}
 
-        assert_eq!(boot(path), Some(EXIT_OF_SUCCESS));
-
+#[test]
+fn a_guest_of_qemu_does_not_notice_that_the_server_died_with_its_write() {
+    if !is_installed() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("vhost.sock");
+    let first = Hold::default();
+    let own = first.clone();
+    let mut qemu = serve_at(path.clone(), &first, move |path| {
         let mut guest = Guest::new();
         let link = guest.connect(path);
-        let read = guest.read(&link, TO_SECTOR, bytes.len() as u32);
-        assert_eq!(read, bytes);
+        prepare(&mut guest, &link);
+        drop(link);
+        let before = own.waiting.load(Ordering::SeqCst);
+        own.is_held.store(true, Ordering::SeqCst);
+        let qemu = boot(path);
+        while own.waiting.load(Ordering::SeqCst) == before {
+            std::thread::yield_now();
+        }
+        qemu
+    });
+    // A disk without anything on it: all that it ever gets is what is done again.
+    serve_at(path, &Hold::default(), move |path| {
+        assert_eq!(qemu.wait().unwrap().code(), Some(EXIT_OF_SUCCESS));
+        assert_written(path);
     });
 }

@@ -18,7 +18,16 @@ pub const DISK_BYTES: u64 = 16 << 20;
 /// Serves a new disk for as long as `guest` runs. What is in flight when it returns dies with the server.
 pub fn serve<T: Send + 'static>(hold: &Hold, guest: impl FnOnce(&Path) -> T + Send + 'static) -> T {
     let directory = tempfile::tempdir().unwrap();
-    let path: PathBuf = directory.path().join("vhost.sock");
+    serve_at(directory.path().join("vhost.sock"), hold, guest)
+}
+
+/// The same, where a dead server may have been before.
+pub fn serve_at<T: Send + 'static>(
+    path: PathBuf,
+    hold: &Hold,
+    guest: impl FnOnce(&Path) -> T + Send + 'static,
+) -> T {
+    let _ = std::fs::remove_file(&path);
     let listener: Rc<OwnedFd> = Rc::new(UnixListener::bind(&path).unwrap().into());
     let geometry = Geometry::new(1, 1, 8).unwrap();
     let segment = CreateOptions::new(geometry).create_private().unwrap();
