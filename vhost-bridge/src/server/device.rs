@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 use archipelago_front::Disk;
-use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 
 use super::error::{ConnectionError, RingError};
 use super::ring::{Ring, Shared};
@@ -168,9 +168,12 @@ fn nonblocking(fds: Vec<OwnedFd>) -> Result<Option<OwnedFd>, ConnectionError> {
 /// A new region, which the front end keeps for us.
 fn make_region(facts: &InflightFacts) -> Result<Outcome, ConnectionError> {
     let len_bytes = Inflight::len_bytes(facts.queues, facts.queue_size);
-    let fd = memfd_create("in-flight", MemfdFlags::CLOEXEC);
-    let fd = fd.map_err(ConnectionError::Descriptor)?;
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let fd = memfd_create("in-flight", flags).map_err(ConnectionError::Descriptor)?;
     ftruncate(&fd, len_bytes).map_err(ConnectionError::Descriptor)?;
+    // A file that shrinks while it is mapped ends the process by a bus error: this one cannot.
+    let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+    fcntl_add_seals(&fd, seals).map_err(ConnectionError::Descriptor)?;
     let facts = InflightFacts {
         len_bytes,
         file_offset: 0,

@@ -200,7 +200,9 @@ impl Guest {
                 len_bytes: u64::from_le_bytes(payload[..8].try_into().unwrap()),
                 ..wanted
             };
-            self.region = Some((fd.unwrap(), facts));
+            let fd = fd.unwrap();
+            assert!(ftruncate(&fd, 0).is_err(), "the region cannot shrink");
+            self.region = Some((fd, facts));
         }
         let (fd, facts) = self.region.as_ref().unwrap();
         link.send(&Message::SetInflight(*facts), &[fd.as_fd()]);
