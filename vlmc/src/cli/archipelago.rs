@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use archipelago_protocol::ErrorCode;
+use archipelago_protocol::{ErrorCode, format_bytes};
 use serde_json::json;
 
 use super::answer::Answer;
@@ -12,7 +12,7 @@ use super::complete;
 use super::config_command;
 use super::error_report::ErrorReport;
 use super::man;
-use super::node::{Grade, Node, NodeStatus, RoleState, RoleStatus, Scope};
+use super::node::{Grade, Node, NodeStatus, Quickstart, RoleState, RoleStatus, Scope};
 use super::table::Table;
 use crate::config::{self, Config, Environment};
 
@@ -51,9 +51,11 @@ pub fn run(
         }
         Command::Status => status(&node.status(&load(file, environment)?)?),
         Command::Quickstart => {
-            let lines = node.quickstart(&load(file, environment)?)?;
-            let json = json!({ "lines": lines });
-            Ok(Answer::new(json, lines.join("\n")))
+            let done = node.quickstart(&load(file, environment)?)?;
+            Ok(Answer::new(
+                json!({ "quickstart": done }),
+                quickstart(&done),
+            ))
         }
         Command::Doctor => doctor(node, &load(file, environment)?),
         Command::LogLevel { role, level } => {
@@ -97,6 +99,23 @@ fn load_for(
     }
 }
 
+fn quickstart(done: &Quickstart) -> String {
+    let (volume, size) = (&done.volume, format_bytes(done.size));
+    let made = if done.is_new {
+        format!("made: the volume {volume}, {size}, thin")
+    } else {
+        format!("there already: the volume {volume}")
+    };
+    let mut text = format!(
+        "running: {}\n{made}\n\nwhat to do next:\n",
+        done.roles.join(", ")
+    );
+    for command in &done.next {
+        text.push_str(&format!("  {command}\n"));
+    }
+    text
+}
+
 fn completions(shell: super::archipelago_args::Shell) -> Result<Answer, ErrorReport> {
     let script = complete::script(shell)
         .map_err(|error| ErrorReport::new(ErrorCode::Failed, error.to_string(), ""))?;
@@ -129,10 +148,26 @@ fn changed(asked: Option<&str>, roles: &[RoleStatus], wanted: RoleState) -> Answ
         text.push_str(&format!("{note}\n"));
     }
     let mut answer = Answer::new(json!({ "roles": roles, "note": shared }), text);
-    if roles.iter().any(|role| role.state != wanted) {
-        answer.exit_code = ErrorCode::Unavailable.exit_code();
+    if let Some(error) = not_as(wanted, roles) {
+        answer.exit_code = error.code.exit_code();
+        answer.json["error"] = error.to_json()["error"].take();
     }
     answer
+}
+
+/// The first role that is not as it was to be: the text has it among the others, scripts look for an error.
+fn not_as(wanted: RoleState, roles: &[RoleStatus]) -> Option<ErrorReport> {
+    let role = roles.iter().find(|role| role.state != wanted)?;
+    let why = role.message.as_deref();
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    Some(ErrorReport::new(
+        ErrorCode::Unavailable,
+        format!("the role {} is {}{why}", role.role, role.state.name()),
+        format!(
+            "look at the log of its host {}; `archipelago doctor` looks further",
+            role.host
+        ),
+    ))
 }
 
 /// Who came along with the one role that was meant.

@@ -15,7 +15,7 @@ pub struct ArchipelagoArgs {
     /// Configuration file instead of the usual ones
     #[arg(short, long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Only the user-space peers: leave devices of the kernel alone
+    /// Only the user-space peers; it changes nothing now: there are no others, and no device of the kernel is touched
     #[arg(short, long, global = true)]
     pub user: bool,
     /// One JSON object on stdout, errors included

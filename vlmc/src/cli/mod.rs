@@ -33,7 +33,7 @@ pub use clock::span;
 pub use config_command::{code_of, report as config_report};
 pub use error_report::ErrorReport;
 pub use man::write_pages;
-pub use node::{Finding, Grade, Node, NodeStatus, RoleState, RoleStatus, Scope};
+pub use node::{Finding, Grade, Node, NodeStatus, Quickstart, RoleState, RoleStatus, Scope};
 pub use output::{Output, wants_colour};
 pub use parse::parse;
 pub use progress::Progress;

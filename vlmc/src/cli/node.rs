@@ -12,8 +12,8 @@ pub trait Node {
     fn stop(&mut self, config: &Config, scope: &Scope) -> Result<Vec<RoleStatus>, ErrorReport>;
     fn restart(&mut self, config: &Config, scope: &Scope) -> Result<Vec<RoleStatus>, ErrorReport>;
     fn status(&mut self, config: &Config) -> Result<NodeStatus, ErrorReport>;
-    /// What was done and what to do next, line by line.
-    fn quickstart(&mut self, config: &Config) -> Result<Vec<String>, ErrorReport>;
+    /// Starts everything and makes a first volume.
+    fn quickstart(&mut self, config: &Config) -> Result<Quickstart, ErrorReport>;
     fn doctor(&mut self, config: &Config) -> Result<Vec<Finding>, ErrorReport>;
     fn log_level(&mut self, config: &Config, role: &str, level: u8) -> Result<(), ErrorReport>;
     /// Runs a host until it is told to stop.
@@ -89,6 +89,21 @@ pub struct NodeStatus {
     pub roles: Vec<RoleStatus>,
     /// Volumes that are attached.
     pub attached: Vec<String>,
+}
+
+/// What `quickstart` did, and what to do next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Quickstart {
+    /// They run.
+    pub roles: Vec<String>,
+    pub volume: String,
+    pub size: u64,
+    /// It was not there before.
+    pub is_new: bool,
+    /// Of the volume's export.
+    pub uri: String,
+    /// Whole commands, for a shell.
+    pub next: Vec<String>,
 }
 
 /// Something that `doctor` looked at.

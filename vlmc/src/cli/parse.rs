@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use archipelago_protocol::ErrorCode;
 use clap::Parser;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::error_report::ErrorReport;
 use super::output::Output;
@@ -17,7 +17,7 @@ pub fn parse<A: Parser>(words: Vec<OsString>, output: &mut Output<'_>) -> Result
     output.is_json = words_json.into_iter().any(|word| word == "--json");
     let error = match A::try_parse_from(words) {
         Ok(args) => return Ok(args),
-        Err(error) => error,
+        Err(error) => without_hidden(error, &A::command()),
     };
     let asked = matches!(
         error.kind(),
@@ -30,10 +30,7 @@ pub fn parse<A: Parser>(words: Vec<OsString>, output: &mut Output<'_>) -> Result
         return Err(0);
     }
     if output.is_json {
-        let text = text.to_string();
-        let message = text.trim_start_matches("error: ").trim_end();
-        let report = ErrorReport::new(ErrorCode::Invalid, message, "");
-        return Err(output.finish(Err(report)));
+        return Err(output.finish(Err(report(&error))));
     }
     let written = if output.is_coloured {
         write!(output.stderr, "{}", text.ansi())
@@ -42,6 +39,51 @@ pub fn parse<A: Parser>(words: Vec<OsString>, output: &mut Output<'_>) -> Result
     };
     let _ = written.and_then(|()| output.stderr.flush());
     Err(ErrorCode::Invalid.exit_code())
+}
+
+/// A mistake in one line, and the way out.
+fn report(error: &clap::Error) -> ErrorReport {
+    let text = error.render().to_string();
+    let mut parts = text.split("\n\n");
+    let one_line = |part: &str| part.split_whitespace().collect::<Vec<_>>().join(" ");
+    let usage = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Usage: "));
+    let program = usage.map(|usage| {
+        let is_name = |word: &&str| !word.starts_with(['[', '<', '-']);
+        usage
+            .split_whitespace()
+            .take_while(is_name)
+            .collect::<Vec<_>>()
+            .join(" ")
+    });
+    let help = match program {
+        Some(program) if !program.is_empty() => format!("`{program} --help` shows how to say it"),
+        _ => "--help shows how to say it".into(),
+    };
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return ErrorReport::new(ErrorCode::Invalid, "a command is missing", help);
+    }
+    let message = one_line(parts.next().unwrap_or_default());
+    let message = message.trim_start_matches("error: ");
+    let tip = parts.find_map(|part| part.trim().strip_prefix("tip: ").map(one_line));
+    let remedy = tip.unwrap_or(help);
+    ErrorReport::new(ErrorCode::Invalid, message, remedy)
+}
+
+/// Commands that are for our own processes are not offered.
+fn without_hidden(mut error: clap::Error, command: &clap::Command) -> clap::Error {
+    let Some(ContextValue::Strings(names)) = error.get(ContextKind::ValidSubcommand) else {
+        return error;
+    };
+    let is_hidden = |name: &String| {
+        let found = command.find_subcommand(name);
+        found.is_some_and(clap::Command::is_hide_set)
+    };
+    let names = names.iter().filter(|name| !is_hidden(name)).cloned();
+    let names = ContextValue::Strings(names.collect());
+    error.insert(ContextKind::ValidSubcommand, names);
+    error
 }
 
 /// `-ro` of the historic `map` would be read as `-r -o`.

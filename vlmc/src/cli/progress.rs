@@ -42,10 +42,21 @@ impl Progress {
         if self.shown == Some(percent) {
             return;
         }
-        self.shown = Some(percent);
+        self.show(percent, &format!("{percent} %"));
+    }
+
+    /// Where nobody knows how many there will be.
+    pub fn count(&mut self, done: u64, of_what: &str) {
+        if self.shown != Some(done) {
+            self.show(done, &format!("{done} {of_what}"));
+        }
+    }
+
+    fn show(&mut self, number: u64, text: &str) {
+        self.shown = Some(number);
         if let Some(stream) = &mut self.stream {
             // Progress that cannot be shown is no reason to fail.
-            let _ = write!(stream, "\r{}: {percent} %", self.what).and_then(|()| stream.flush());
+            let _ = write!(stream, "\r{}: {text}", self.what).and_then(|()| stream.flush());
         }
     }
 }

@@ -92,7 +92,7 @@ pub enum VlmcCommand {
         #[arg(add = ArgValueCandidates::new(volume_candidates))]
         volume: VolumeName,
         /// New size: MiB, or with a unit such as 10G
-        #[arg(short, long)]
+        #[arg(short, long, allow_hyphen_values = true)]
         size: VolumeSize,
         /// Cut off what lies beyond a smaller size
         #[arg(long)]
@@ -110,7 +110,7 @@ pub enum VlmcCommand {
         /// Name of the new volume
         volume: VolumeName,
         /// Size of the new volume [default: the source's]
-        #[arg(short, long)]
+        #[arg(short, long, allow_hyphen_values = true)]
         size: Option<VolumeSize>,
     },
     /// Find what crashes and power loss left, and content that nothing needs any more, and give its space back
@@ -121,7 +121,10 @@ pub enum VlmcCommand {
     },
     /// Show who holds which lock
     Locks,
-    /// Show what was made from a snapshot or a volume
+    /// Show what was made from a snapshot
+    ///
+    /// What was cloned directly from a volume hangs from a state of it that has no name: it has no parent to be shown with.
+    /// Take a snapshot and clone that, if you want to see it.
     Children {
         #[arg(add = ArgValueCandidates::new(volume_candidates))]
         volume: VolumeRef,
@@ -156,7 +159,7 @@ pub struct MapArgs {
 pub enum AttachKind {
     /// The best that this machine has
     Auto,
-    /// NBD: a socket, and a kernel device where there is one
+    /// NBD: the address of an export, for programs that speak NBD
     Nbd,
     /// A block device served from user space
     Ublk,
@@ -180,7 +183,7 @@ pub struct CreateArgs {
     #[arg(long, value_name = "SNAPSHOT", add = ArgValueCandidates::new(volume_candidates))]
     pub snap: Option<VolumeRef>,
     /// Size: MiB, or with a unit such as 10G [default: the snapshot's]
-    #[arg(short, long)]
+    #[arg(short, long, allow_hyphen_values = true)]
     pub size: Option<VolumeSize>,
     /// Content to begin with: what `vlmc hash` printed
     #[arg(long, value_name = "HASH", conflicts_with = "snap", value_parser = parse_hash)]

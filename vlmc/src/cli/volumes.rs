@@ -9,7 +9,8 @@ use super::error_report::ErrorReport;
 use super::progress::Progress;
 use super::vlmc_args::AttachKind;
 
-/// Who does it: the running node, or a fake in tests. Every method ends within the command's time-out.
+/// Who does it: the running node, or a fake in tests. Every request that a method sends is answered within the command's
+/// time-out, or given up; a hash, a collection and a long list are as many requests as they take.
 pub trait Volumes {
     fn map(&mut self, request: &MapRequest) -> Result<Attachment, ErrorReport>;
     /// By device, or by the address of an export.

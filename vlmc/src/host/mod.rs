@@ -4,6 +4,7 @@ mod confinement;
 mod doctor;
 mod doctor_processes;
 mod error;
+mod hints;
 mod identity;
 mod in_use;
 mod log_levels;

@@ -7,12 +7,13 @@ use archipelago_protocol::{ErrorCode, VolumeName, VolumeSize, users};
 use xseg::SegmentError;
 
 use super::error::HostError;
+use super::hints::Hints;
 use super::in_use;
 use super::log_levels::{self, Told};
 use super::segment;
 use crate::cli::{
-    Attachment, CreateRequest, CreateSource, ErrorReport, Finding, Node, NodeStatus, RoleState,
-    RoleStatus, Scope, Volumes,
+    Attachment, CreateRequest, CreateSource, ErrorReport, Finding, Node, NodeStatus, Quickstart,
+    RoleState, RoleStatus, Scope, Volumes,
 };
 use crate::config::{Config, Environment};
 use crate::log::{self, Levels, Outlets};
@@ -33,6 +34,7 @@ const LEVEL_OF_SUPERVISOR: u8 = 2;
 #[derive(Clone, Debug)]
 pub struct ThisNode {
     environment: Environment,
+    hints: Hints,
     processes: LocalNode,
 }
 
@@ -40,6 +42,7 @@ impl ThisNode {
     pub fn new(environment: Environment, program: PathBuf, config_file: Option<PathBuf>) -> Self {
         Self {
             environment: environment.clone(),
+            hints: Hints::new(&program, config_file.as_deref()),
             processes: LocalNode::new(environment, program, config_file),
         }
     }
@@ -139,7 +142,7 @@ impl Node for ThisNode {
         })
     }
 
-    fn quickstart(&mut self, config: &Config) -> Result<Vec<String>, ErrorReport> {
+    fn quickstart(&mut self, config: &Config) -> Result<Quickstart, ErrorReport> {
         let roles = self.start(config, &Scope::default())?;
         if let Some(failed) = roles.iter().find(|role| role.state != RoleState::Running) {
             let why = failed.message.clone().unwrap_or_default();
@@ -149,37 +152,37 @@ impl Node for ThisNode {
                 format!("look into {}", config.log_dir.display()),
             ));
         }
-        let names: Vec<&str> = roles.iter().map(|role| role.role.as_str()).collect();
-        let mut lines = vec![format!("running: {}", names.join(", "))];
-        let mut volumes = PortVolumes::new(config, config.timeout);
         let name = VolumeName::new(FIRST_VOLUME).expect("a good name");
         let request = CreateRequest {
-            volume: name.clone(),
+            volume: name,
             source: CreateSource::Blank,
             size: Some(VolumeSize::from_bytes(FIRST_BYTES).expect("a good size")),
             object_bytes: None,
         };
-        match volumes.create(&request) {
-            Ok(_) => lines.push(format!("made: the volume {FIRST_VOLUME}, 1 GiB, thin")),
-            Err(error) if error.code == ErrorCode::Exists => {
-                lines.push(format!("there already: the volume {FIRST_VOLUME}"));
-            }
+        let is_new = match PortVolumes::new(config, config.timeout).create(&request) {
+            Ok(_) => true,
+            Err(error) if error.code == ErrorCode::Exists => false,
             Err(error) => return Err(error),
-        }
+        };
         let socket = config.nbd.socket.display();
         let uri = format!("nbd+unix:///{FIRST_VOLUME}?socket={socket}");
-        lines.push(String::new());
-        lines.push("what to do next:".into());
-        lines.push(format!("  nbdinfo '{uri}'"));
-        lines.push(format!("  qemu-img info '{uri}'"));
-        lines.push(format!("  nbdcopy disk.img '{uri}'"));
-        lines.push(format!(
-            "  qemu-system-x86_64 -drive file='{uri}',format=raw,if=virtio"
-        ));
-        lines.push(format!("  vlmc snapshot {FIRST_VOLUME} monday"));
-        lines.push("  archipelago status".into());
-        lines.push("  archipelago stop".into());
-        Ok(lines)
+        let (archipelago, vlmc) = (self.hints.words("archipelago"), self.hints.words("vlmc"));
+        Ok(Quickstart {
+            roles: roles.into_iter().map(|role| role.role).collect(),
+            volume: FIRST_VOLUME.into(),
+            size: FIRST_BYTES,
+            is_new,
+            next: vec![
+                format!("nbdinfo '{uri}'"),
+                format!("qemu-img info '{uri}'"),
+                format!("nbdcopy disk.img '{uri}'"),
+                format!("qemu-system-x86_64 -drive file='{uri}',format=raw,if=virtio"),
+                format!("{vlmc} snapshot {FIRST_VOLUME} monday"),
+                format!("{archipelago} status"),
+                format!("{archipelago} stop"),
+            ],
+            uri,
+        })
     }
 
     fn doctor(&mut self, config: &Config) -> Result<Vec<Finding>, ErrorReport> {

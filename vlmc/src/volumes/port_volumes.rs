@@ -267,7 +267,7 @@ impl Volumes for PortVolumes<'_> {
     }
 
     /// Like a hash: asked again with the same number, the mapper tells how far it is.
-    fn gc(&mut self, what: Collecting, _: &mut Progress) -> Result<GcAnswer, ErrorReport> {
+    fn gc(&mut self, what: Collecting, progress: &mut Progress) -> Result<GcAnswer, ErrorReport> {
         let mut number = [0; 8];
         getrandom(&mut number, GetRandomFlags::empty()).map_err(|error| {
             ErrorReport::new(ErrorCode::Failed, format!("no random number: {error}"), "")
@@ -281,6 +281,7 @@ impl Volumes for PortVolumes<'_> {
             if answer.is_done {
                 return Ok(answer);
             }
+            progress.count(answer.looked_at, "objects looked at");
         }
     }
 

@@ -35,6 +35,14 @@ fn names_sizes_and_states_that_cannot_be_are_refused_with_their_own_errors() {
         "--json", "create", "other", "--snap", "monday", "--size", "1",
     ])
     .fails(2, "invalid");
+    for args in [
+        &["--snap", "disk"][..],
+        &["--snap", "monday", "--size", "1"],
+    ] {
+        let said = node.vlmc(&[&["--json", "create", "other"], args].concat());
+        let remedy = said.json()["error"]["remedy"].to_string();
+        assert!(remedy.len() > 20, "{said:?}");
+    }
     for command in ["info", "remove", "open", "close", "lock", "unlock"] {
         node.vlmc(&["--json", command, "nobody"])
             .fails(3, "not-found");

@@ -1,6 +1,6 @@
 //! The commands of the guide, with its usages.
 
-use crate::support::{Node, until};
+use crate::support::{Node, must, until};
 
 #[test]
 fn every_command_of_the_guide_does_what_the_guide_says() {
@@ -60,6 +60,23 @@ fn quickstart_may_be_said_twice_and_says_what_to_do_next() {
     assert!(second.contains("there already"), "{second}");
     assert_eq!(node.names(), ["first"]);
     assert_eq!(node.archipelago(&["doctor"]).code, 0);
+    // What it says to type works as it stands, in a shell that finds none of our programs.
+    let told = node.archipelago(&["--json", "quickstart"]).json()["quickstart"].clone();
+    assert_eq!(told["uri"], node.uri("first"), "{told}");
+    let config = format!(" -c {}", node.config().display());
+    let next = told["next"].as_array().unwrap();
+    let ours = next.iter().filter_map(serde_json::Value::as_str);
+    let ours: Vec<&str> = ours.filter(|line| line.contains(&config)).collect();
+    assert_eq!(ours.len(), 3, "{told}");
+    for line in ours {
+        assert!(first.contains(line), "{first}");
+        must("env", &["PATH=/usr/bin:/bin", "sh", "-c", line]);
+    }
+    assert_eq!(
+        node.archipelago(&["status"]).code,
+        9,
+        "the last one is a stop"
+    );
 }
 
 /// START-1, STOP-1: whoever comes second gets what was asked for, whatever the first is doing.

@@ -87,8 +87,10 @@ fn a_dead_node_is_told_from_a_slow_one_at_once() {
                 words.contains(config.to_str().unwrap()) && words.contains("86400")
             })
         });
-        kill(supervisor);
+        // Stopped, or it would start another host; and first, or the kernel would wake its stopped child.
+        kill_process(Pid::from_raw(supervisor).unwrap(), Signal::STOP).unwrap();
         kill(host);
+        kill(supervisor);
         waiting.join().unwrap().fails(9, "unavailable");
     });
     node.archipelago(&["start"]).ok();
@@ -183,6 +185,9 @@ fn a_host_that_cannot_start_says_why_where_the_administrator_looks() {
     let said = node.archipelago(&["start"]);
     assert_eq!(said.code, 9, "{said:?}");
     assert!(said.stdout.contains(&address.to_string()), "{said:?}");
+    let said = node.archipelago(&["--json", "start"]);
+    said.fails(9, "unavailable");
+    assert!(said.json()["roles"].is_array(), "{said:?}");
     drop(taken);
     node.archipelago(&["start"]).ok();
     assert_eq!(node.archipelago(&["status"]).code, 0);

@@ -17,16 +17,34 @@ fn blocks(kind: &str) -> Vec<String> {
         .collect()
 }
 
-/// The commands of the console blocks, but for those that build or test this.
+/// The commands of the console blocks, as they are.
 fn commands() -> String {
     let blocks = blocks("console").concat();
     let said = blocks.lines().filter_map(|line| line.strip_prefix("$ "));
-    let commands: Vec<String> = said
-        .filter(|line| !line.starts_with("cargo xtask"))
-        .map(|line| line.replace("cargo run --release --bin archipelago --", "archipelago"))
-        .collect();
+    let commands: Vec<&str> = said.collect();
     assert!(commands.len() > 8, "{commands:?}");
     commands.join("\n")
+}
+
+/// Stands in for the build, and puts the programs of this one where that does: all of them, or the one that is named. Nothing else
+/// does, so what the README forgets to build or to find is not there.
+fn cargo() -> String {
+    let programs = [
+        env!("CARGO_BIN_EXE_archipelago"),
+        env!("CARGO_BIN_EXE_vlmc"),
+    ];
+    let [archipelago, vlmc] = programs.map(|program| format!("'{program}'"));
+    format!(
+        r#"#!/bin/sh
+mkdir -p target/release
+case "$*" in
+"build --release") ln -sf {archipelago} {vlmc} target/release ;;
+"build --release --bin archipelago") ln -sf {archipelago} target/release ;;
+"build --release --bin vlmc") ln -sf {vlmc} target/release ;;
+*) echo "cargo $*: not known here" >&2; exit 1 ;;
+esac
+"#
+    )
 }
 
 /// Runs a script as somebody who finds nothing.
@@ -35,13 +53,6 @@ fn run(who: Who, script: &str) -> String {
     let home = TempDir::new().unwrap();
     let bin = home.path().join("bin");
     std::fs::create_dir(&bin).unwrap();
-    for program in [
-        env!("CARGO_BIN_EXE_archipelago"),
-        env!("CARGO_BIN_EXE_vlmc"),
-    ] {
-        let name = std::path::Path::new(program).file_name().unwrap();
-        std::os::unix::fs::symlink(program, bin.join(name)).unwrap();
-    }
     // A machine that has no screen, and that is switched off as soon as it has its disk; without one (optional) its block
     // layer alone.
     let qemu = r#"#!/bin/sh
@@ -52,8 +63,11 @@ drive=${2#file=}
 exec qemu-io -f raw -r -c "read 0 4k" "${drive%%,*}"
 "#;
     std::fs::write(bin.join("qemu-system-x86_64"), qemu).unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(bin.join("qemu-system-x86_64"), mode).unwrap();
+    std::fs::write(bin.join("cargo"), cargo()).unwrap();
+    for name in ["qemu-system-x86_64", "cargo"] {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(bin.join(name), mode).unwrap();
+    }
     std::fs::create_dir(home.path().join("runtime")).unwrap();
     let path = std::env::var("PATH").unwrap_or_default();
     std::fs::write(
@@ -119,7 +133,7 @@ fn all_that_the_readme_has_one_type_works_for_root_and_for_others() {
 fn the_readmes_configuration_is_one() {
     let config = &blocks("toml")[0];
     let script = format!(
-        "mkdir /srv/archip\ncat > own.toml <<'END'\n{config}END\narchipelago --config own.toml config check"
+        "cargo build --release\nmkdir /srv/archip\ncat > own.toml <<'END'\n{config}END\ntarget/release/archipelago --config own.toml config check"
     );
     run(Who::Root, &script);
 }

@@ -128,12 +128,7 @@ impl<W: World> Mapper<W> {
         };
         if !loaded.head.flags.snapshot {
             if matches!(origin, Origin::Snapshot(_)) {
-                return Err(MapError::Invalid {
-                    what: "the origin",
-                    why: format!(
-                        "{from} is a volume: snapshot it first, or clone it with `vlmc clone`"
-                    ),
-                });
+                return Err(MapError::NotASnapshot { name: from.clone() });
             }
             loaded = self.freeze_for_clone(loaded.head.id).await?;
         }
@@ -141,12 +136,10 @@ impl<W: World> Mapper<W> {
         let size_bytes = options.size.unwrap_or(origin.size_bytes);
         check_size(size_bytes)?;
         if size_bytes < origin.size_bytes {
-            return Err(MapError::Invalid {
-                what: "the size",
-                why: format!(
-                    "{size_bytes} bytes are less than the {} of {from}",
-                    origin.size_bytes
-                ),
+            return Err(MapError::Smaller {
+                name: from.clone(),
+                bytes: size_bytes,
+                least: origin.size_bytes,
             });
         }
         Ok(Head {

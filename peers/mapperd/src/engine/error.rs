@@ -1,6 +1,6 @@
 //! Why a map operation failed.
 
-use archipelago_protocol::rfc3339;
+use archipelago_protocol::{format_bytes, rfc3339};
 use archipelago_store::{ObjectName, StoreError};
 use rustix::io::Errno;
 
@@ -47,6 +47,14 @@ pub enum MapError {
     ReadOnly { name: String },
     #[error("{name} is not open here")]
     NotOpen { name: String },
+    #[error("{name} is a volume, and no snapshot")]
+    NotASnapshot { name: String },
+    #[error("{bytes} bytes are less than the {least} bytes of {name}")]
+    Smaller {
+        name: String,
+        bytes: u64,
+        least: u64,
+    },
     #[error("{what} is invalid: {why}")]
     Invalid { what: &'static str, why: String },
     #[error("operation {op} is not known to this mapper")]
@@ -96,7 +104,7 @@ impl MapError {
             Self::Stopping => Errno::AGAIN,
             Self::ReadOnly { .. } => Errno::ROFS,
             Self::NotOpen { .. } | Self::NotLocked { .. } => Errno::BADFD,
-            Self::Invalid { .. } => Errno::INVAL,
+            Self::Invalid { .. } | Self::NotASnapshot { .. } | Self::Smaller { .. } => Errno::INVAL,
             Self::Unsupported { .. } => Errno::OPNOTSUPP,
             Self::Stale | Self::Orphaned { .. } => Errno::STALE,
             Self::Corrupt { .. } | Self::Missing { .. } | Self::Failed { .. } => Errno::IO,
@@ -134,6 +142,13 @@ impl MapError {
             Self::ReadOnly { name } => {
                 format!("make a volume of it: `vlmc create NEW --snap {name}`")
             }
+            Self::NotASnapshot { name } => format!(
+                "take one (`vlmc snapshot {name} NAME`) and begin with that, or `vlmc clone {name} NEW`"
+            ),
+            Self::Smaller { least, .. } => format!(
+                "leave --size out, or give at least {}; `vlmc resize --allow-shrink` cuts it off afterwards",
+                format_bytes(*least)
+            ),
             Self::NotOpen { name } => format!("`vlmc open {name}` opens it"),
             Self::Corrupt { .. } | Self::Missing { .. } => {
                 "nothing was changed; restore the object from a copy, or go back to a snapshot"

@@ -53,8 +53,15 @@ impl Node for FakeNode {
             attached: vec!["vm".into()],
         })
     }
-    fn quickstart(&mut self, _: &Config) -> Result<Vec<String>, ErrorReport> {
-        Ok(vec!["Next: vlmc map vm".into()])
+    fn quickstart(&mut self, config: &Config) -> Result<Quickstart, ErrorReport> {
+        Ok(Quickstart {
+            roles: config.roles.iter().map(|role| role.name.clone()).collect(),
+            volume: "first".into(),
+            size: 1 << 30,
+            is_new: true,
+            uri: "nbd+unix:///first?socket=/run/nbd.sock".into(),
+            next: vec!["vlmc snapshot first monday".into()],
+        })
     }
     fn doctor(&mut self, _: &Config) -> Result<Vec<Finding>, ErrorReport> {
         let grade = if self.is_broken {

@@ -53,6 +53,8 @@ fn archipelago_asks_for_what_the_guide_says() {
         ("log-level mapperd 4", false),
         ("config check", false),
         ("status --json", true),
+        ("start --json", true),
+        ("quickstart --json", false),
     ] {
         let mut node = FakeNode {
             is_broken,
@@ -122,4 +124,31 @@ fn config_commands_show_what_is_wrong_and_never_overwrite() {
     let ran = run(&format!("config convert {}", path("odd.conf")));
     assert_eq!(ran.exit_code, 2);
     assert!(ran.stderr.contains("nothing is executed"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_command_that_is_missing_is_asked_for_and_hidden_ones_are_not_offered() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for line in [
+        "archipelago --json",
+        "archipelago --json config",
+        "archipelago -u",
+    ] {
+        let ran = archipelago_with(line, dir.path(), &mut FakeNode::default());
+        assert_eq!(ran.exit_code, 2, "{line}");
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(!said.contains("supervise"), "{said}");
+        if line.contains("--json") {
+            let json: serde_json::Value = serde_json::from_str(&ran.stdout).expect("one object");
+            let error = &json["error"];
+            assert_eq!(error["code"], "invalid", "{said}");
+            let words = ["message", "remedy"].map(|key| error[key].as_str().unwrap_or_default());
+            assert!(
+                words
+                    .iter()
+                    .all(|text| !text.is_empty() && !text.contains('\n')),
+                "{said}"
+            );
+        }
+    }
 }

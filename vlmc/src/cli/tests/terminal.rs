@@ -91,4 +91,14 @@ fn progress_is_one_line_that_vanishes_and_nothing_where_nobody_looks() {
     assert_eq!(text.matches('\r').count(), 28, "{text:?}");
     assert!(text.ends_with("100 %\r\x1b[K"), "{text:?}");
     Progress::on("hash", None).report(1, 2);
+
+    let counted = Shared(Arc::default());
+    let mut progress = Progress::on("gc", Some(Box::new(counted.clone())));
+    for done in [0, 500, 500, 1000] {
+        progress.count(done, "objects looked at");
+    }
+    drop(progress);
+    let text = String::from_utf8(counted.0.lock().expect("free").clone()).expect("text");
+    assert_eq!(text.matches('\r').count(), 4, "{text:?}");
+    assert!(text.contains("\rgc: 500 objects looked at"), "{text:?}");
 }

@@ -94,10 +94,12 @@ fn a_collection_tells_what_it_found_and_whether_that_is_gone() {
 /// F95: names and sizes are refused before anything is asked of anybody.
 #[test]
 fn what_makes_no_sense_ends_with_exit_code_2_and_its_own_message() {
-    let cases: [(&[&str], &str); 18] = [
+    let cases: [(&[&str], &str); 20] = [
         (&["create", "vm"], "required"),
         (&["create", "vm", "--size", "0"], "at least one sector"),
         (&["create", "vm", "--size=-1"], "negative"),
+        (&["create", "vm", "--size", "-1"], "negative"),
+        (&["resize", "vm", "-s", "-5G"], "negative"),
         (&["create", "vm", "--size", "12Q"], "unknown unit"),
         (
             &["create", "vm", "--size", "99999999999999999999"],
@@ -124,11 +126,9 @@ fn what_makes_no_sense_ends_with_exit_code_2_and_its_own_message() {
         ),
     ];
     for (arguments, expected) in cases {
-        let line = || {
-            let program = std::iter::once(OsString::from("vlmc"));
-            program
-                .chain(arguments.iter().map(OsString::from))
-                .collect::<Vec<_>>()
+        let line = || -> Vec<OsString> {
+            let all = ["vlmc"].iter().chain(arguments);
+            all.map(OsString::from).collect()
         };
         let ran = vlmc_with(line(), Fake::default());
         assert_eq!(
@@ -156,9 +156,23 @@ fn what_makes_no_sense_ends_with_exit_code_2_and_its_own_message() {
         assert_eq!(json["error"]["code"], "invalid");
         let message = json["error"]["message"].as_str().unwrap_or_default();
         assert!(message.contains(expected), "{arguments:?}: {message}");
+        assert!(!message.contains('\n'), "{arguments:?}: {message}");
+        let remedy = json["error"]["remedy"].as_str().unwrap_or_default();
+        assert!(
+            !remedy.is_empty() && !remedy.contains('\n'),
+            "{arguments:?}"
+        );
     }
     let long = vlmc(&format!("vlmc info {}", "x".repeat(256)));
     assert!(long.stderr.contains("256 bytes"), "{}", long.stderr);
+}
+
+#[test]
+fn a_slip_is_answered_with_what_was_meant() {
+    let slip = vlmc("vlmc --json lst");
+    let json: Value = serde_json::from_str(&slip.stdout).expect("one object");
+    let remedy = json["error"]["remedy"].as_str().unwrap_or_default();
+    assert!(remedy.contains("'list'"), "{json}");
 }
 
 /// OUT-1

@@ -36,6 +36,7 @@ fn peers(config: &mut LegacyConfig, settings: Vec<LegacySetting>) {
                     .map(|name| LegacyRole {
                         name: name.to_owned(),
                         kind: None,
+                        line: setting.line,
                     })
                     .collect();
             }

@@ -45,6 +45,8 @@ pub struct LegacySetting {
 pub struct LegacyRole {
     pub name: String,
     pub kind: Option<String>,
+    /// Where it stands.
+    pub line: usize,
 }
 
 /// A whole file.

@@ -64,6 +64,7 @@ fn role(item: &LegacyValue, line: usize) -> Result<LegacyRole, ConvertError> {
         return Ok(LegacyRole {
             name: name.clone(),
             kind: Some(kind.clone()),
+            line,
         });
     }
     let what = format!("roles has {item} in it");

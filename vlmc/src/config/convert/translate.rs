@@ -164,7 +164,7 @@ fn roles(translation: &mut Translation, kinds: &[(&LegacyRole, Option<RoleKind>)
             None => {
                 let what = format!("the role {}", escaped(&role.name));
                 let why = "there are no peers of its type any more, or it has none";
-                translation.drop(&what, 1, why);
+                translation.drop(&what, role.line, why);
             }
         }
     }
