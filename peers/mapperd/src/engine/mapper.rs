@@ -13,6 +13,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use archipelago_protocol::{Recall, RecallKind};
 use archipelago_runtime::local::Mutex;
 use archipelago_store::StoreError;
 
@@ -261,7 +262,11 @@ impl<W: World> Mapper<W> {
             self.base.let_go(id).await?;
             return self.close_volume(&volume).await;
         }
-        if is_forced || self.holds_lock(id).await? {
+        let is_ours = self.holds_lock(id).await?;
+        if is_ours {
+            self.recall_left(id, name).await?;
+        }
+        if is_forced || is_ours {
             self.base.let_go(id).await?;
         }
         match self.base.unlock(id, is_forced).await {
@@ -277,6 +282,27 @@ impl<W: World> Mapper<W> {
             }),
             unlocked => unlocked,
         }
+    }
+
+    /// Of a volume that our predecessor may have left open composers forget what that told them (CLOSE-3).
+    async fn recall_left(&self, id: VolumeId, name: &str) -> Result<(), MapError> {
+        let world = &self.base.world;
+        let recall = Recall {
+            epoch: world.first_epoch(),
+            kind: RecallKind::Close,
+            first_block: 0,
+            blocks: u64::MAX,
+        };
+        let composers = world.composers().into_iter();
+        let calls = composers.map(|composer| world.recall(composer, id, recall));
+        let answers = super::together::try_all(calls, usize::MAX).await;
+        answers.map(drop).map_err(|silent| MapError::Busy {
+            name: name.to_owned(),
+            by: format!(
+                "the composer on port {} does not give up what it holds",
+                silent.0.0
+            ),
+        })
     }
 
     pub async fn close_volume(&self, volume: &Volume<W>) -> Result<(), MapError> {

@@ -16,6 +16,7 @@ use super::answer::{Answer, answer};
 use super::collecting::Collecting;
 use super::hashing::Hashing;
 use super::letting_go::LettingGo;
+use super::predecessor::Predecessor;
 use super::still::Still;
 use super::world::{Places, PortWorld};
 use crate::engine::{Base, MapError, Mapper};
@@ -48,6 +49,7 @@ pub struct Mapperd {
     empty: Notify,
     trash_ttl: Duration,
     is_stopping: Cell<bool>,
+    pub(super) predecessor: Predecessor,
     pub(super) handle: Handle,
     pub(super) me: Weak<Self>,
 }
@@ -66,6 +68,8 @@ impl Running {
         station: &Rc<Station>,
         options: Options,
     ) -> Result<Self, StoreError> {
+        let blockers = [options.places.maps, options.places.data];
+        let predecessor = Predecessor::of(handle, station, &blockers);
         let world = PortWorld::new(handle, station.clone(), options.places)?;
         let base = Rc::new(Base::new(world, options.pages_max));
         let peer = Rc::new_cyclic(|me| Mapperd {
@@ -79,6 +83,7 @@ impl Running {
             empty: Notify::new(),
             trash_ttl: options.trash_ttl,
             is_stopping: Cell::new(false),
+            predecessor,
             handle: handle.clone(),
             me: me.clone(),
         });
@@ -129,6 +134,7 @@ impl Mapperd {
 
     /// Gives back what was removed, when its time has come.
     async fn keep_emptying(&self, handle: &Handle) {
+        self.predecessor.ended().await;
         if let Err(error) = self.mapper.open_left().await {
             tracing::warn!(%error, "volumes that were open are opened when they are used");
         }
@@ -157,6 +163,7 @@ impl Mapperd {
     }
 
     async fn finish(&self, request: Incoming) {
+        self.predecessor.ended().await; // PREDECESSOR-1
         let result = self.do_op(&request).await;
         if let Err(error) = &result {
             tracing::debug!(op = %request.request().op, target = ?request.target(), %error, "failed");

@@ -7,6 +7,7 @@ mod hashing;
 mod letting_go;
 mod mapperd;
 mod maps;
+mod predecessor;
 mod still;
 mod world;
 

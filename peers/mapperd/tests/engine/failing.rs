@@ -98,6 +98,24 @@ fn a_lock_that_a_dead_mapper_left_is_kept_when_its_volume_cannot_be_opened() {
     });
 }
 
+/// CLOSE-3: nobody can open it, and its lock is given away by force.
+#[test]
+fn composers_forget_a_volume_whose_lock_is_broken() {
+    block_on(async {
+        let mapper = with_disk().await;
+        write(&mapper, 0, 1).await.unwrap();
+        let id = mapper.find("disk").await.unwrap().head.id;
+        let mapper = killed(mapper);
+        mapper.base().world.serve(&[COMPOSER]);
+        let maps = mapper.base().world.maps();
+        maps.fail_all(CallKind::Write, Some(BROKEN));
+        assert!(mapper.close("disk").await.is_err());
+        mapper.unlock("disk", true).await.unwrap();
+        assert!(was_closed(&mapper));
+        assert!(!mapper.holds_lock(id).await.unwrap());
+    });
+}
+
 /// CHECK-3, M3: whoever was killed while it gave pages back begins again.
 #[test]
 fn pages_that_are_given_back_twice_take_no_other_page_with_them() {
