@@ -20,6 +20,8 @@ use super::volume::Volume;
 
 /// Clients that have just taken their leave are waited for before a volume counts as used.
 const GRACE: Duration = Duration::from_millis(500);
+/// A name that is being looked up may be of any volume until then, and that may take as long as opening a volume does.
+const LOOKED_UP_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// An OPEN that we hold.
@@ -28,6 +30,15 @@ pub struct Use {
     request: Incoming,
     /// Once its name was looked up.
     volume: Option<Rc<Volume>>,
+}
+
+/// What can be told of a volume's users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Usage {
+    Free,
+    /// Somebody uses what is not looked up yet.
+    MayBe,
+    Used,
 }
 
 /// The uses that we hold, by the numbers that their users gave them.
@@ -125,15 +136,19 @@ impl Composer {
         }
     }
 
-    /// May somebody use the volume (USERS-1)?
-    fn is_used(&self, id: &VolumeIdBytes) -> bool {
+    /// Does somebody use the volume (USERS-1)?
+    fn usage(&self, id: &VolumeIdBytes) -> Usage {
         let names = self.names.borrow();
         let users = users(self.station.segment(), self.station.id());
-        users.into_iter().any(|user| {
+        let usages = users.into_iter().map(|user| {
             let name = (user.target.into_bytes(), user.volume.into_bytes());
-            let known = names.get(&name).and_then(|entry| entry.id());
-            known.is_none_or(|known| known == *id)
-        })
+            match names.get(&name).and_then(|entry| entry.id()) {
+                Some(known) if known == *id => Usage::Used,
+                Some(_) => Usage::Free,
+                None => Usage::MayBe,
+            }
+        });
+        usages.max().unwrap_or(Usage::Free)
     }
 
     /// Gives a volume up, unless it is used.
@@ -141,21 +156,28 @@ impl Composer {
         let Some(myself) = self.myself.upgrade() else {
             return notice.fail(Errno::SHUTDOWN);
         };
-        if !self.is_used(&id) {
+        if self.usage(&id) == Usage::Free {
             return self.heed(notice, &id, &recall);
         }
         let inside = self.recalls.enter();
         let _goes_on = self.handle.spawn(async move {
-            let end_ns = myself.handle.after_ns(GRACE);
-            let mut is_used = true;
-            while is_used && myself.handle.now_ns() < end_ns {
+            let leaves_ns = myself.handle.after_ns(GRACE);
+            let known_ns = myself.handle.after_ns(LOOKED_UP_WITHIN);
+            loop {
+                let now_ns = myself.handle.now_ns();
+                match myself.usage(&id) {
+                    Usage::Free => {
+                        myself.heed(notice, &id, &recall);
+                        break;
+                    }
+                    Usage::MayBe if now_ns < known_ns => {}
+                    Usage::Used if now_ns < leaves_ns => {}
+                    Usage::MayBe | Usage::Used => {
+                        notice.fail(Errno::BUSY);
+                        break;
+                    }
+                }
                 myself.handle.sleep(LOOK_AGAIN).await;
-                is_used = myself.is_used(&id);
-            }
-            if is_used {
-                notice.fail(Errno::BUSY);
-            } else {
-                myself.heed(notice, &id, &recall);
             }
             drop(inside);
         });
