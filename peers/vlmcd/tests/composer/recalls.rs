@@ -275,6 +275,30 @@ fn a_volume_is_not_detached_before_those_who_open_something_were_heard() {
     });
 }
 
+/// USERS-1: looking a name up takes as long as opening a volume does; meanwhile it is not taken for a use of another one.
+#[test]
+fn a_volume_is_detached_when_what_was_looked_up_for_long_is_another_one() {
+    run(13, SIZE, |world| async move {
+        let client = world.client("v");
+        client.write(0, &[1; 100]).await.unwrap();
+        world.mapper.add("w", crate::naive::Volume::new(2, SIZE));
+        world.mapper.hold_answers(Some(ATTACH));
+        let other = world.client("w");
+        let used = other.open(&world.handle, 1);
+        a_while(&world).await;
+        let own = world.clone();
+        let detached = world.handle.spawn(async move {
+            let detached = own.mapper.recall("v", RecallKind::Detach, ALL, u32::MAX);
+            detached.await
+        });
+        world.handle.sleep(Duration::from_millis(900)).await;
+        world.mapper.hold_answers(None);
+        assert_eq!(detached.await, Ok(()));
+        assert_eq!(other.close(1).await, Ok(1));
+        assert_eq!(used.await, Ok(0));
+    });
+}
+
 /// USERS-2
 #[test]
 fn what_does_not_exist_is_not_opened() {
