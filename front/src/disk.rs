@@ -2,7 +2,7 @@
 //!
 //! Futures stay on the reactor's thread. The server never drops one before it is done: a client that goes away does not
 //! take its requests with it (F78). Ranges were checked against [`Disk::facts`], lengths are at most a piece
-//! ([`crate::ServerOptions::piece_bytes_max`]) where a payload is involved.
+//! (`piece_bytes_max` in a server's options) where a payload is involved.
 
 use std::future::Future;
 

@@ -13,7 +13,7 @@ pub(super) fn sizes(geometry: &Geometry) -> impl Iterator<Item = u64> {
         .map(|class| BUFFER_BYTES_MIN << class)
 }
 
-/// The largest piece that a server should cut requests into ([`crate::ServerOptions::piece_bytes_max`]): at most 1 MiB, and
+/// The largest piece that a server should cut requests into (`piece_bytes_max` in its options): at most 1 MiB, and
 /// at most what the segment has buffers for. `None`: it has no buffers.
 pub fn piece_bytes_max(geometry: &Geometry) -> Option<u32> {
     sizes(geometry)

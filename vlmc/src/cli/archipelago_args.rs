@@ -30,7 +30,7 @@ pub struct ArchipelagoArgs {
 pub enum ArchipelagoCommand {
     /// Start all peers, or the host of one role
     ///
-    /// Roles that share a process (the host in [hosts]) start together; the answer says with whom.
+    /// Roles that share a process (a host of the configuration) start together; the answer says with whom.
     Start {
         #[arg(add = ArgValueCandidates::new(role_candidates))]
         role: Option<String>,
