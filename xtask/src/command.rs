@@ -1,7 +1,7 @@
 //! Other programs: how they are found, named, run and waited for.
 
 use std::env;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
@@ -30,7 +30,16 @@ pub fn cargo<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     // By name, not by the CARGO variable: the name reaches a toolchain manager, which honours RUSTUP_TOOLCHAIN.
     let mut command = Command::new("cargo");
     command.args(args).current_dir(tree::top());
+    command.env("PATH", search_path());
     command
+}
+
+/// PATH, and the directories beside it: what the tests start is found as [`find`] finds it.
+fn search_path() -> OsString {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let beside = SYSTEM_DIRECTORIES.iter().map(PathBuf::from);
+    let whole = env::join_paths(env::split_paths(&path).chain(beside));
+    whole.unwrap_or(path) // one that cannot be taken apart is left as it is
 }
 
 /// Shows the command, runs it with our own output, and fails unless it succeeds.
@@ -60,9 +69,7 @@ pub fn shown(command: &Command) -> String {
 
 /// The program's file, if it is installed.
 pub fn find(program: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path)
-        .chain(SYSTEM_DIRECTORIES.iter().map(PathBuf::from))
+    env::split_paths(&search_path())
         .map(|directory| directory.join(program))
         .find(|file| is_executable(file))
 }

@@ -96,7 +96,7 @@ exec qemu-io -f raw -r -c "read 0 4k" "${drive%%,*}"
 
 /// Nothing of the machine's own node is to be seen, nor touched.
 const EMPTY: &str =
-    "set -e; for at in /run /var/lib /dev/shm /srv; do mount -t tmpfs none $at; done";
+    "set -e; for at in /run /var/lib /var/log /dev/shm /srv; do mount -t tmpfs none $at; done";
 
 #[derive(Clone, Copy, Debug)]
 enum Who {
