@@ -16,6 +16,11 @@ const ENOSPC: u32 = 28;
 /// So many blocks are written before the snapshot: less than the file system has.
 const FIRST: u64 = 2048;
 const STORE_BYTES: u64 = 14 << 20;
+/// Room for a reserve of several parts: the journal of what fills the store may take some of it.
+const BOTH_BYTES: u64 = 48 << 20;
+
+/// Blocks of a volume that does not fit into that.
+const BIG_BLOCKS: u64 = 64 * 256;
 
 /// Runs this test again with a mount table of its own. Tells whether this is that second run.
 fn is_inside(test: &str) -> bool {
@@ -33,9 +38,9 @@ fn is_inside(test: &str) -> bool {
     false
 }
 
-fn mount(at: &Path) {
+fn mount(at: &Path, bytes: u64) {
     std::fs::create_dir_all(at).unwrap();
-    let size = format!("size={STORE_BYTES},mode=0700");
+    let size = format!("size={bytes},mode=0700");
     let status = Command::new("mount")
         .args(["-t", "tmpfs", "-o", &size, "none"])
         .arg(at)
@@ -86,7 +91,7 @@ fn what_gives_space_back_needs_none() {
         return;
     }
     let node = Node::new("trash_ttl = \"0s\"\n");
-    mount(&node.path("store"));
+    mount(&node.path("store"), BOTH_BYTES);
     for store in ["blocks", "maps"] {
         let (from, to) = (node.path("store").join(store), node.path(store));
         std::fs::create_dir_all(&from).unwrap();
@@ -99,14 +104,14 @@ fn what_gives_space_back_needs_none() {
     }
     node.archipelago(&["start"]).ok();
     for name in ["big", "never", "source", "idle"] {
-        node.vlmc(&["create", name, "--size", "32"]).ok();
+        node.vlmc(&["create", name, "--size", "64"]).ok();
     }
     node.vlmc(&["snapshot", "source", "monday"]).ok();
     node.vlmc(&["lock", "idle"]).ok();
     let socket = node.path("run/nbd.sock");
     let mut big = Client::connect(&socket, "big").unwrap();
-    let written = write(&mut big, 0..32 * 256, 1 << 40);
-    assert!(written.len() < 32 * 256, "the store is not full");
+    let written = write(&mut big, 0..BIG_BLOCKS, 1 << 40);
+    assert!((written.len() as u64) < BIG_BLOCKS, "the store is not full");
     node.vlmc(&["unlock", "idle"]).ok();
     for name in ["idle", "monday", "source", "never"] {
         node.vlmc(&["remove", name]).ok();
@@ -124,7 +129,7 @@ fn a_full_store_refuses_copies_up_and_everything_else_goes_on() {
         return;
     }
     let node = Node::new("trash_ttl = \"0s\"\n");
-    mount(&node.path("blocks"));
+    mount(&node.path("blocks"), STORE_BYTES);
     node.archipelago(&["start"]).ok();
     node.vlmc(&["create", "disk", "--size", "32"]).ok();
     let socket = node.path("run/nbd.sock");

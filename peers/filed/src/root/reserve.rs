@@ -14,7 +14,7 @@ use super::beneath::Directory;
 
 const NAME: &str = "reserve";
 /// What is given at a time: more than any single step of a removal takes.
-const PART_BYTES: u64 = 1 << 20;
+const PART_BYTES: u64 = 512 << 10;
 /// No more than one in so many bytes of a file system is kept back.
 const SHARE: u64 = 16;
 /// There must be so much more space than is still missing (RESERVE-2).
