@@ -101,10 +101,6 @@ impl Volumes for PortVolumes<'_> {
         self.check_not_mapped(&request.volume)?;
         let volume = request.volume.to_string();
         let is_read_only = request.is_read_only || info.is_snapshot;
-        if request.is_read_only && !info.is_snapshot {
-            // Those who are there already may write.
-            Clients::check_unused(self.config, &volume)?;
-        }
         let attachment = Attachment {
             kind: "nbd".into(),
             device: None,
@@ -114,7 +110,16 @@ impl Volumes for PortVolumes<'_> {
             clients: Clients::of(self.config).count(&volume),
             volume,
         };
-        Attachments::of(self.config).add(&info.id, attachment.clone())?;
+        let attachments = Attachments::of(self.config);
+        attachments.add(&info.id, attachment.clone())?;
+        // Whoever comes from now on cannot write; those who are there already may.
+        if request.is_read_only
+            && !info.is_snapshot
+            && let Err(used) = Clients::check_unused(self.config, &attachment.volume)
+        {
+            attachments.remove(&attachment.volume)?;
+            return Err(used);
+        }
         Ok(attachment)
     }
 

@@ -33,6 +33,10 @@ fn nobody_writes_to_a_volume_that_is_mapped_read_only() {
     let refused = node.vlmc(&["--json", "map", "--read-only", "disk"]);
     refused.fails(5, "busy");
     client.leave();
+    assert!(
+        matches!(write(&node), Outcome::Done(_)),
+        "nothing is left of that"
+    );
 }
 
 #[test]

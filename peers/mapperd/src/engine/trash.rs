@@ -193,7 +193,7 @@ impl<W: World> Mapper<W> {
             }
             folded?
         };
-        tracing::debug!(volume = %gone.head.id, into = %id, ?folded, "to be folded");
+        tracing::debug!(volume = %gone.head.id, into = %id, ?folded, "folded, or not");
         Ok(folded)
     }
 
