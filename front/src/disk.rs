@@ -8,6 +8,7 @@ use std::future::Future;
 
 use xseg::Errno;
 
+use super::change::Change;
 use super::extent::Extent;
 use super::facts::DiskFacts;
 use super::payload::Payload;
@@ -38,7 +39,7 @@ pub struct ZeroOptions {
 
 /// An open export.
 pub trait Disk: 'static {
-    /// As they were when it was opened: a client that stays sees no others (F83).
+    /// As they were when it was opened. Whoever serves it is told of another size; a client that stays sees no other abilities (F83).
     fn facts(&self) -> DiskFacts;
 
     /// A place for the payload of a write; the socket receives straight into it (W1).
@@ -78,6 +79,20 @@ pub trait Disk: 'static {
         offset: u64,
         len_bytes: u64,
     ) -> impl Future<Output = Result<Vec<Extent>, Errno>>;
+
+    /// What of the range changed since this snapshot was made, from `offset` on, at least one run unless the range is empty;
+    /// not necessarily all of it. `NOENT` if there is no such snapshot, `OPNOTSUPP` if the disk cannot tell.
+    fn changed_since(
+        &self,
+        _snapshot: &DiskName,
+        _offset: u64,
+        _len_bytes: u64,
+    ) -> impl Future<Output = Result<Vec<Change>, Errno>> {
+        std::future::ready(Err(Errno::OPNOTSUPP))
+    }
+
+    /// Its client is gone: until it is dropped nobody else is given the disk (ORPHAN-1).
+    fn leave(&self) {}
 
     /// The range will be read soon.
     fn cache(&self, offset: u64, len_bytes: u64) -> impl Future<Output = Result<(), Errno>>;

@@ -11,7 +11,10 @@
 //!   behind its last piece.
 //! * **FRONT-3** Each piece takes its buffer, and gives it up, by itself: no request waits for a buffer with another in hand.
 //! * **FRONT-4** A disk that answers less than was asked has failed (F28).
+//! * **FRONT-5** A request is judged by the size that the disk has when it comes; one that was begun ends, whatever the size is
+//!   then.
 
+use std::cell::{Ref, RefCell};
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
@@ -55,7 +58,7 @@ pub struct Front<D> {
 struct Shared<D> {
     handle: Handle,
     disk: D,
-    facts: DiskFacts,
+    facts: RefCell<DiskFacts>,
     flow: Rc<Flow>,
     piece_bytes_max: u32,
 }
@@ -69,7 +72,7 @@ impl<D> Clone for Front<D> {
 
 impl<D: Disk> Front<D> {
     pub fn new(handle: &Handle, disk: D, options: &FrontOptions) -> Self {
-        let facts = disk.facts();
+        let facts = RefCell::new(disk.facts());
         Self {
             shared: Rc::new(Shared {
                 handle: handle.clone(),
@@ -81,8 +84,18 @@ impl<D: Disk> Front<D> {
         }
     }
 
-    pub fn facts(&self) -> &DiskFacts {
-        &self.shared.facts
+    pub fn facts(&self) -> Ref<'_, DiskFacts> {
+        self.shared.facts.borrow()
+    }
+
+    /// The disk has another size now; whoever carries requests tells its client (FRONT-5).
+    pub fn resized(&self, size_bytes: u64) {
+        self.shared.facts.borrow_mut().size_bytes = size_bytes;
+    }
+
+    /// The client is gone; what it had asked for goes on (ORPHAN-1).
+    pub fn leave(&self) {
+        self.shared.disk.leave();
     }
 
     pub fn in_flight(&self) -> usize {
@@ -98,7 +111,7 @@ impl<D: Disk> Front<D> {
     /// Does it. Waits for its turn first, if too much is in flight.
     pub async fn perform<C: Carrier>(&self, request: Request, carrier: Rc<C>) -> Result<(), Errno> {
         let shared = &self.shared;
-        request.judge(&shared.facts)?;
+        request.judge(&shared.facts.borrow())?;
         let payload_bytes = match request.command.has_payload() {
             true => usize::try_from(request.len_bytes).unwrap_or(usize::MAX),
             false => 0,

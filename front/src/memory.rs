@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use xseg::Errno;
 
+use super::change::Change;
 use super::disk::{Disk, Disks, ZeroOptions};
 use super::extent::Extent;
 use super::facts::{DiskFacts, Features};
@@ -24,11 +25,14 @@ pub struct MemDisks {
     disks: Rc<RefCell<BTreeMap<DiskName, MemDisk>>>,
 }
 
+type Pages = BTreeMap<u64, Box<[u8]>>;
+
 /// A disk in memory. Clones are the same disk.
 #[derive(Clone, Debug)]
 pub struct MemDisk {
     facts: DiskFacts,
-    pages: Rc<RefCell<BTreeMap<u64, Box<[u8]>>>>,
+    pages: Rc<RefCell<Pages>>,
+    snapshots: Rc<RefCell<BTreeMap<DiskName, Pages>>>,
 }
 
 impl MemDisks {
@@ -97,7 +101,14 @@ impl MemDisk {
                 description: "in memory".to_owned(),
             },
             pages: Rc::default(),
+            snapshots: Rc::default(),
         }
+    }
+
+    /// Remembers what the disk has at this moment, for [`Disk::changed_since`].
+    pub fn snapshot(&self, name: DiskName) {
+        let pages = self.pages.borrow().clone();
+        self.snapshots.borrow_mut().insert(name, pages);
     }
 
     /// The same disk, for clients that must not write to it.
@@ -226,6 +237,30 @@ impl Disk for MemDisk {
         }
         extents.push(Extent::hole(end - at));
         Ok(extents)
+    }
+
+    async fn changed_since(
+        &self,
+        snapshot: &DiskName,
+        offset: u64,
+        len_bytes: u64,
+    ) -> Result<Vec<Change>, Errno> {
+        let snapshots = self.snapshots.borrow();
+        let then = snapshots.get(snapshot).ok_or(Errno::NOENT)?;
+        let now = self.pages.borrow();
+        let mut changes: Vec<Change> = Vec::new();
+        for part in parts(offset, len_bytes) {
+            let is_changed = then.get(&part.page) != now.get(&part.page);
+            let len_bytes = part.len as u64;
+            match changes.last_mut() {
+                Some(last) if last.is_changed == is_changed => last.len_bytes += len_bytes,
+                _ => changes.push(Change {
+                    len_bytes,
+                    is_changed,
+                }),
+            }
+        }
+        Ok(changes)
     }
 
     async fn cache(&self, _offset: u64, _len_bytes: u64) -> Result<(), Errno> {

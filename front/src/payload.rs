@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use archipelago_runtime::{Memory, Station};
-use xseg::{Buffer, Reply, RequestError};
+use xseg::{Buffer, Data, Reply, RequestError};
 
 /// Bytes that are written or were read.
 #[derive(Debug)]
@@ -25,6 +25,21 @@ pub enum Payload {
     Zeroes {
         len_bytes: usize,
     },
+}
+
+/// Where the bytes of a payload are, for whoever copies them elsewhere.
+#[derive(Debug)]
+pub enum Bytes<'a> {
+    Memory(&'a [u8]),
+    Segment(Data<'a>),
+    Zeroes,
+}
+
+/// Where the bytes of a write go.
+#[derive(Debug)]
+pub enum BytesMut<'a> {
+    Memory(&'a mut [u8]),
+    Segment(Data<'a>),
 }
 
 /// Kept until the bytes of an answer were sent.
@@ -56,6 +71,30 @@ impl Payload {
             Self::Answer { reply, .. } => reply.data().map_or(0, |data| data.len()),
         };
         self.len_bytes() as u64 <= available
+    }
+
+    /// As many as it says; `None`: they are not all there.
+    pub fn bytes(&self) -> Option<Bytes<'_>> {
+        let len_bytes = self.len_bytes() as u64;
+        let data = match self {
+            Self::Bytes(bytes) => return Some(Bytes::Memory(bytes)),
+            Self::Zeroes { .. } => return Some(Bytes::Zeroes),
+            Self::Buffer { buffer, .. } => buffer.data(),
+            Self::Answer { reply, .. } => reply.data()?,
+        };
+        data.part(0, len_bytes).ok().map(Bytes::Segment)
+    }
+
+    /// The place for a write; `None`: it is none.
+    pub fn bytes_mut(&mut self) -> Option<BytesMut<'_>> {
+        match self {
+            Self::Bytes(bytes) => Some(BytesMut::Memory(bytes)),
+            Self::Buffer { buffer, len_bytes } => {
+                let data = buffer.data().part(0, *len_bytes as u64);
+                data.ok().map(BytesMut::Segment)
+            }
+            Self::Answer { .. } | Self::Zeroes { .. } => None,
+        }
     }
 
     /// Puts bytes into a place for a write.

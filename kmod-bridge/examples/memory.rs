@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let port = segment.bind(0, &BindOptions::default())?;
     let reactor = Reactor::new(port, &ReactorOptions::default())?;
     let server = Server::new(&reactor.handle(), exports, ServerOptions::default())?;
-    server.listen(bind_unix(&socket)?);
+    server.listen(bind_unix(&socket)?)?;
     let place = Place::Unix { socket };
     println!("{}", Uri { place, export });
     reactor.block_on(std::future::pending::<()>());

@@ -4,6 +4,7 @@
 //!   what [`Disks`] have.
 //! * The protocol is two machines without I/O: [`Handshake`] up to the choice of an export, [`RequestReader`] from there on.
 //!   Both are fed bytes and answer with decisions. [`wire`] has the numbers and the headers.
+//! * [`kernel`] makes block devices of exports, whose client is the kernel.
 //! * A [`Uri`] says where an export is, in the words that clients understand.
 //!
 //! Payloads are received straight into the buffer in which they travel on, and sent straight from it (W1); a client
@@ -27,7 +28,7 @@
 //! let server = Server::new(&reactor.handle(), exports, ServerOptions::default())?;
 //! # let directory = tempfile::tempdir()?;
 //! # let socket = directory.path().join("nbd.sock");
-//! server.listen(bind_unix(&socket)?);
+//! server.listen(bind_unix(&socket)?)?;
 //!
 //! let export = "disk".parse()?;
 //! println!("{}", Uri { place: Place::Unix { socket }, export });
@@ -45,17 +46,24 @@
 use archipelago_front::Disks;
 
 mod handshake;
+pub mod kernel;
 mod limits;
 mod server;
+mod tls;
 mod transmission;
 mod uri;
 pub mod wire;
 
 pub use handshake::{
-    Agreed, Decision, Handshake, HandshakeError, HandshakeOptions, MetaContext, Purpose,
+    Agreed, ContextKind, Decision, Handshake, HandshakeError, HandshakeOptions, MetaContext,
+    Purpose, Security,
 };
-pub use server::{BindError, OptionsError, Server, ServerOptions, bind_tcp, bind_unix};
+pub use server::{
+    ActivationError, BindError, ListenError, OptionsError, Server, ServerOptions, activated,
+    bind_tcp, bind_unix,
+};
+pub use tls::{Tls, TlsError, TlsFiles};
 pub use transmission::{
-    Admission, Command, Refusal, Request, RequestReader, Step, TransmissionError,
+    Admission, Command, ContextSet, Refusal, Request, RequestReader, Step, TransmissionError,
 };
 pub use uri::{Place, TCP_PORT, Uri, UriError};

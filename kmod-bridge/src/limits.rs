@@ -20,8 +20,17 @@ pub const PAYLOAD_BYTES_MAX: u32 = 32 << 20;
 /// The block size at which requests are handled best: a page, and what the sub-blocks of maps are multiples of.
 pub const BLOCK_BYTES_PREFERRED: u32 = 4 << 10;
 
-/// Extents in one answer: 64 KiB of it, or 128 KiB with extended headers. Clients ask again for the rest.
-pub const EXTENTS_MAX: usize = 8 << 10;
+/// Runs in what one context answers: 64 KiB of it, or 128 KiB with extended headers. Clients ask again for the rest.
+pub const DESCRIPTORS_MAX: usize = 8 << 10;
+
+/// One of them with extended headers.
+pub const DESCRIPTOR_BYTES_MAX: usize = 16;
+
+/// Metadata contexts that one connection may select. A status asks the export once for each.
+pub const CONTEXTS_MAX: usize = 8;
+
+/// The payload of a block status that names contexts: a length, and the contexts' numbers.
+pub const STATUS_PAYLOAD_BYTES_MAX: usize = 8 + 4 * CONTEXTS_MAX;
 
 /// What is received at once where requests are expected: many headers, or the beginning of a write. More of a payload than
 /// this is never copied (W1).
@@ -29,6 +38,9 @@ pub const RECEIVE_BYTES: usize = 16 << 10;
 
 /// The longest payload of an answer that is copied, to leave in one system call with others (W1).
 pub const COPIED_BYTES_MAX: usize = 16 << 10;
+
+/// So many bytes of zeroes that take their space are asked for at a time.
+pub const ZEROED_AT_ONCE: u64 = 32 << 20;
 
 /// How many bytes of answers are gathered before they are sent.
 pub const BATCH_BYTES: usize = 128 << 10;

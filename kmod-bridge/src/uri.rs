@@ -3,6 +3,7 @@
 //! ```text
 //! nbd+unix:///NAME?socket=PATH
 //! nbd://HOST:PORT/NAME
+//! nbds://HOST:PORT/NAME                encrypted
 //! ```
 //! What is not plain ASCII text is percent-encoded, byte by byte.
 
@@ -27,15 +28,25 @@ pub struct Uri {
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Place {
-    Unix { socket: PathBuf },
-    Tcp { host: String, port: u16 },
+    Unix {
+        socket: PathBuf,
+    },
+    Tcp {
+        host: String,
+        port: u16,
+    },
+    /// The same, encrypted.
+    Tls {
+        host: String,
+        port: u16,
+    },
 }
 
 /// Why a text is no NBD URI.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UriError {
-    #[error("an NBD URI begins with nbd:// or nbd+unix://")]
+    #[error("an NBD URI begins with nbd://, nbds:// or nbd+unix://")]
     Scheme,
     #[error("a nbd+unix URI names its socket: ?socket=PATH")]
     NoSocket,
@@ -61,12 +72,15 @@ impl fmt::Display for Uri {
                 f.write_str("?socket=")?;
                 encode(f, socket.as_os_str().as_bytes(), b"/")
             }
-            Place::Tcp { host, port } => {
+            Place::Tcp { host, port } | Place::Tls { host, port } => {
+                f.write_str(match self.place {
+                    Place::Tls { .. } => "nbds://",
+                    _ => "nbd://",
+                })?;
                 // An address with colons is told from the port by brackets.
                 if host.contains(':') {
-                    write!(f, "nbd://[{host}]:{port}/")?;
+                    write!(f, "[{host}]:{port}/")?;
                 } else {
-                    f.write_str("nbd://")?;
                     encode(f, host.as_bytes(), b"")?;
                     write!(f, ":{port}/")?;
                 }
@@ -83,7 +97,11 @@ impl FromStr for Uri {
         if let Some(rest) = text.strip_prefix("nbd+unix://") {
             return parse_unix(rest);
         }
-        parse_tcp(text.strip_prefix("nbd://").ok_or(UriError::Scheme)?)
+        if let Some(rest) = text.strip_prefix("nbds://") {
+            return parse_tcp(rest, |host, port| Place::Tls { host, port });
+        }
+        let rest = text.strip_prefix("nbd://").ok_or(UriError::Scheme)?;
+        parse_tcp(rest, |host, port| Place::Tcp { host, port })
     }
 }
 
@@ -103,7 +121,7 @@ fn parse_unix(rest: &str) -> Result<Uri, UriError> {
     })
 }
 
-fn parse_tcp(rest: &str) -> Result<Uri, UriError> {
+fn parse_tcp(rest: &str, place: impl FnOnce(String, u16) -> Place) -> Result<Uri, UriError> {
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let (name, _) = path.split_once('?').unwrap_or((path, ""));
     let (host, port) = match authority.strip_prefix('[') {
@@ -126,7 +144,7 @@ fn parse_tcp(rest: &str) -> Result<Uri, UriError> {
     })?;
     let host = String::from_utf8(decode(host)?).map_err(|_| UriError::NoHost)?;
     Ok(Uri {
-        place: Place::Tcp { host, port },
+        place: place(host, port),
         export: DiskName::parse(&decode(name)?)?,
     })
 }
@@ -186,6 +204,14 @@ mod tests {
         }
     }
 
+    fn tls(uri: Uri) -> Uri {
+        let Place::Tcp { host, port } = uri.place else {
+            return uri;
+        };
+        let place = Place::Tls { host, port };
+        Uri { place, ..uri }
+    }
+
     #[test]
     fn uris_are_what_clients_expect() {
         let plain = unix("vol-1", "/run/archipelago/nbd.sock").to_string();
@@ -197,6 +223,8 @@ mod tests {
         );
         assert_eq!(tcp("storage", "v").to_string(), "nbd://storage:10810/v");
         assert_eq!(tcp("::1", "").to_string(), "nbd://[::1]:10810/");
+        let encrypted = tls(tcp("storage", "v")).to_string();
+        assert_eq!(encrypted, "nbds://storage:10810/v");
     }
 
     #[test]
@@ -222,7 +250,8 @@ mod tests {
         #[test]
         fn every_name_and_path_comes_back(name in "[^/\\p{C}]{0,60}", socket in "/[^\\x00]{0,60}") {
             prop_assume!(DiskName::parse(name.as_bytes()).is_ok());
-            for uri in [unix(&name, &socket), tcp("fe80::1", &name), tcp("host", &name)] {
+            let encrypted = tls(tcp("fe80::1", &name));
+            for uri in [unix(&name, &socket), tcp("fe80::1", &name), tcp("host", &name), encrypted] {
                 prop_assert_eq!(uri.to_string().parse::<Uri>(), Ok(uri));
             }
         }

@@ -3,6 +3,8 @@
 //!
 //! * [`crash`]: nothing may be lost, doubled, damaged or leaked, whoever is killed, whenever.
 //! * [`fuzz`]: whatever stands in the segment's tables, nobody crashes or hangs.
+//! * [`vhost_fuzz`]: whatever a virtual machine says to its disk, no other one notices.
+//! * [`nbd`]: whatever an NBD client says, the server's machines keep their promises.
 //! * [`worker`]: the roles that the processes play in both.
 
 #![forbid(unsafe_code)]
@@ -13,5 +15,7 @@ pub mod crash;
 pub mod crowd;
 pub mod fuzz;
 pub mod message;
+pub mod nbd;
 pub mod rng;
+pub mod vhost_fuzz;
 pub mod worker;

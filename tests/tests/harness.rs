@@ -34,6 +34,22 @@ fn nobody_crashes_or_hangs_while_the_tables_are_damaged() {
 }
 
 #[test]
+fn a_device_minds_no_front_end_and_no_guest() {
+    run(
+        env!("CARGO_BIN_EXE_fuzz-vhost"),
+        &["--cases", "25000", "--seconds", "240", "--json"],
+    );
+}
+
+#[test]
+fn a_device_minds_no_guest_that_changes_what_it_reads() {
+    run(
+        env!("CARGO_BIN_EXE_fuzz-vhost"),
+        &["--cases", "3000", "--seconds", "120", "--race", "--json"],
+    );
+}
+
+#[test]
 fn sixty_four_processes_on_two_thousand_ports_leave_nothing_behind() {
     run(
         env!("CARGO_BIN_EXE_crash-xseg"),

@@ -126,6 +126,15 @@ pub(crate) fn prefetch_way_back(mapping: &Mapping, slot: Slot, depth: usize) {
     }
 }
 
+/// Is anybody left among the first `places` entries of its path who could be told its answer (DELIVERY-1)?
+pub(crate) fn has_way_back(mapping: &Mapping, slot: Slot, places: usize) -> bool {
+    let path = &mapping.request(slot).path[..places.min(PATH_MAX)];
+    let mut names = path
+        .iter()
+        .filter_map(|entry| Name::unpack(entry.load(Ordering::Relaxed)));
+    names.any(|name| !is_gone(mapping, name))
+}
+
 /// Sends an answered record, which `by` holds, to the nearest port that is left among the first `places` entries of
 /// its path (DELIVERY-1).
 pub(crate) fn send_back(mapping: &Mapping, slot: Slot, by: Name, places: usize) -> Returned {

@@ -109,7 +109,9 @@ mod public {
     };
     pub use crate::settle::Settled;
     pub use crate::stats::{COUNTER_NAMES, Counter, PortStats};
-    pub use crate::wait::{BELL_TOKEN, Completion, WaitError, WaitMethod, Waiter, WaiterOptions};
+    pub use crate::wait::{
+        BELL_TOKEN, Beside, Completion, WaitError, WaitMethod, Waiter, WaiterOptions,
+    };
 }
 pub use crate::name::{Life, Name, Owner, PORTS_MAX, PortId};
 #[cfg(not(loom))]

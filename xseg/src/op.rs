@@ -118,6 +118,10 @@ operations! {
     GROUPS = 202, "groups", Other, Again, false;
     /// Which ranges of a volume are stored.
     BLOCK_STATUS = 210, "block-status", Map, Again, false;
+    /// Which ranges of a volume changed since a snapshot.
+    CHANGED = 211, "changed", Map, Again, false;
+    /// What a bridge is to serve: JSON.
+    BRIDGE = 212, "bridge", Manage, Again, false;
 }
 
 impl OpCode {

@@ -16,9 +16,11 @@ type Step = (&'static str, fn() -> Result<Outcome>);
 const STEPS: &[Step] = &[
     ("fmt", fmt),
     ("tidy", tidy::run),
-    ("clippy", clippy),
-    ("deny", deny),
+    // All features need a library.
     ("prerequisites", prerequisites_of_tests),
+    ("clippy", clippy),
+    ("features", features),
+    ("deny", deny),
     ("test", suite::tests),
     ("doctests", suite::doctests),
     ("doc", doc),
@@ -26,6 +28,8 @@ const STEPS: &[Step] = &[
     ("tsan", || tsan::run(&[])),
     ("crash", || Crash::short().run()),
     ("fuzz", || Fuzz::short().run()),
+    ("fuzz vhost", || Fuzz::short_vhost().run()),
+    ("fuzz nbd", || Fuzz::clients().run()),
 ];
 
 /// A step that is over.
@@ -94,6 +98,24 @@ fn clippy() -> Result<Outcome> {
     ]);
     command.args(["-D", "warnings"]);
     passed(command)
+}
+
+/// What is built by default, and what is left out where features are.
+fn features() -> Result<Outcome> {
+    passed(cargo([
+        "clippy",
+        "--package=archipelago-nbd",
+        "--all-targets",
+        "--no-default-features",
+        "--",
+        "-Dwarnings",
+    ]))?;
+    passed(cargo([
+        "test",
+        "--package=archipelago",
+        "--lib",
+        "config::",
+    ]))
 }
 
 fn deny() -> Result<Outcome> {

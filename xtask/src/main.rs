@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod ceph;
 mod ci;
 mod command;
 mod drills;
@@ -33,6 +34,10 @@ enum Chore {
     Ci,
     /// Installs what the tests need (as root on Debian; else names it), then runs all tests and doctests
     Test,
+    /// Fetches the kernel that the tests' guests boot, from Debian with apt, unless it is there
+    Guest,
+    /// Runs a small Ceph cluster on the loopback interface until its input ends
+    Ceph(ceph::Ceph),
     /// Checks the source as text: headers, file sizes, invariant ids, left-over notes
     Tidy,
     /// Runs the loom models of xseg
@@ -58,6 +63,8 @@ fn main() -> ExitCode {
     let done = match Options::parse().chore {
         Chore::Ci => ci::run(),
         Chore::Test => suite::run(),
+        Chore::Guest => prerequisites::guest(),
+        Chore::Ceph(ceph) => ceph.run(),
         Chore::Tidy => tidy::run(),
         Chore::Loom { mutants } => models::run(mutants),
         Chore::Tsan { filters } => tsan::run(&filters),

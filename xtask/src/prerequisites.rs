@@ -1,16 +1,17 @@
-//! The programs that tests call and that a Rust toolchain does not bring along.
+//! The programs that tests call, the library that a feature needs, and that a Rust toolchain does not bring along.
 //!
 //! The table below is the only list of them: the CI script, the test command and the README all come here.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::command;
+use crate::command::{self, Outcome};
 
-/// A program, and how to get it on Debian.
+/// A program, or a file of this path, and how to get it on Debian.
 #[derive(Debug, PartialEq, Eq)]
 struct Prerequisite {
     program: &'static str,
@@ -61,8 +62,20 @@ const PREREQUISITES: &[Prerequisite] = &[
     Prerequisite {
         program: "qemu-system-x86_64",
         package: "qemu-system-x86",
-        why: "a machine with a volume as its disk",
-        need: Need::Optional,
+        why: "machines with volumes as their disks, and kernels with volumes as their devices",
+        need: Need::Required,
+    },
+    Prerequisite {
+        program: "qemu-storage-daemon",
+        package: "qemu-system-common",
+        why: "a rival of vhost-user disks in their benchmark",
+        need: Need::Required,
+    },
+    Prerequisite {
+        program: "virt-qemu-run",
+        package: "libvirt-daemon-driver-qemu",
+        why: "the disks that are printed for libvirt, in a machine that it starts",
+        need: Need::Required,
     },
     Prerequisite {
         program: "fio",
@@ -71,9 +84,39 @@ const PREREQUISITES: &[Prerequisite] = &[
         need: Need::Required,
     },
     Prerequisite {
+        program: "nbdkit",
+        package: "nbdkit",
+        why: "a rival of the NBD server in its benchmark",
+        need: Need::Optional,
+    },
+    Prerequisite {
         program: "mkfs.ext4",
         package: "e2fsprogs",
         why: "a file system on a volume",
+        need: Need::Required,
+    },
+    Prerequisite {
+        program: "mkfs.xfs",
+        package: "xfsprogs",
+        why: "another file system on a volume, which grows with it",
+        need: Need::Required,
+    },
+    Prerequisite {
+        program: "ceph-mon",
+        package: "ceph-mon",
+        why: "the monitor of a small Ceph cluster",
+        need: Need::Required,
+    },
+    Prerequisite {
+        program: "ceph-osd",
+        package: "ceph-osd",
+        why: "the OSDs of a small Ceph cluster",
+        need: Need::Required,
+    },
+    Prerequisite {
+        program: "ceph",
+        package: "ceph-common",
+        why: "the commands of a small Ceph cluster, and librados",
         need: Need::Required,
     },
     Prerequisite {
@@ -82,15 +125,64 @@ const PREREQUISITES: &[Prerequisite] = &[
         why: "processes with another user, group or resource limit; unshare: with mounts of their own",
         need: Need::Required,
     },
+    Prerequisite {
+        program: "openssl",
+        package: "openssl",
+        why: "certificates that are renewed",
+        need: Need::Required,
+    },
+    Prerequisite {
+        program: "/usr/include/openssl/ssl.h",
+        package: "libssl-dev",
+        why: "the feature tls-psk",
+        need: Need::Required,
+    },
+    Prerequisite {
+        program: "pkg-config",
+        package: "pkgconf",
+        why: "where OpenSSL is, for the feature tls-psk",
+        need: Need::Required,
+    },
+    Prerequisite {
+        program: "xz",
+        package: "xz-utils",
+        why: "the modules of the guests' kernel",
+        need: Need::Required,
+    },
+    Prerequisite {
+        program: "zstd",
+        package: "zstd",
+        why: "the guests' kernel",
+        need: Need::Required,
+    },
 ];
 
-/// Installs what is missing if we may; else names it, and fails if tests cannot do without it.
+/// Installs what is missing if we may; else names it, and fails if tests cannot do without it. Then the guests' kernel.
 pub fn ensure() -> Result<()> {
+    programs()?;
+    guest()?;
+    Ok(())
+}
+
+/// The kernel that guests boot: where it is not there, and apt's lists are not either, they are had first if we may.
+pub fn guest() -> Result<Outcome> {
+    let fetched = archipelago_guest::fetch();
+    if fetched.is_err() && may_install() {
+        update()?;
+        archipelago_guest::fetch()?;
+    } else {
+        fetched?;
+    }
+    Ok(Outcome::Passed)
+}
+
+fn programs() -> Result<()> {
     let mut missing = missing(PREREQUISITES);
     if missing.is_empty() {
         return Ok(());
     }
     if may_install() {
+        update()?;
         // One that cannot be had does not keep the others away.
         for need in [Need::Required, Need::Optional] {
             let wanted: Vec<_> = missing
@@ -102,7 +194,7 @@ pub fn ensure() -> Result<()> {
                 eprintln!("warning: {error:#}");
             }
         }
-        missing.retain(|wanted| command::find(wanted.program).is_none());
+        missing.retain(|wanted| !is_there(wanted));
     }
     for wanted in &missing {
         println!("missing: {}", advice(wanted));
@@ -120,10 +212,15 @@ pub fn ensure() -> Result<()> {
 }
 
 fn missing(table: &'static [Prerequisite]) -> Vec<&'static Prerequisite> {
-    table
-        .iter()
-        .filter(|wanted| command::find(wanted.program).is_none())
-        .collect()
+    table.iter().filter(|wanted| !is_there(wanted)).collect()
+}
+
+fn is_there(wanted: &Prerequisite) -> bool {
+    let path = Path::new(wanted.program);
+    match path.is_absolute() {
+        true => path.is_file(),
+        false => command::find(wanted.program).is_some(),
+    }
 }
 
 fn may_install() -> bool {
@@ -132,13 +229,16 @@ fn may_install() -> bool {
     is_root && command::find("apt-get").is_some()
 }
 
+fn update() -> Result<()> {
+    let mut update = Command::new("apt-get");
+    update.args(["update", "--quiet", "--quiet"]);
+    command::run(update.env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
 fn install(missing: &[&Prerequisite]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    let mut update = Command::new("apt-get");
-    update.args(["update", "--quiet", "--quiet"]);
-    command::run(update.env("DEBIAN_FRONTEND", "noninteractive"))?;
     let mut install = Command::new("apt-get");
     install.args(install_args(missing));
     command::run(install.env("DEBIAN_FRONTEND", "noninteractive"))

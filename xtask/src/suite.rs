@@ -15,7 +15,13 @@ pub fn run() -> Result<Outcome> {
 /// All tests but the doctests: by nextest if it is installed (a process for each test), else by cargo.
 pub fn tests() -> Result<Outcome> {
     let mut command = if command::find("cargo-nextest").is_some() {
-        cargo(["nextest", "run", "--workspace", "--all-features"])
+        cargo([
+            "nextest",
+            "run",
+            "--workspace",
+            "--all-features",
+            "--no-fail-fast",
+        ])
     } else {
         println!("cargo-nextest is not installed: `cargo test` will do");
         cargo([
@@ -24,6 +30,7 @@ pub fn tests() -> Result<Outcome> {
             "--all-features",
             "--lib",
             "--bins",
+            "--examples",
             "--tests",
         ])
     };

@@ -5,9 +5,10 @@ use std::io::{self, Write};
 use anyhow::Result;
 use serde::Serialize;
 
+use crate::median::median;
+
 use super::Waiting;
 use super::peer::Launcher;
-use super::samples::median;
 use super::xseg::Xseg;
 
 /// Requests of a burst.

@@ -6,8 +6,9 @@ use std::io::{self, Write};
 use anyhow::Result;
 use serde::Serialize;
 
-use super::samples::{Samples, median};
+use super::samples::Samples;
 use super::{Waiting, bare};
+use crate::median::median;
 
 /// All repetitions of one contender in one mode.
 #[derive(Debug)]

@@ -3,7 +3,6 @@
 //! Two volumes, one of each size, go through the same life in turn, in one node; each command is a process of its own,
 //! as an administrator starts it, and its whole time counts.
 
-mod node;
 mod run;
 mod table;
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 
-use super::node::Node;
 use super::table::{Row, print};
+use crate::node::Node;
 
 const SMALL_BYTES: u64 = 1 << 30;
 const LARGE_BYTES: u64 = 1 << 50;
@@ -28,7 +28,7 @@ pub struct Options {
 const STEPS: [&str; 6] = ["create", "write", "snapshot", "clone", "list", "remove"];
 
 pub fn run(options: &Options) -> Result<()> {
-    let node = Node::start(&options.directory)?;
+    let node = Node::start(&options.directory, &[])?;
     let mut times: Vec<[Vec<Duration>; 2]> =
         STEPS.iter().map(|_| [Vec::new(), Vec::new()]).collect();
     // The first life of each warms up.

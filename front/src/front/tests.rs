@@ -1,6 +1,6 @@
 //! A front of disks that remember, wait, fail and lie.
 //!
-//! FRONT-1 to FRONT-4, FLOW-1; and whatever is asked in whatever order, a front of a disk is a vector of bytes.
+//! FRONT-1 to FRONT-5, FLOW-1; and whatever is asked in whatever order, a front of a disk is a vector of bytes.
 
 use std::cell::{Cell, RefCell};
 
@@ -256,6 +256,26 @@ fn a_short_read_is_an_error() {
 }
 
 /// FLOW-1
+/// FRONT-5
+#[test]
+fn a_request_is_judged_by_the_size_of_the_moment() {
+    on_a_reactor(async |handle| {
+        let disk = MemDisk::with(64 << 10, Features::ALL);
+        let front = Front::new(&handle, disk, &OPTIONS);
+        let ask = async |offset| {
+            let bytes = Bytes::of(vec![0; 4096]);
+            front.perform(read(offset, 4096), bytes).await
+        };
+        assert_eq!(ask(32 << 10).await, Ok(()));
+        front.resized(32 << 10);
+        assert_eq!(ask(32 << 10).await, Err(Errno::INVAL));
+        assert_eq!(ask(28 << 10).await, Ok(()));
+        front.resized(64 << 10);
+        assert_eq!(ask(60 << 10).await, Ok(()));
+        assert_eq!(front.facts().size_bytes, 64 << 10);
+    });
+}
+
 #[test]
 fn what_is_beyond_the_limits_waits_and_is_done_then() {
     on_a_reactor(async |handle| {

@@ -5,19 +5,24 @@
 //!   have no circle.
 //! * **BRIDGE-2** An answer that says less than was asked is an I/O error, for reads and for writes (F28).
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
-use archipelago_protocol::{BLOCK_STATUS, EXTENT_BYTES, VolumeRef};
+use archipelago_protocol::{BLOCK_STATUS, CHANGED, EXTENT_BYTES, VolumeName, VolumeRef};
+use archipelago_runtime::local::GateGuard;
 use archipelago_runtime::{CallError, Station};
 use xseg::{Buffer, Draft, Errno, OpCode, PortId, Reply, RequestError, flags};
 
 use super::answer;
 use super::sizes::sizes;
 use super::using::Using;
-use crate::{Disk, DiskFacts, Extent, Payload, ZeroOptions};
+use crate::{Change, Disk, DiskFacts, DiskName, Extent, Orphans, Payload, ZeroOptions};
 
 /// Room for extents in one answer; clients ask again for what lies behind the last.
 const STATUS_BYTES: u64 = 256 * EXTENT_BYTES as u64;
+
+/// How often a composer is asked for one CACHE: a hint is not worth more.
+const CACHE_ASKS_MAX: usize = 64;
 
 /// Zeroes are written in pieces of so many bytes, where they have to be written.
 const ZERO_BYTES: u64 = 64 << 10;
@@ -33,6 +38,21 @@ impl From<VolumeRef> for Volume {
 }
 
 impl Volume {
+    /// The same, and the snapshot to compare with.
+    fn compare(&self, draft: &mut Draft, snapshot: &VolumeName) -> Result<(), Errno> {
+        let refused = |error: RequestError| error.errno();
+        let target = self.0.name.as_str().as_bytes();
+        draft.set_target(target).map_err(refused)?;
+        draft
+            .set_snapshot(snapshot.as_str().as_bytes())
+            .map_err(refused)
+    }
+
+    /// What requests for it name as their target.
+    pub fn as_str(&self) -> &str {
+        self.0.name.as_str()
+    }
+
     /// The target is what is to be opened; the second name is the volume that it must be a snapshot of, if one was
     /// given. A composer that overlooks that serves what was named all the same, and never the live volume instead.
     pub fn name(&self, draft: &mut Draft) -> Result<(), Errno> {
@@ -55,17 +75,21 @@ pub struct SegmentDisk {
     composer: PortId,
     volume: Volume,
     facts: DiskFacts,
+    orphans: Orphans,
+    /// Since its client is gone.
+    left: RefCell<Option<GateGuard>>,
     /// Dropped with the export (USING-3).
     _using: Using,
 }
 
 /// A request to a composer, but for its payload.
 #[derive(Clone, Copy, Debug)]
-struct Ask {
+struct Ask<'a> {
     op: OpCode,
     flags: u32,
     offset: u64,
     len_bytes: u64,
+    since: Option<&'a VolumeName>,
 }
 
 fn fua_flag(fua: bool) -> u32 {
@@ -77,6 +101,7 @@ impl SegmentDisk {
         station: Rc<Station>,
         composer: PortId,
         volume: Volume,
+        orphans: Orphans,
         (facts, using): (DiskFacts, Using),
     ) -> Self {
         Self {
@@ -84,6 +109,8 @@ impl SegmentDisk {
             composer,
             volume,
             facts,
+            orphans,
+            left: RefCell::default(),
             _using: using,
         }
     }
@@ -104,10 +131,13 @@ impl SegmentDisk {
     }
 
     /// Asks, with so many bytes of a buffer if there is one (BRIDGE-1).
-    async fn ask(&self, ask: Ask, data: Option<(Buffer, u64)>) -> Result<Reply, Errno> {
+    async fn ask(&self, ask: Ask<'_>, data: Option<(Buffer, u64)>) -> Result<Reply, Errno> {
         let failed = |error: CallError| error.errno();
         let mut draft = self.station.draft(ask.op).await.map_err(failed)?;
-        self.volume.name(&mut draft)?;
+        match ask.since {
+            Some(snapshot) => self.volume.compare(&mut draft, snapshot)?,
+            None => self.volume.name(&mut draft)?,
+        }
         draft.set_flags(ask.flags);
         draft.set_extent(ask.offset, ask.len_bytes);
         if let Some((buffer, len_bytes)) = data {
@@ -130,10 +160,13 @@ impl SegmentDisk {
                 buffer,
                 len_bytes: piece as usize,
             };
-            self.write(offset + done, payload, fua).await?;
+            self.write(offset + done, payload, false).await?;
             done += piece;
         }
-        Ok(())
+        match fua {
+            true => self.flush().await,
+            false => Ok(()),
+        }
     }
 }
 
@@ -157,6 +190,7 @@ impl Disk for SegmentDisk {
             flags: 0,
             offset,
             len_bytes: wanted,
+            since: None,
         };
         let reply = self.ask(ask, Some((buffer, wanted))).await?;
         answer::whole(&reply, wanted)?; // BRIDGE-2
@@ -177,6 +211,7 @@ impl Disk for SegmentDisk {
             flags: fua_flag(fua),
             offset,
             len_bytes,
+            since: None,
         };
         let reply = self.ask(ask, Some((buffer, len_bytes))).await?;
         answer::whole(&reply, len_bytes) // BRIDGE-2
@@ -188,6 +223,7 @@ impl Disk for SegmentDisk {
             flags: 0,
             offset: 0,
             len_bytes: 0,
+            since: None,
         };
         self.ask(ask, None).await?.result().map(drop)
     }
@@ -201,6 +237,7 @@ impl Disk for SegmentDisk {
             flags: fua_flag(fua),
             offset,
             len_bytes,
+            since: None,
         };
         self.ask(ask, None).await?.result().map(drop)
     }
@@ -229,6 +266,7 @@ impl Disk for SegmentDisk {
                     flags: fua_flag(fua),
                     offset,
                     len_bytes,
+                    since: None,
                 };
                 self.ask(ask, None).await?.result().map(drop)
             }
@@ -242,6 +280,7 @@ impl Disk for SegmentDisk {
             flags: 0,
             offset,
             len_bytes,
+            since: None,
         };
         let reply = self.ask(ask, Some((buffer, STATUS_BYTES))).await?;
         match answer::extents(&reply) {
@@ -251,7 +290,45 @@ impl Disk for SegmentDisk {
         }
     }
 
-    async fn cache(&self, _offset: u64, _len_bytes: u64) -> Result<(), Errno> {
-        Err(Errno::OPNOTSUPP) // not offered
+    async fn changed_since(
+        &self,
+        snapshot: &DiskName,
+        offset: u64,
+        len_bytes: u64,
+    ) -> Result<Vec<Change>, Errno> {
+        // What is no name names no snapshot.
+        let snapshot = VolumeName::new(snapshot.as_str()).map_err(|_| Errno::NOENT)?;
+        let buffer = self.buffer(STATUS_BYTES).await?;
+        let ask = Ask {
+            op: CHANGED,
+            flags: 0,
+            offset,
+            len_bytes,
+            since: Some(&snapshot),
+        };
+        answer::changes(&self.ask(ask, Some((buffer, STATUS_BYTES))).await?)
+    }
+
+    fn leave(&self) {
+        let left = self.orphans.enter(self.volume.as_str());
+        self.left.replace(Some(left));
+    }
+
+    /// The composer comes to know where the bytes are, which is what the first access lacks most; the bytes stay where they
+    /// are.
+    async fn cache(&self, offset: u64, len_bytes: u64) -> Result<(), Errno> {
+        let (mut at, mut left) = (offset, len_bytes);
+        for _ in 0..CACHE_ASKS_MAX {
+            let told = self.block_status(at, left).await?;
+            let told_bytes = told
+                .iter()
+                .fold(0, |sum: u64, one| sum.saturating_add(one.len_bytes));
+            let told_bytes = told_bytes.min(left);
+            (at, left) = (at + told_bytes, left - told_bytes);
+            if left == 0 || told_bytes == 0 {
+                break;
+            }
+        }
+        Ok(())
     }
 }

@@ -13,10 +13,12 @@ use xseg::{Errno, OpCode, PortId, RequestError};
 
 use super::answer;
 use super::disk::{SegmentDisk, Volume};
+use super::predecessor;
 use super::using::Using;
 use crate::Disks;
 use crate::listed::{Listed, OpenRefusal};
 use crate::name::DiskName;
+use crate::orphans::Orphans;
 
 /// Pages of a list that are asked for: an end, should a mapper never say that there is one.
 const LIST_PAGES_MAX: usize = 10_000;
@@ -41,6 +43,7 @@ pub struct SegmentDisks {
     handle: Handle,
     station: Rc<Station>,
     places: SegmentPlaces,
+    orphans: Orphans,
 }
 
 impl SegmentDisks {
@@ -51,6 +54,7 @@ impl SegmentDisks {
             handle: handle.clone(),
             station,
             places,
+            orphans: Orphans::default(),
         }
     }
 
@@ -105,11 +109,18 @@ impl SegmentDisks {
         draft.set_deadline_ns(self.handle.after_ns(self.places.call_timeout));
         let reply = self.station.call(draft, composer).await.map_err(failed)?;
         let facts = answer::facts(&reply, String::new())?;
+        let settled = async {
+            self.orphans.settled(volume.as_str()).await; // ORPHAN-1
+            predecessor::settled(&self.handle, &self.station, volume.as_str()).await;
+        };
+        let settled = self.handle.timeout(self.places.call_timeout, settled);
+        settled.await.map_err(|_| Errno::BUSY)?; // BEFORE-1
         let station = self.station.clone();
         Ok(SegmentDisk::new(
             station,
             composer,
             volume.clone(),
+            self.orphans.clone(),
             (facts, using),
         ))
     }

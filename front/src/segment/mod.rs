@@ -3,6 +3,7 @@
 mod answer;
 mod disk;
 mod disks;
+mod predecessor;
 mod sizes;
 mod using;
 

@@ -2,16 +2,8 @@
 
 use archipelago_front::{DiskFacts, DiskName};
 
+use super::context::MetaContext;
 use crate::wire::ReplyMode;
-
-/// A metadata context by its number on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct MetaContext(pub u32);
-
-impl MetaContext {
-    /// Which number stands for `base:allocation` on all our connections.
-    pub const ALLOCATION: Self = Self(1);
-}
 
 /// Everything that the rest of the connection depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +11,13 @@ pub struct Agreed {
     pub name: DiskName,
     pub facts: DiskFacts,
     pub mode: ReplyMode,
-    /// The context that block status is asked for in, if the client chose one for this export.
-    pub context: Option<MetaContext>,
+    /// The contexts that block status is asked for in, if the client chose any for this export.
+    pub contexts: Vec<MetaContext>,
+}
+
+impl Agreed {
+    /// May a block status name the contexts that it is about?
+    pub fn has_status_payload(&self) -> bool {
+        self.mode == ReplyMode::Extended && !self.contexts.is_empty()
+    }
 }

@@ -1,7 +1,7 @@
 //! The handshake as a machine: fixed newstyle, without I/O and without a clock.
 //!
 //! ```text
-//! flags --> option --> payload --> (List, Open: asked of the outside) --> option ...
+//! flags --> option --> payload --> (List, Open, FindSnapshots: asked of the outside) --> option ...
 //!              |          |                                     +--> Transmit
 //!              +--> skip -+                    anything fatal ------> Close
 //! ```
@@ -13,14 +13,18 @@
 //! * **HANDSHAKE-2** It keeps what was received of one option and no more than [`OPTION_BYTES_MAX`] bytes of it; nothing is
 //!   reserved because a length was announced (F71).
 //! * **HANDSHAKE-3** No byte beyond the handshake is taken: what follows the choice of an export is left for whoever comes next.
-//! * **HANDSHAKE-4** An export is asked for only after the client named it in INFO, GO or EXPORT_NAME (F80).
+//! * **HANDSHAKE-5** When the connection is encrypted everything that was agreed on before is forgotten (F81); where it must be,
+//!   nothing is listed, told or opened before.
+//! * **HANDSHAKE-4** An export is asked for only after the client named it: in INFO, GO or EXPORT_NAME, or with a snapshot of it
+//!   in LIST_META_CONTEXT or SET_META_CONTEXT (F80).
 
 use archipelago_front::DiskName;
 
 use super::agreed::Agreed;
 use super::answers::Answers;
+use super::context::{ContextKind, MetaContext};
 use super::option::Purpose;
-use super::options::{HandshakeError, HandshakeOptions};
+use super::options::{HandshakeError, HandshakeOptions, Security};
 use crate::limits::{OPTION_BYTES_MAX, OPTION_SKIPPED_BYTES_MAX, STRING_BYTES_MAX};
 use crate::wire::{Fields, InfoCode, OptionCode, OptionReply, ReplyMode, client_flags, magic};
 
@@ -36,6 +40,13 @@ pub enum Decision {
     List,
     /// Open this export, and say what it is: [`Handshake::opened`]. Opened for [`Purpose::Info`], it is closed again.
     Open { name: DiskName, purpose: Purpose },
+    /// Look which of these the export can tell changes since, and say so: [`Handshake::found`].
+    FindSnapshots {
+        name: DiskName,
+        snapshots: Vec<DiskName>,
+    },
+    /// Send the output, have the client shake hands for TLS, and go on through it: [`Handshake::secured`].
+    StartTls,
     /// Send the output; the handshake is over.
     Transmit(Box<Agreed>),
     /// Send the output, then close.
@@ -59,6 +70,8 @@ enum Phase {
     },
     Listing,
     Opening(Opening),
+    Finding(Finding),
+    Securing,
     Over(Decision),
 }
 
@@ -70,11 +83,29 @@ struct Opening {
     wanted: Vec<InfoCode>,
 }
 
-/// A context, chosen for one export. It counts only if that is the one that is then opened.
+/// Contexts that are to be listed or selected, if the snapshots among them are there.
+#[derive(Clone, Debug)]
+struct Finding {
+    option: OptionCode,
+    name: DiskName,
+    wanted: Vec<ContextKind>,
+}
+
+impl Finding {
+    fn snapshots(&self) -> Vec<DiskName> {
+        let snapshot = |kind: &ContextKind| match kind {
+            ContextKind::Allocation => None,
+            ContextKind::ChangedSince(snapshot) => Some(snapshot.clone()),
+        };
+        self.wanted.iter().filter_map(snapshot).collect()
+    }
+}
+
+/// Contexts, chosen for one export. They count only if that is the one that is then opened.
 #[derive(Debug)]
 struct Selected {
-    name: Vec<u8>,
-    allocation: bool,
+    name: DiskName,
+    contexts: Vec<MetaContext>,
 }
 
 /// The server's side of one handshake.
@@ -88,6 +119,7 @@ pub struct Handshake {
     zeroes: bool,
     mode: ReplyMode,
     selected: Option<Selected>,
+    is_secure: bool,
 }
 
 impl Handshake {
@@ -102,6 +134,7 @@ impl Handshake {
             zeroes: true,
             mode: ReplyMode::Simple,
             selected: None,
+            is_secure: false,
         }
     }
 
@@ -132,7 +165,11 @@ impl Handshake {
             Phase::Header => OPTION_HEADER_BYTES,
             Phase::Payload { len, .. } => *len,
             Phase::Skip { left, .. } => return *left,
-            Phase::Listing | Phase::Opening(_) | Phase::Over(_) => return 0,
+            Phase::Listing
+            | Phase::Opening(_)
+            | Phase::Finding(_)
+            | Phase::Securing
+            | Phase::Over(_) => return 0,
         };
         len - self.received.len()
     }
@@ -150,6 +187,11 @@ impl Handshake {
                     let (name, purpose) = (name.clone(), *purpose);
                     return Decision::Open { name, purpose };
                 }
+                Phase::Finding(finding) => {
+                    let (name, snapshots) = (finding.name.clone(), finding.snapshots());
+                    return Decision::FindSnapshots { name, snapshots };
+                }
+                Phase::Securing => return Decision::StartTls,
                 Phase::Over(decision) => return decision.clone(),
                 Phase::ClientFlags | Phase::Header | Phase::Payload { .. } | Phase::Skip { .. } => {
                     self.step();
@@ -180,6 +222,11 @@ impl Handshake {
         if let Err(error) = outcome {
             self.phase = Phase::Over(Decision::Close(error));
         }
+    }
+
+    /// Is there nothing for this client before it encrypts (HANDSHAKE-5)?
+    fn is_closed(&self) -> bool {
+        self.options.security == Security::Required && !self.is_secure
     }
 
     fn take_client_flags(&mut self, message: &[u8]) -> Result<(), HandshakeError> {
@@ -216,6 +263,13 @@ impl Handshake {
         self.phase = match option {
             _ if len_bytes > OPTION_SKIPPED_BYTES_MAX => return Err(oversize),
             OptionCode::EXPORT_NAME if len > STRING_BYTES_MAX => return Err(oversize),
+            OptionCode::EXPORT_NAME if self.is_closed() => {
+                return Err(HandshakeError::InTheClear);
+            }
+            OptionCode::ABORT | OptionCode::STARTTLS if len <= OPTION_BYTES_MAX => {
+                Phase::Payload { option, len }
+            }
+            _ if self.is_closed() => skip(OptionReply::ERR_TLS_REQD, "encrypt first: STARTTLS"),
             _ if !is_known(option) => skip(
                 OptionReply::ERR_UNSUP,
                 "this server does not know the option",

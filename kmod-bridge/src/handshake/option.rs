@@ -1,7 +1,8 @@
 //! The payloads of options, taken apart.
 
-use crate::limits::STRING_BYTES_MAX;
-use crate::wire::{BASE_ALLOCATION, Fields, InfoCode, TooShort};
+use super::context::ContextKind;
+use crate::limits::{CONTEXTS_MAX, STRING_BYTES_MAX};
+use crate::wire::{Fields, InfoCode, TooShort};
 
 /// What an export is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,18 +87,30 @@ impl MetaRequest {
         Ok(Self { name, queries })
     }
 
-    /// Does the client want the one context that there is, by its full name?
-    pub fn selects_allocation(&self) -> bool {
-        self.queries
-            .iter()
-            .any(|query| query == BASE_ALLOCATION.as_bytes())
+    /// The contexts that the client names in full, each once, in its order. Those beyond our patience are not selected, as
+    /// a server may.
+    pub fn named(&self) -> Vec<ContextKind> {
+        let mut named = Vec::new();
+        for query in &self.queries {
+            if let Some(kind) = ContextKind::by_name(query)
+                && !named.contains(&kind)
+                && named.len() < CONTEXTS_MAX
+            {
+                named.push(kind);
+            }
+        }
+        named
     }
 
-    /// Would the client like to see it listed: by its name, by its namespace, or by asking for nothing in particular?
-    pub fn lists_allocation(&self) -> bool {
-        self.queries.is_empty()
-            || self.selects_allocation()
-            || self.queries.iter().any(|query| query == b"base:")
+    /// The contexts that the client would like to see listed: by name, by namespace, or by asking for nothing in
+    /// particular. Snapshots are listed only by name: there may be any number of them.
+    pub fn listed(&self) -> Vec<ContextKind> {
+        let mut listed = self.named();
+        let is_wild = self.queries.is_empty() || self.queries.iter().any(|query| query == b"base:");
+        if is_wild && !listed.contains(&ContextKind::Allocation) {
+            listed.insert(0, ContextKind::Allocation);
+        }
+        listed
     }
 }
 

@@ -5,6 +5,18 @@ use archipelago_front::{NotAName, OpenRefusal};
 use crate::limits::PAYLOAD_BYTES_MAX;
 use crate::wire::ReplyMode;
 
+/// Whether a client may, or must, have the connection encrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Security {
+    /// There is no TLS.
+    #[default]
+    None,
+    /// Who wants it gets it.
+    Offered,
+    /// Nothing is told or opened without it.
+    Required,
+}
+
 /// How much a server admits to.
 #[derive(Clone, Debug)]
 pub struct HandshakeOptions {
@@ -14,6 +26,7 @@ pub struct HandshakeOptions {
     pub list: bool,
     /// The longest read or write.
     pub payload_bytes_max: u32,
+    pub security: Security,
 }
 
 impl Default for HandshakeOptions {
@@ -22,6 +35,7 @@ impl Default for HandshakeOptions {
             mode_max: ReplyMode::Extended,
             list: true,
             payload_bytes_max: PAYLOAD_BYTES_MAX,
+            security: Security::None,
         }
     }
 }
@@ -42,6 +56,8 @@ pub enum HandshakeError {
     Refused(#[from] OpenRefusal),
     #[error("the client chose an export the old way after it had agreed to extended headers")]
     OldWay,
+    #[error("the client chose an export in the clear, where encryption is required")]
+    InTheClear,
     #[error("the client ended the handshake")]
     Aborted,
 }

@@ -4,10 +4,13 @@
 //! * **LISTEN-1** A socket file is replaced only if it is a socket and nobody listens on it; of two servers that start at once one
 //!   is refused.
 //! * **LISTEN-2** The socket file never admits more than its owner and group, whatever the umask.
+//! * **LISTEN-3** Whoever holds the lock of the directory, which all can take who may read it, keeps us from listening, and from
+//!   nothing else: it is not waited for.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
@@ -18,6 +21,10 @@ const BACKLOG: i32 = 1024;
 
 /// Owner and group may connect (S9).
 const SOCKET_MODE: Mode = Mode::from_raw_mode(0o660);
+
+/// Another server looks at a socket file for a moment; nobody has a reason for more.
+const LOCK_TRIES: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(4);
 
 /// Why there is no listening socket.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +38,10 @@ pub enum BindError {
         "{path:?} is no path for a socket: it has a directory and a name, and at most 107 bytes"
     )]
     Path { path: PathBuf },
+    #[error(
+        "a program holds a lock on the directory {directory:?} and does not let go: `fuser -v` tells which; stop it"
+    )]
+    Locked { directory: PathBuf },
     #[error("{action} {path:?}")]
     Unix {
         action: &'static str,
@@ -74,8 +85,13 @@ pub fn bind_unix(path: &Path) -> Result<OwnedFd, BindError> {
     let lock = rustix::fs::open(directory, flags, Mode::empty())
         .map_err(failed("cannot open the directory of"))?;
     // LISTEN-1: whoever else starts here looks at the file after we have begun to listen.
-    rustix::fs::flock(&lock, FlockOperation::LockExclusive)
-        .map_err(failed("cannot lock the directory of"))?;
+    match lock_directory(&lock) {
+        Err(Errno::WOULDBLOCK) => {
+            let directory = directory.to_owned();
+            return Err(BindError::Locked { directory });
+        }
+        locked => locked.map_err(failed("cannot lock the directory of"))?,
+    }
     remove_stale(path, &address)?;
     let socket = new_socket().map_err(failed("cannot make a socket for"))?;
     // LISTEN-2: the file gets this mode, less the umask, when it appears, and all of it afterwards.
@@ -84,6 +100,17 @@ pub fn bind_unix(path: &Path) -> Result<OwnedFd, BindError> {
     rustix::fs::chmod(path, SOCKET_MODE).map_err(failed("cannot set the mode of"))?;
     rustix::net::listen(&socket, BACKLOG).map_err(failed("cannot listen on"))?;
     Ok(socket)
+}
+
+/// LISTEN-3
+fn lock_directory(directory: &OwnedFd) -> Result<(), Errno> {
+    for _ in 1..LOCK_TRIES {
+        match rustix::fs::flock(directory, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
+            locked => return locked,
+        }
+    }
+    rustix::fs::flock(directory, FlockOperation::NonBlockingLockExclusive)
 }
 
 fn new_socket() -> Result<OwnedFd, Errno> {
@@ -135,6 +162,21 @@ mod tests {
         assert!(matches!(bind_unix(&path), Err(BindError::InUse { .. })));
         drop(first);
         assert!(path.exists());
+        bind_unix(&path).unwrap();
+    }
+
+    #[test]
+    fn who_holds_the_directory_does_not_hold_us() {
+        // LISTEN-3
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("nbd.sock");
+        let held = std::fs::File::open(directory.path()).unwrap();
+        rustix::fs::flock(&held, FlockOperation::LockShared).unwrap();
+        let refused = bind_unix(&path).unwrap_err();
+        assert!(matches!(refused, BindError::Locked { .. }), "{refused}");
+        let directory = directory.path().display().to_string();
+        assert!(refused.to_string().contains(&directory), "{refused}");
+        drop(held);
         bind_unix(&path).unwrap();
     }
 

@@ -1,4 +1,8 @@
 //! Bytes on their way in: what was received and not looked at yet.
+//!
+//! # Invariants
+//! * **INPUT-1** A client that stops within a request, header or payload, is cut off after a while; one that is silent between
+//!   requests is not (F76).
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -20,6 +24,16 @@ pub(super) struct Input {
     from: usize,
     to: usize,
     stall_timeout: Duration,
+    /// Until when the rest of a request that has begun must be here.
+    until_ns: Option<u64>,
+}
+
+/// What a client may be silent in the middle of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Silence {
+    /// Nothing, or the beginning of a header.
+    BetweenRequests,
+    WithinRequest,
 }
 
 /// The connection brings nothing more.
@@ -29,7 +43,7 @@ pub(super) enum Ended {
     Closed,
     #[error("it failed: {0}")]
     Failed(Errno),
-    #[error("the client began a write and sent nothing more of it for too long")]
+    #[error("the client began a request and did not send the rest of it for too long")]
     Stalled,
 }
 
@@ -42,6 +56,7 @@ impl Input {
             from: 0,
             to: 0,
             stall_timeout,
+            until_ns: None,
         }
     }
 
@@ -51,14 +66,33 @@ impl Input {
     }
 
     pub fn consume(&mut self, count: usize) {
+        if count > 0 {
+            self.until_ns = None;
+        }
         self.from += count;
         if self.from == self.to {
             (self.from, self.to) = (0, 0);
         }
     }
 
-    /// Brings more, behind what is there. Waits for ever: a client may be idle.
-    pub async fn receive(&mut self) -> Result<(), Ended> {
+    /// Brings more, behind what is there. Between requests it waits for ever: a client may be idle. Who has begun one has
+    /// so much time for the whole header, or for each part of the rest (INPUT-1).
+    pub async fn receive(&mut self, silence: Silence) -> Result<(), Ended> {
+        let is_idle = self.bytes().is_empty() && silence == Silence::BetweenRequests;
+        if is_idle {
+            return self.receive_now().await;
+        }
+        let handle = self.handle.clone();
+        let until_ns = match self.until_ns {
+            Some(until_ns) => until_ns,
+            None => handle.after_ns(self.stall_timeout),
+        };
+        self.until_ns = Some(until_ns);
+        let received = handle.timeout_at_ns(until_ns, self.receive_now()).await;
+        received.map_err(|_| Ended::Stalled)?
+    }
+
+    async fn receive_now(&mut self) -> Result<(), Ended> {
         let mut bytes = self.memory.take().expect("given back by every receive");
         bytes.copy_within(self.from..self.to, 0);
         (self.from, self.to) = (0, self.to - self.from);
@@ -108,7 +142,7 @@ impl Input {
             if count == 0 {
                 return Ok(());
             }
-            self.receive().await?;
+            self.receive(Silence::WithinRequest).await?;
         }
     }
 }

@@ -2,33 +2,35 @@
 
 use std::rc::Rc;
 
-use archipelago_front::{Admitted, Disk, Extent, Payload, ZeroOptions, pieces};
-use archipelago_runtime::Task;
+use archipelago_front::{Disk, ZeroOptions};
 use xseg::Errno;
 
 use super::connection::Connection;
+use super::held::Held;
 use super::outbox::Answer;
-use crate::handshake::MetaContext;
-use crate::limits::EXTENTS_MAX;
+use super::status::{self, Status};
+use crate::limits::ZEROED_AT_ONCE;
 use crate::transmission::{Command, Request};
-use crate::wire::{NbdError, Position, ReplyMode};
+use crate::wire::NbdError;
 
-/// Everything but writes, whose payload has to be received first.
-pub(super) async fn perform<E: Disk>(
-    connection: Rc<Connection<E>>,
-    admitted: Rc<Admitted>,
-    request: Request,
-) {
+/// Everything but writes, whose payload has to be received first, and reads, which may be done piece by piece.
+pub(super) async fn perform<E: Disk>(connection: Rc<Connection<E>>, held: Held, request: Request) {
     let export = &connection.export;
     let offset = request.offset;
     let done = match request.command {
-        Command::Read { length, whole } => {
-            return read(connection, admitted, request, length, whole).await;
+        Command::BlockStatus {
+            length,
+            one,
+            contexts,
+        } => {
+            let status = Status {
+                length,
+                one,
+                contexts,
+            };
+            return status::tell(connection, held, request, status).await;
         }
-        Command::BlockStatus { length, one } => {
-            return block_status(connection, admitted, request, length, one).await;
-        }
-        Command::Write { .. } => Err(Errno::INVAL),
+        Command::Read { .. } | Command::Write { .. } => Err(Errno::INVAL),
         Command::Flush => export.flush().await,
         Command::Trim { length, fua } => export.trim(offset, length, fua).await,
         Command::Cache { length } => export.cache(offset, length).await,
@@ -39,16 +41,44 @@ pub(super) async fn perform<E: Disk>(
             fast,
         } => {
             let options = ZeroOptions { fua, no_hole, fast };
-            export.write_zeroes(offset, length, options).await
+            zero(&connection, (offset, length), options).await
         }
     };
-    answer_done(&connection, admitted, request, done).await;
+    answer_done(&connection, held, request, done).await;
+}
+
+/// Zeroes that take their space can take hours: they end between two pieces if nobody waits for them any more, so that the export can be
+/// opened again (ORPHAN-1).
+async fn zero<E: Disk>(
+    connection: &Connection<E>,
+    (offset, length): (u64, u64),
+    options: ZeroOptions,
+) -> Result<(), Errno> {
+    let piece_bytes = match options.no_hole {
+        true => ZEROED_AT_ONCE,
+        false => length.max(1),
+    };
+    let mut done = 0;
+    loop {
+        let piece = piece_bytes.min(length - done);
+        let zeroed = connection
+            .export
+            .write_zeroes(offset + done, piece, options);
+        zeroed.await?;
+        done += piece;
+        if done >= length {
+            return Ok(());
+        }
+        if connection.outbox.is_closed() {
+            return Err(Errno::CANCELED);
+        }
+    }
 }
 
 /// Answers what brings nothing but success or failure.
 pub(super) async fn answer_done<E: Disk>(
     connection: &Rc<Connection<E>>,
-    admitted: Rc<Admitted>,
+    held: Held,
     request: Request,
     done: Result<(), Errno>,
 ) {
@@ -63,12 +93,16 @@ pub(super) async fn answer_done<E: Disk>(
     let answer = Answer {
         head,
         payload: None,
-        admitted: Some(admitted),
+        held: Some(held),
     };
     connection.outbox.send(answer).await;
 }
 
-fn failure<E: Disk>(connection: &Connection<E>, request: Request, errno: Errno) -> Vec<u8> {
+pub(super) fn failure<E: Disk>(
+    connection: &Connection<E>,
+    request: Request,
+    errno: Errno,
+) -> Vec<u8> {
     let Request { cookie, offset, .. } = request;
     let error = NbdError::from(errno);
     let export = &connection.agreed.name;
@@ -82,171 +116,4 @@ fn failure<E: Disk>(connection: &Connection<E>, request: Request, errno: Errno) 
         .agreed
         .mode
         .error(cookie, offset, error, &message)
-}
-
-async fn read<E: Disk>(
-    connection: Rc<Connection<E>>,
-    admitted: Rc<Admitted>,
-    request: Request,
-    length: u32,
-    whole: bool,
-) {
-    if length == 0 {
-        return answer_done(&connection, admitted, request, Ok(())).await;
-    }
-    let mode = connection.agreed.mode;
-    if length > connection.piece_bytes_max {
-        if mode == ReplyMode::Simple || whole {
-            return read_gathered(connection, admitted, request, length).await;
-        }
-        return read_in_chunks(connection, admitted, request, length).await;
-    }
-    let read = read_exactly(&connection.export, request.offset, length).await;
-    answer_read(&connection, admitted, request, read).await;
-}
-
-/// What an export reads is as long as was asked for, or an error: nothing is guessed.
-async fn read_exactly<E: Disk>(export: &E, offset: u64, length: u32) -> Result<Payload, Errno> {
-    let payload = export.read(offset, length).await?;
-    if payload.len_bytes() == length as usize && payload.is_whole() {
-        Ok(payload)
-    } else {
-        Err(Errno::IO)
-    }
-}
-
-async fn answer_read<E: Disk>(
-    connection: &Rc<Connection<E>>,
-    admitted: Rc<Admitted>,
-    request: Request,
-    read: Result<Payload, Errno>,
-) {
-    let payload = match read {
-        Ok(payload) => payload,
-        Err(errno) => return answer_done(connection, admitted, request, Err(errno)).await,
-    };
-    let Request { cookie, offset, .. } = request;
-    let mode = connection.agreed.mode;
-    let len_bytes = payload.len_bytes();
-    let hole = match payload {
-        Payload::Zeroes { .. } => {
-            let range = (offset, len_bytes as u32);
-            mode.hole(cookie, offset, range, Position::Last)
-        }
-        _ => None,
-    };
-    let (head, payload) = match hole {
-        Some(head) => (head, None),
-        None => (mode.data(cookie, offset, len_bytes as u64), Some(payload)),
-    };
-    let answer = Answer {
-        head: head.as_bytes().to_vec(),
-        payload,
-        admitted: Some(admitted),
-    };
-    connection.outbox.send(answer).await;
-}
-
-/// A long read for a client that wants it in one: the pieces are copied together, for a piece held while others are
-/// waited for could be the one that they wait for.
-async fn read_gathered<E: Disk>(
-    connection: Rc<Connection<E>>,
-    admitted: Rc<Admitted>,
-    request: Request,
-    length: u32,
-) {
-    let mut bytes = Vec::with_capacity(length as usize);
-    let mut result = Ok(());
-    for (at, len_bytes) in pieces(request.offset, length.into(), connection.piece_bytes_max) {
-        let piece = read_exactly(&connection.export, at, len_bytes).await;
-        result = piece.and_then(|piece| {
-            let appended = piece.append_to(&mut bytes);
-            appended.map_err(|error| error.errno())
-        });
-        if result.is_err() {
-            break;
-        }
-    }
-    let read = result.map(|()| Payload::Bytes(bytes));
-    answer_read(&connection, admitted, request, read).await;
-}
-
-/// A long read for a client that takes it in chunks: each leaves when it is there, in any order.
-async fn read_in_chunks<E: Disk>(
-    connection: Rc<Connection<E>>,
-    admitted: Rc<Admitted>,
-    request: Request,
-    length: u32,
-) {
-    let tasks: Vec<Task<Result<(), Errno>>> =
-        pieces(request.offset, length.into(), connection.piece_bytes_max)
-            .map(|piece| {
-                let (connection, admitted) = (connection.clone(), admitted.clone());
-                let handle = connection.handle.clone();
-                handle.spawn(read_chunk(connection, admitted, request, piece))
-            })
-            .collect();
-    let mut result = Ok(());
-    for task in tasks {
-        result = result.and(task.await);
-    }
-    answer_done(&connection, admitted, request, result).await;
-}
-
-async fn read_chunk<E: Disk>(
-    connection: Rc<Connection<E>>,
-    admitted: Rc<Admitted>,
-    request: Request,
-    (at, len_bytes): (u64, u32),
-) -> Result<(), Errno> {
-    let Request { cookie, offset, .. } = request;
-    let mode = connection.agreed.mode;
-    let payload = read_exactly(&connection.export, at, len_bytes).await?;
-    let hole = match payload {
-        Payload::Zeroes { .. } => mode.hole(cookie, offset, (at, len_bytes), Position::More),
-        _ => None,
-    };
-    let (head, payload) = match hole {
-        Some(head) => (head, None),
-        None => (
-            mode.part(cookie, offset, at, len_bytes.into()),
-            Some(payload),
-        ),
-    };
-    let answer = Answer {
-        head: head.as_bytes().to_vec(),
-        payload,
-        admitted: Some(admitted),
-    };
-    connection.outbox.send(answer).await;
-    Ok(())
-}
-
-async fn block_status<E: Disk>(
-    connection: Rc<Connection<E>>,
-    admitted: Rc<Admitted>,
-    request: Request,
-    length: u64,
-    one: bool,
-) {
-    let Request { cookie, offset, .. } = request;
-    let told = connection.export.block_status(offset, length).await;
-    let count_max = if one { 1 } else { EXTENTS_MAX };
-    let fitted = told.map(|extents| Extent::fitted(&extents, length, count_max));
-    let head = match fitted {
-        // An answer without any extent would bring the client no step further.
-        Ok(extents) if extents.is_empty() => failure(&connection, request, Errno::IO),
-        Ok(extents) => {
-            let context = MetaContext::ALLOCATION.0;
-            let mode = connection.agreed.mode;
-            mode.block_status(cookie, offset, context, &extents)
-        }
-        Err(errno) => failure(&connection, request, errno),
-    };
-    let answer = Answer {
-        head,
-        payload: None,
-        admitted: Some(admitted),
-    };
-    connection.outbox.send(answer).await;
 }

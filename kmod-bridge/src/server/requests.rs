@@ -5,10 +5,13 @@ use std::rc::Rc;
 use archipelago_front::{Disk, Disks};
 
 use super::connection::{Connection, End};
-use super::input::{Ended, Input};
+use super::held::Held;
+use super::input::{Ended, Input, Silence};
 use super::outbox::Answer;
 use super::perform;
+use super::reads::{self, Read};
 use super::server::Shared;
+use super::status::Status;
 use super::writes::{self, Write};
 use crate::transmission::{Admission, Command, Refusal, Request, RequestReader, Step};
 
@@ -19,7 +22,8 @@ pub(super) async fn take<X: Disks>(
     mut input: Input,
 ) -> End {
     let agreed = connection.agreed.clone();
-    let admission = Admission::new(agreed, shared.options.payload_bytes_max);
+    let admission = Admission::new(agreed, shared.options.payload_bytes_max)
+        .with_size(connection.size_bytes.clone());
     let mut reader = RequestReader::new(admission);
     loop {
         if shared.draining.get() {
@@ -27,8 +31,17 @@ pub(super) async fn take<X: Disks>(
         }
         let (taken, step) = reader.step(input.bytes());
         input.consume(taken);
+        if connection.outbox.is_closed() {
+            return End::Unheard; // CONNECTION-3
+        }
         let outcome = match step {
-            Step::Receive => input.receive().await,
+            Step::Receive => {
+                let silence = match reader.is_within_request() {
+                    true => Silence::WithinRequest,
+                    false => Silence::BetweenRequests,
+                };
+                input.receive(silence).await
+            }
             Step::Request(request) => begin(connection, &mut input, request).await,
             Step::Refuse {
                 cookie,
@@ -61,7 +74,7 @@ async fn refuse<E: Disk>(
     let answer = Answer {
         head,
         payload: None,
-        admitted: Some(admitted),
+        held: Some(Held::new(admitted, None)),
     };
     let connection = connection.clone();
     let handle = connection.handle.clone();
@@ -74,20 +87,49 @@ async fn begin<E: Disk>(
     input: &mut Input,
     request: Request,
 ) -> Result<(), Ended> {
-    let payload = match request.command {
+    let bytes = match request.command {
         Command::Read { length, .. } | Command::Write { length, .. } => length as usize,
+        Command::BlockStatus {
+            length,
+            one,
+            contexts,
+        } => {
+            let status = Status {
+                length,
+                one,
+                contexts,
+            };
+            status.bytes_max()
+        }
         _ => 0,
     };
-    let admitted = Rc::new(connection.flow.admit(payload).await);
-    if let Command::Write { length, fua } = request.command {
-        let write = Write {
-            request,
-            length,
-            fua,
-        };
-        return writes::write(connection, input, admitted, write).await;
+    let admitted = Rc::new(connection.flow.admit(bytes).await);
+    match request.command {
+        Command::Write { length, fua } => {
+            let write = Write {
+                request,
+                length,
+                fua,
+            };
+            return writes::write(connection, input, admitted, write).await;
+        }
+        Command::Read { length, whole } => {
+            let read = Read {
+                request,
+                length,
+                whole,
+            };
+            reads::begin(connection, admitted, read).await;
+        }
+        _ => {
+            let share = match bytes {
+                0 => None,
+                bytes => Some(connection.account.acquire(bytes).await),
+            };
+            let held = Held::new(admitted, share);
+            let task = perform::perform(connection.clone(), held, request);
+            connection.handle.spawn(task);
+        }
     }
-    let task = perform::perform(connection.clone(), admitted, request);
-    connection.handle.spawn(task);
     Ok(())
 }

@@ -11,7 +11,9 @@ use archipelago_front::{Admitted, Disk, Payload, pieces};
 use archipelago_runtime::Task;
 use xseg::Errno;
 
+use super::budget::Share;
 use super::connection::Connection;
+use super::held::Held;
 use super::input::{Ended, Input};
 use super::perform;
 use crate::transmission::Request;
@@ -28,6 +30,7 @@ pub(super) struct Write {
 struct Piece {
     offset: u64,
     payload: Payload,
+    share: Share,
 }
 
 /// Receives a write and has it done. The stream stands behind it then, or it has ended.
@@ -46,12 +49,24 @@ pub(super) async fn write<E: Disk>(
     let mut last = Ok(None);
     let mut left = length;
     for (offset, len_bytes) in pieces(request.offset, length.into(), connection.piece_bytes_max) {
+        // Each for itself: who stops within a write has no memory but for the piece that does not come.
+        let share = connection.account.acquire(len_bytes as usize).await;
         let received = receive(connection, input, len_bytes).await?;
         left -= len_bytes;
         match received {
-            Ok(payload) if left == 0 => last = Ok(Some(Piece { offset, payload })),
+            Ok(payload) if left == 0 => {
+                last = Ok(Some(Piece {
+                    offset,
+                    payload,
+                    share,
+                }));
+            }
             Ok(payload) => {
-                let piece = Piece { offset, payload };
+                let piece = Piece {
+                    offset,
+                    payload,
+                    share,
+                };
                 let written = one(connection.clone(), Some(admitted.clone()), piece, fua);
                 others.push(connection.handle.spawn(written));
             }
@@ -71,7 +86,8 @@ pub(super) async fn write<E: Disk>(
         for piece in others {
             result = result.and(piece.await);
         }
-        perform::answer_done(&own, admitted, request, result).await;
+        let held = Held::new(admitted, None);
+        perform::answer_done(&own, held, request, result).await;
     });
     Ok(())
 }
@@ -83,9 +99,13 @@ async fn one<E: Disk>(
     piece: Piece,
     fua: bool,
 ) -> Result<(), Errno> {
-    let Piece { offset, payload } = piece;
+    let Piece {
+        offset,
+        payload,
+        share,
+    } = piece;
     let written = connection.export.write(offset, payload, fua).await;
-    drop(admitted);
+    drop((admitted, share));
     written
 }
 

@@ -1,13 +1,23 @@
 //! Judging a request by its header alone.
 //!
 //! # Invariants
-//! * **ADMISSION-1** What is admitted lies within the export: offset and length neither overflow nor end beyond it (F72).
+//! * **ADMISSION-1** What is admitted lies within the export: offset and length neither overflow nor end beyond it as it is
+//!   when the request comes (F72).
 //! * **ADMISSION-2** Nothing that could change data is admitted on a read-only export, whatever its flags say (F82).
 //! * **ADMISSION-3** Only what was offered is admitted: no unknown command, no unknown flag, nothing longer than agreed (F73, F74).
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use super::command::Command;
+use super::contexts::ContextSet;
 use crate::handshake::Agreed;
-use crate::wire::{CommandCode, NbdError, ReplyMode, RequestHeader, command_flags};
+use crate::wire::{CommandCode, Fields, NbdError, ReplyMode, RequestHeader, command_flags};
+
+/// The beginning of a block status' payload: the length of its range.
+const LENGTH_BYTES: u64 = 8;
+/// The rest of it: numbers of contexts.
+const NUMBER_BYTES: usize = 4;
 
 /// Why a request is not done; the text goes to the client where the dialect has room for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +47,10 @@ pub enum Refusal {
     Empty,
     #[error("this command has no payload")]
     Payload,
+    #[error("a payload of this length says nothing about contexts")]
+    StatusPayload,
+    #[error("the payload names a context that was not selected, or one twice")]
+    StatusContext,
     #[error("the server is shutting down")]
     Shutdown,
 }
@@ -57,15 +71,24 @@ impl Refusal {
 #[derive(Clone, Debug)]
 pub struct Admission {
     agreed: Agreed,
+    /// The export's now: it may have been resized since the handshake.
+    size_bytes: Rc<Cell<u64>>,
     payload_bytes_max: u32,
 }
 
 impl Admission {
     pub fn new(agreed: Agreed, payload_bytes_max: u32) -> Self {
         Self {
+            size_bytes: Rc::new(Cell::new(agreed.facts.size_bytes)),
             agreed,
             payload_bytes_max,
         }
+    }
+
+    /// The same for an export whose size is kept elsewhere, by whoever is told when it changes.
+    #[must_use]
+    pub fn with_size(self, size_bytes: Rc<Cell<u64>>) -> Self {
+        Self { size_bytes, ..self }
     }
 
     pub fn agreed(&self) -> &Agreed {
@@ -84,12 +107,56 @@ impl Admission {
         }
     }
 
+    /// How many bytes of payload say what a block status is about, if that is what the header announces. They are to be
+    /// judged with the header: [`Admission::judge_status`].
+    pub fn status_payload_len(&self, header: &RequestHeader) -> Option<usize> {
+        let announced = header.flags & command_flags::PAYLOAD_LEN != 0;
+        if header.command != CommandCode::BLOCK_STATUS || !announced {
+            return None;
+        }
+        let contexts = self.agreed.contexts.len();
+        let numbers = usize::try_from(header.length.checked_sub(LENGTH_BYTES)?).ok()?;
+        let is_good = numbers.is_multiple_of(NUMBER_BYTES)
+            && (1..=contexts).contains(&(numbers / NUMBER_BYTES));
+        (self.agreed.has_status_payload() && is_good).then_some(header.length as usize)
+    }
+
+    /// Judges a block status that says what it is about: its length, and the numbers of contexts.
+    pub fn judge_status(&self, header: &RequestHeader, payload: &[u8]) -> Result<Command, Refusal> {
+        let mut fields = Fields::of(payload);
+        let length = fields.take().map_err(|_| Refusal::StatusPayload)?;
+        let mut contexts = ContextSet::default();
+        while !fields.is_empty() {
+            let number: u32 = fields.take().map_err(|_| Refusal::StatusPayload)?;
+            let mut agreed = self.agreed.contexts.iter();
+            let place = agreed.position(|context| context.number == number);
+            if !place.is_some_and(|place| contexts.insert(place)) {
+                return Err(Refusal::StatusContext);
+            }
+        }
+        let command = self.judge(&RequestHeader {
+            length,
+            flags: header.flags & !command_flags::PAYLOAD_LEN,
+            ..*header
+        })?;
+        Ok(match command {
+            Command::BlockStatus { length, one, .. } => Command::BlockStatus {
+                length,
+                one,
+                contexts,
+            },
+            other => other,
+        })
+    }
+
     /// Judges the header of anything but a disconnect.
     pub fn judge(&self, header: &RequestHeader) -> Result<Command, Refusal> {
         let allowed = self.allowed_flags(header.command)?;
-        let payload = header.command != CommandCode::WRITE && self.payload_len(header) > 0;
-        if payload {
-            return Err(Refusal::Payload);
+        if header.command != CommandCode::WRITE && self.payload_len(header) > 0 {
+            return Err(match header.command {
+                CommandCode::BLOCK_STATUS => Refusal::StatusPayload,
+                _ => Refusal::Payload,
+            });
         }
         if header.flags & !allowed != 0 {
             return Err(Refusal::Flags);
@@ -118,6 +185,7 @@ impl Admission {
             _ => Command::BlockStatus {
                 length,
                 one: has(command_flags::REQ_ONE),
+                contexts: ContextSet::all(self.agreed.contexts.len()),
             },
         })
     }
@@ -137,7 +205,7 @@ impl Admission {
             CommandCode::TRIM => features.trim,
             CommandCode::CACHE => features.cache,
             CommandCode::WRITE_ZEROES => features.write_zeroes,
-            CommandCode::BLOCK_STATUS if self.agreed.context.is_none() => {
+            CommandCode::BLOCK_STATUS if self.agreed.contexts.is_empty() => {
                 return Err(Refusal::NoContext);
             }
             CommandCode::BLOCK_STATUS => true,
@@ -172,7 +240,7 @@ impl Admission {
         if header.command == CommandCode::BLOCK_STATUS && header.length == 0 {
             return Err(Refusal::Empty);
         }
-        let size_bytes = self.agreed.facts.size_bytes;
+        let size_bytes = self.size_bytes.get();
         match header.offset.checked_add(header.length) {
             Some(end) if end <= size_bytes => Ok(()),
             _ => Err(match header.command {

@@ -1,5 +1,7 @@
 //! Requests that were judged and found good.
 
+use super::contexts::ContextSet;
+
 /// What is to be done. Ranges lie within the export, and lengths within what was agreed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -31,6 +33,7 @@ pub enum Command {
         length: u64,
         /// One extent is enough.
         one: bool,
+        contexts: ContextSet,
     },
 }
 

@@ -2,8 +2,10 @@
 
 mod admission;
 mod command;
+mod contexts;
 mod reader;
 
 pub use admission::{Admission, Refusal};
 pub use command::{Command, Request};
+pub use contexts::ContextSet;
 pub use reader::{RequestReader, Step, TransmissionError};

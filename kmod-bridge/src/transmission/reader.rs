@@ -8,7 +8,7 @@
 
 use super::admission::{Admission, Refusal};
 use super::command::{Command, Request};
-use crate::limits::PAYLOAD_SKIPPED_BYTES_MAX;
+use crate::limits::{PAYLOAD_SKIPPED_BYTES_MAX, STATUS_PAYLOAD_BYTES_MAX};
 use crate::wire::{CommandCode, HEADER_BYTES_MAX, RequestHeader, WrongMagic};
 
 /// What the bytes amount to.
@@ -71,7 +71,12 @@ impl RequestReader {
 
     /// What a receive buffer must at least have room for.
     pub const fn bytes_min() -> usize {
-        HEADER_BYTES_MAX
+        HEADER_BYTES_MAX + STATUS_PAYLOAD_BYTES_MAX
+    }
+
+    /// Is it skipping the payload of a request that was refused?
+    pub fn is_within_request(&self) -> bool {
+        matches!(self.state, State::Skip { .. })
     }
 
     /// Looks at the front of `bytes` and says how many it took.
@@ -102,6 +107,10 @@ impl RequestReader {
             Err(error) => return (0, self.close(error.into())),
         };
         let taken = RequestHeader::len_bytes(mode);
+        let status_payload_len = self.admission.status_payload_len(&header);
+        if let Some(len) = status_payload_len.filter(|_| !self.draining) {
+            return self.status(&header, bytes, taken..taken + len);
+        }
         if header.command == CommandCode::DISC {
             self.state = State::Over(Step::Disconnect);
             return (taken, Step::Disconnect);
@@ -116,6 +125,28 @@ impl RequestReader {
                 step => (taken, step),
             },
         }
+    }
+
+    /// A block status with a payload: short, and judged when it is all there.
+    fn status(
+        &self,
+        header: &RequestHeader,
+        bytes: &[u8],
+        payload: std::ops::Range<usize>,
+    ) -> (usize, Step) {
+        let taken = payload.end;
+        let Some(payload) = bytes.get(payload) else {
+            return (0, Step::Receive);
+        };
+        let step = match self.admission.judge_status(header, payload) {
+            Ok(command) => Step::Request(request(header, command)),
+            Err(refusal) => Step::Refuse {
+                cookie: header.cookie,
+                offset: header.offset,
+                refusal,
+            },
+        };
+        (taken, step)
     }
 
     fn judge(&self, header: &RequestHeader) -> Result<Command, Refusal> {

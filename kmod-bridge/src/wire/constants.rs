@@ -40,6 +40,8 @@ pub mod transmission_flags {
     pub const CAN_MULTI_CONN: u16 = 1 << 8;
     pub const SEND_CACHE: u16 = 1 << 10;
     pub const SEND_FAST_ZERO: u16 = 1 << 11;
+    /// A block status may name the contexts that it is about.
+    pub const BLOCK_STATUS_PAYLOAD: u16 = 1 << 12;
 }
 
 /// What qualifies a command.
@@ -58,8 +60,16 @@ pub mod block_state {
     pub const ZERO: u32 = 1 << 1;
 }
 
-/// The one metadata context there is here.
+/// What `archipelago:changed-since:` says of an extent.
+pub mod change_state {
+    pub const CHANGED: u32 = 1 << 0;
+}
+
+/// The metadata context that every export has.
 pub const BASE_ALLOCATION: &str = "base:allocation";
+
+/// With the name of a snapshot behind it: the metadata context of what changed since then.
+pub const CHANGED_SINCE: &str = "archipelago:changed-since:";
 
 macro_rules! codes {
     ($(#[$doc:meta])* $name:ident: $word:ty { $($constant:ident = $value:expr;)* }) => {
@@ -102,6 +112,7 @@ codes! {
         ERR_POLICY = ERROR | 2;
         ERR_INVALID = ERROR | 3;
         ERR_PLATFORM = ERROR | 4;
+        ERR_TLS_REQD = ERROR | 5;
         ERR_UNKNOWN = ERROR | 6;
         ERR_SHUTDOWN = ERROR | 7;
         ERR_TOO_BIG = ERROR | 9;

@@ -1,15 +1,17 @@
 //! What travels on the wire: numbers with names, headers to bytes and back. All integers are big-endian.
 
 mod constants;
+mod descriptor;
 mod error;
 mod fields;
 mod reply;
 mod request;
 
 pub use constants::{
-    BASE_ALLOCATION, CommandCode, InfoCode, OptionCode, OptionReply, block_state, client_flags,
-    command_flags, handshake_flags, magic, transmission_flags,
+    BASE_ALLOCATION, CHANGED_SINCE, CommandCode, InfoCode, OptionCode, OptionReply, block_state,
+    change_state, client_flags, command_flags, handshake_flags, magic, transmission_flags,
 };
+pub use descriptor::Descriptor;
 pub use error::NbdError;
 pub use fields::{Field, Fields, TooShort};
 pub use reply::{Position, ReplyHead, ReplyMode};

@@ -7,9 +7,8 @@
 //! ```
 //! A structured or extended answer is one chunk or several, the last of which bears the flag "done".
 
-use archipelago_front::Extent;
-
-use super::constants::{block_state, magic};
+use super::constants::magic;
+use super::descriptor::Descriptor;
 use super::error::NbdError;
 
 const FLAG_DONE: u16 = 1;
@@ -40,12 +39,6 @@ pub enum ReplyMode {
 pub struct ReplyHead {
     bytes: [u8; HEAD_BYTES_MAX],
     len: usize,
-}
-
-fn state_of(extent: &Extent) -> u32 {
-    let hole = if extent.hole { block_state::HOLE } else { 0 };
-    let zero = if extent.zero { block_state::ZERO } else { 0 };
-    hole | zero
 }
 
 /// Whether a chunk ends its answer.
@@ -149,34 +142,40 @@ impl ReplyMode {
         bytes
     }
 
-    /// What lies from `offset` on. Only a connection with structured or extended answers can have asked.
+    /// What lies from `offset` on, as one context sees it. Only a connection with structured or extended answers can have
+    /// asked.
     pub fn block_status(
         self,
         cookie: u64,
         offset: u64,
-        context: u32,
-        extents: &[Extent],
+        (context, descriptors): (u32, &[Descriptor]),
+        position: Position,
     ) -> Vec<u8> {
         let (kind, fixed, each) = match self {
             Self::Extended => (CHUNK_BLOCK_STATUS_EXT, 8, 16),
             Self::Simple | Self::Structured => (CHUNK_BLOCK_STATUS, 4, 8),
         };
-        let length = fixed + each * extents.len() as u64;
-        let head = self.chunk_or(cookie, offset, kind, length, 0);
-        let mut bytes = Vec::with_capacity(head.len + length as usize);
+        let chunk = Chunk {
+            position,
+            kind,
+            cookie,
+            offset,
+            length: fixed + each * descriptors.len() as u64,
+        };
+        let head = self.begin(&chunk, 0);
+        let mut bytes = Vec::with_capacity(head.len + chunk.length as usize);
         bytes.extend(head.as_bytes());
         bytes.extend(context.to_be_bytes());
         if self == Self::Extended {
-            bytes.extend((extents.len() as u32).to_be_bytes());
+            bytes.extend((descriptors.len() as u32).to_be_bytes());
         }
-        for extent in extents {
-            let state = state_of(extent);
+        for Descriptor { len_bytes, state } in descriptors {
             if self == Self::Extended {
-                bytes.extend(extent.len_bytes.to_be_bytes());
-                bytes.extend(u64::from(state).to_be_bytes());
+                bytes.extend(len_bytes.to_be_bytes());
+                bytes.extend(u64::from(*state).to_be_bytes());
             } else {
                 // A compact request asks for less than 4 GiB, and an answer never says more than was asked for.
-                bytes.extend((extent.len_bytes as u32).to_be_bytes());
+                bytes.extend((*len_bytes as u32).to_be_bytes());
                 bytes.extend(state.to_be_bytes());
             }
         }

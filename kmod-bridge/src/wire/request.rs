@@ -48,25 +48,28 @@ impl RequestHeader {
         }
     }
 
-    /// Reads the header at the front of `bytes`; `None` if it is not all there.
+    /// Reads the header at the front of `bytes`; `None` if it is not all there. Bytes that cannot become one are told from
+    /// their beginning: nobody waits for the rest of nonsense.
     pub fn decode(mode: ReplyMode, bytes: &[u8]) -> Result<Option<Self>, WrongMagic> {
+        if let Ok(found) = Fields::of(bytes).take::<u32>()
+            && found != Self::magic(mode)
+        {
+            let expected = Self::magic(mode);
+            return Err(WrongMagic { found, expected });
+        }
         let Some(bytes) = bytes.get(..Self::len_bytes(mode)) else {
             return Ok(None);
         };
-        let (found, header) =
-            Self::fields(mode, bytes).expect("the length was checked, and is that of all fields");
-        let expected = Self::magic(mode);
-        if found == expected {
-            Ok(Some(header))
-        } else {
-            Err(WrongMagic { found, expected })
-        }
+        let header = Self::fields(mode, bytes);
+        Ok(Some(header.expect(
+            "the length was checked, and is that of all fields",
+        )))
     }
 
-    fn fields(mode: ReplyMode, bytes: &[u8]) -> Result<(u32, Self), TooShort> {
+    fn fields(mode: ReplyMode, bytes: &[u8]) -> Result<Self, TooShort> {
         let mut fields = Fields::of(bytes);
-        let magic = fields.take()?;
-        let header = Self {
+        fields.take::<u32>()?; // the magic
+        Ok(Self {
             flags: fields.take()?,
             command: CommandCode(fields.take()?),
             cookie: fields.take()?,
@@ -75,8 +78,7 @@ impl RequestHeader {
                 ReplyMode::Extended => fields.take()?,
                 ReplyMode::Simple | ReplyMode::Structured => fields.take::<u32>()?.into(),
             },
-        };
-        Ok((magic, header))
+        })
     }
 
     /// As a client writes it. A compact header has room for 32 bits of length.

@@ -6,7 +6,7 @@ use archipelago_front::{DiskName, MemDisk, MemDisks};
 use archipelago_nbd::ServerOptions;
 use archipelago_nbd::wire::{CommandCode, ReplyMode};
 
-use crate::support::{Served, connect, serve_with};
+use crate::support::{Served, connect, serve, serve_with};
 
 const SIZE: u64 = 4 << 20;
 
@@ -50,6 +50,33 @@ fn reads() -> Vec<(u64, u64, usize)> {
             (cookie, offset, len)
         })
         .collect()
+}
+
+#[test]
+fn a_request_in_chunks_ends_when_they_are_sent_however_busy_its_connection_is() {
+    // OUTBOX-5
+    const OTHERS: u64 = 60;
+    let served = serve(ServerOptions {
+        piece_bytes_max: 64 << 10,
+        ..ServerOptions::default()
+    });
+    let mut client = connect(&served).go("disk", ReplyMode::Structured);
+    client.request(CommandCode::WRITE, 0, 0, 128 << 10);
+    client.write(&[7; 128 << 10]);
+    assert!(client.chunk().is_last);
+    client.request(CommandCode::READ, 1, 0, 128 << 10);
+    for cookie in 2..2 + OTHERS {
+        client.request(CommandCode::READ, cookie, 0, 64 << 10);
+    }
+    let mut ended = Vec::new();
+    while ended.len() < 1 + OTHERS as usize {
+        let chunk = client.chunk();
+        if chunk.is_last {
+            ended.push(chunk.cookie);
+        }
+    }
+    let place = ended.iter().position(|cookie| *cookie == 1);
+    assert!(place < Some(OTHERS as usize / 2), "{ended:?}");
 }
 
 #[test]

@@ -142,3 +142,47 @@ fn fio_verifies_what_it_wrote() {
         ],
     );
 }
+
+#[test]
+fn qemu_img_benches_reads_and_writes_at_depth() {
+    for mode in MODES {
+        let served = serve_mode(mode);
+        let uri = served.uri("disk");
+        let shape = [
+            "-f", "raw", "-c", "2000", "-d", "32", "-s", "4096", "-S", "12288",
+        ];
+        for direction in [&["--pattern=90", "-w", "--flush-interval=100"][..], &[]] {
+            let arguments = [&["bench"], &shape[..], direction, &[&uri]].concat();
+            let said = run("qemu-img", &arguments);
+            assert!(said.contains("Run completed"), "{said}");
+        }
+        let checks = [
+            "-f",
+            "raw",
+            "-r",
+            "-c",
+            "read -P 90 12288 4096",
+            "-c",
+            "read -P 0 4096 8192",
+        ];
+        let said = run("qemu-io", &[&checks[..], &[&uri]].concat());
+        assert!(!said.contains("fail") && !said.contains("rror"), "{said}");
+    }
+}
+
+#[test]
+fn nbdcopy_with_four_connections_there_and_back() {
+    for mode in MODES {
+        let served = serve_mode(mode);
+        let directory = tempfile::tempdir().unwrap();
+        let (image, back) = (image(directory.path()), directory.path().join("back"));
+        let uri = served.uri("disk");
+        let four = ["--connections=4", "--threads=4", "--requests=16"];
+        run(
+            "nbdcopy",
+            &[&four[..], &["--flush", text(&image), &uri]].concat(),
+        );
+        run("nbdcopy", &[&four[..], &[&uri, text(&back)]].concat());
+        run("cmp", &[text(&image), text(&back)]);
+    }
+}

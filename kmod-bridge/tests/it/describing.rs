@@ -1,9 +1,10 @@
 //! nbdinfo and qemu-nbd: what is there, and what it can do.
 
+use archipelago_front::{MemDisk, MemDisks};
 use archipelago_nbd::ServerOptions;
 use archipelago_nbd::wire::ReplyMode;
 
-use crate::support::{run, serve, shell};
+use crate::support::{refused, run, serve, serve_with, shell};
 
 #[test]
 fn nbdinfo_sees_all_that_an_export_can_do() {
@@ -139,4 +140,42 @@ fn a_server_may_offer_less() {
         let structured = format!(r#""structured": {}"#, mode_max != ReplyMode::Simple);
         assert!(told.contains(&structured), "{told}");
     }
+}
+
+#[test]
+fn what_changed_since_a_snapshot_is_a_map_of_its_own() {
+    let served = serve_with(ServerOptions::default(), |_| {
+        let exports = MemDisks::new();
+        let disk = MemDisk::new(1 << 20);
+        disk.put(0, &[1; 65536]);
+        disk.snapshot("monday".parse().unwrap());
+        disk.put(8192, &[2; 4096]);
+        exports.insert("disk".parse().unwrap(), disk);
+        exports
+    });
+    let uri = served.uri("disk");
+    let map = "--map=archipelago:changed-since:monday";
+    let told = run("nbdinfo", &["--json", map, &uri]);
+    let spaceless: String = told.split_whitespace().collect();
+    for (offset, length, kind) in [(0, 8192, 0), (8192, 4096, 1), (12_288, 1_036_288, 0)] {
+        let extent = format!(r#""offset":{offset},"length":{length},"type":{kind}"#);
+        assert!(spaceless.contains(&extent), "{extent} in {told}");
+    }
+    // Both contexts of one request.
+    let said = shell(&format!(
+        "h.add_meta_context('base:allocation')\n\
+         h.add_meta_context('archipelago:changed-since:monday')\n\
+         h.connect_uri('{uri}')\n\
+         h.block_status(131072, 0, lambda context, offset, extents, error: print(context, extents))"
+    ));
+    assert_eq!(
+        said,
+        "base:allocation [65536, 0, 65536, 3]\n\
+         archipelago:changed-since:monday [8192, 0, 4096, 1, 118784, 0]\n"
+    );
+    let wrong = refused(
+        "nbdinfo",
+        &["--map=archipelago:changed-since:tuesday", &uri],
+    );
+    assert!(wrong.contains("context"), "{wrong}");
 }

@@ -26,7 +26,9 @@ fn entry() {
     let reactor = Reactor::new(port, &ReactorOptions::default()).unwrap();
     let exports = MemDisks::new();
     let server = Server::new(&reactor.handle(), exports, ServerOptions::default()).unwrap();
-    server.listen(bind_unix(Path::new(&socket)).unwrap());
+    server
+        .listen(bind_unix(Path::new(&socket)).unwrap())
+        .unwrap();
     reactor.block_on(std::future::pending::<()>());
 }
 

@@ -69,6 +69,75 @@ fn requests_of_a_client_that_vanished_are_finished_and_nobody_else_is_let_in_bef
 }
 
 #[test]
+fn what_a_client_that_vanished_had_sent_and_nobody_has_looked_at_is_done_first_too() {
+    // ORPHAN-1: the second write waits in the socket until the first one is done
+    let (served, tap) = serve_slowly(ServerOptions {
+        requests_max: 1,
+        ..ServerOptions::default()
+    });
+    let mut client = connect(&served).go("v", ReplyMode::Simple);
+    for (cookie, value) in [(1, 7), (2, 8)] {
+        client.request(CommandCode::WRITE, cookie, 0, 512);
+        client.write(&[value; 512]);
+    }
+    tap.wait_begun(1);
+    drop(client);
+    let mut next = connect(&served);
+    next.option(7, &RawClient::go_payload("v"));
+    // Somebody else's, that the server has had time to open it.
+    let mut other = connect(&served);
+    other.option(7, &RawClient::go_payload("w"));
+    while other.option_reply() != 1 {}
+    assert_eq!((tap.opened(), tap.begun()), (2, 1));
+    tap.open();
+    while next.option_reply() != 1 {}
+    assert_eq!(tap.done(), 2);
+    next.request(CommandCode::READ, 3, 0, 512);
+    assert_eq!(next.reply(512).data, [8; 512]);
+}
+
+#[test]
+fn who_waits_too_long_for_an_export_is_told_so() {
+    // GREETING-1
+    let (served, tap) = serve_slowly(ServerOptions {
+        handshake_timeout: Duration::from_millis(500),
+        ..ServerOptions::default()
+    });
+    let mut client = connect(&served).go("v", ReplyMode::Simple);
+    client.request(CommandCode::READ, 1, 0, 512);
+    tap.wait_begun(1);
+    drop(client);
+    let mut next = connect(&served);
+    next.option(7, &RawClient::go_payload("v"));
+    let refusal = next.option_reply();
+    assert!(refusal & (1 << 31) != 0, "{refusal:#x}");
+    assert!(next.is_closed(), "and sent away");
+    tap.open();
+}
+
+#[test]
+fn what_a_client_that_takes_no_answers_had_asked_behind_them_is_not_begun() {
+    // CONNECTION-3, OUTBOX-4
+    let served = serve(ServerOptions {
+        stall_timeout: Duration::from_millis(300),
+        requests_max: 16,
+        ..ServerOptions::default()
+    });
+    let mut client = connect(&served).go("disk", ReplyMode::Simple);
+    for cookie in 0..100 {
+        client.request(CommandCode::READ, cookie, 0, 1 << 20);
+    }
+    client.request(CommandCode::WRITE, 100, 0, 512);
+    client.write(&[7; 512]);
+    let mut next = connect(&served).go("disk", ReplyMode::Simple);
+    while served.connections() > 1 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    next.request(CommandCode::READ, 1, 0, 512);
+    assert_eq!(next.reply(512).data, [0; 512]);
+}
+
+#[test]
 fn a_write_that_was_only_half_sent_holds_up_nobody() {
     // WRITE-1, F76
     let served = serve(ServerOptions::default());

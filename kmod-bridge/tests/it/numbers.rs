@@ -3,7 +3,7 @@
 use archipelago_nbd::ServerOptions;
 use archipelago_nbd::wire::{CommandCode, ReplyMode};
 
-use crate::support::{RawClient, connect, serve};
+use crate::support::{RawClient, connect, greet, serve};
 
 #[test]
 fn two_hundred_connections_are_served_side_by_side() {
@@ -53,4 +53,26 @@ fn beyond_the_limit_connections_wait_for_their_turn() {
     let mut client = connect(&served).go("disk", ReplyMode::Simple);
     client.request(CommandCode::READ, 1, 0, 512);
     assert_eq!(client.reply(512).error, 0);
+}
+
+#[test]
+fn silent_strangers_leave_room_for_those_who_know_what_they_want() {
+    // HALL-1, F77
+    let served = serve(ServerOptions {
+        connections_max: 8,
+        handshake_timeout: std::time::Duration::from_secs(3600),
+        ..ServerOptions::default()
+    });
+    let mut early = connect(&served).go("disk", ReplyMode::Simple);
+    let mut strangers: Vec<RawClient> = (0..9).map(|_| greet(&served)).collect();
+    let mut late = connect(&served).go("disk", ReplyMode::Simple);
+    for client in [&mut early, &mut late] {
+        client.request(CommandCode::READ, 1, 0, 512);
+        assert_eq!(client.reply(512).error, 0);
+    }
+    assert!(strangers[0].is_closed(), "the first one had to go");
+    // Of eight, two are those who are served, and of the others two at the most may stay.
+    while served.connections() > 4 {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
 }

@@ -4,8 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use archipelago_front::{Disk as _, DiskName, Disks as _};
 use archipelago_nbd::ServerOptions;
 use archipelago_nbd::wire::{CommandCode, ReplyMode, command_flags};
+
+use archipelago_runtime::{Reactor, ReactorOptions};
+use xseg::{BindOptions, CreateOptions, Geometry};
 
 use crate::support::{
     Asked, FAILS_AT, FAILS_LENGTH, FULL_AT, RawClient, SHORT_AT, Served, compose, connect, image,
@@ -18,7 +22,8 @@ fn serve_volume(mode_max: ReplyMode) -> (Served, Arc<Asked>) {
     let options = ServerOptions {
         mode_max,
         piece_bytes_max: 64 << 10,
-        receiving_max: 8,
+        receiving_max: 4,
+        sending_max: 4,
         ..ServerOptions::default()
     };
     let asked = Arc::new(Asked::default());
@@ -198,9 +203,9 @@ fn buffers_of_clients_that_vanish_come_back() {
 
 #[test]
 fn readers_that_do_not_read_leave_the_buffers_to_others() {
-    // OUTBOX-3, F75: there are 16 buffers, and these clients ask for hundreds
+    // OUTBOX-3, F75: there are 16 buffers, and these clients ask for thousands
     let (served, _) = serve_volume(ReplyMode::Simple);
-    let mut slow: Vec<RawClient> = (0..4)
+    let mut slow: Vec<RawClient> = (0..40)
         .map(|_| {
             let mut client = connect(&served).go("disk", ReplyMode::Simple);
             for cookie in 0..100 {
@@ -219,6 +224,32 @@ fn readers_that_do_not_read_leave_the_buffers_to_others() {
     for _ in 0..100 {
         assert_eq!(slow[0].reply(65536).data, [0; 65536]);
     }
+}
+
+#[test]
+fn a_volume_is_opened_for_nobody_else_while_requests_of_who_left_are_done() {
+    // ORPHAN-1: whatever attaches it
+    let geometry = Geometry::new(4, 4, 64).and_then(|geometry| geometry.with_buffers(1 << 16, 16));
+    let segment = CreateOptions::new(geometry.unwrap()).create_private();
+    let port = segment.unwrap().bind(0, &BindOptions::default()).unwrap();
+    let reactor = Reactor::new(port, &ReactorOptions::default()).unwrap();
+    let handle = reactor.handle();
+    reactor.block_on(async move {
+        let disks = compose(&handle, SIZE, Arc::default());
+        let name: DiskName = "disk".parse().unwrap();
+        let left = disks.open(&name).await.unwrap();
+        let used = disks.open(&name).await.unwrap();
+        left.leave();
+        let another = disks.clone();
+        let mut opening = handle.spawn(async move { another.open(&name).await.is_ok() });
+        let early = handle.timeout(Duration::from_millis(20), &mut opening);
+        assert!(early.await.is_err());
+        let other: DiskName = "frozen".parse().unwrap();
+        disks.open(&other).await.unwrap();
+        drop(left);
+        assert!(opening.await);
+        drop(used);
+    });
 }
 
 #[test]
@@ -287,4 +318,27 @@ fn a_composer_that_leaves_is_followed_by_one_that_knows_the_users() {
     let _client = connect(&served).go("disk", ReplyMode::Simple);
     told(&asked.opens, 1);
     assert_eq!(asked.leaves.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn what_will_be_read_soon_is_looked_for_and_not_read() {
+    let (served, asked) = serve_volume(ReplyMode::Simple);
+    let mut client = connect(&served).go("disk", ReplyMode::Simple);
+    for page in 0..200 {
+        client.request(CommandCode::WRITE, page, page * 131_072, 4096);
+        client.write(&[1; 4096]);
+        assert_eq!(client.reply(0).error, 0);
+    }
+    client.request(CommandCode::CACHE, 1, 4096, 1 << 20);
+    assert_eq!(client.reply(0).error, 0);
+    // Sixteen runs, three of which are told at a time.
+    assert_eq!(asked.statuses.load(Ordering::SeqCst), 6);
+    // Of a range without end it is tried for a while.
+    client.request(CommandCode::CACHE, 2, 0, SIZE);
+    assert_eq!(client.reply(0).error, 0);
+    assert_eq!(asked.statuses.load(Ordering::SeqCst), 6 + 64);
+    for (offset, length, error) in [(0, 0, 0), (SIZE, 1, 22)] {
+        client.request(CommandCode::CACHE, 3, offset, length);
+        assert_eq!(client.reply(0).error, error);
+    }
 }

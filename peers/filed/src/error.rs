@@ -32,6 +32,11 @@ pub enum FiledError {
     },
     #[error("{} is damaged ({what}): put it back from a backup", path.display())]
     BadIdentity { path: PathBuf, what: &'static str },
+    #[error(
+        "a node that calls itself {owner}, too, runs and uses {}: give each node that shares a store a name of its own (`node`)",
+        path.display()
+    )]
+    OwnerTwice { owner: String, path: PathBuf },
     #[error("{} has format {found}, this program knows format {known}: upgrade it", path.display())]
     Format {
         path: PathBuf,
@@ -48,6 +53,7 @@ impl FiledError {
             Self::OtherStore { .. } => Errno::STALE,
             Self::BadIdentity { .. } => Errno::UCLEAN,
             Self::Format { .. } => Errno::PROTO,
+            Self::OwnerTwice { .. } => Errno::BUSY,
         }
     }
 }

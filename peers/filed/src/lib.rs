@@ -4,6 +4,7 @@
 //! <archip_dir>/archipelago              which store this is
 //!              objects/aa/bb/<name>     objects; aa/bb by the hash of their group
 //!              locks/<name>/<number>    locks
+//!              locks/.owners/           who of those that hold them lives
 //!              tmp/                     what is being made
 //! ```
 //! [`Filed`] is the peer. Data go straight between the segment's buffers and the files, on the reactor's ring; what goes
@@ -22,5 +23,6 @@ mod root;
 mod sync;
 
 pub use error::FiledError;
+pub use locks::Presence;
 pub use options::{FiledOptions, SyncMethod};
 pub use peer::Filed;

@@ -7,7 +7,7 @@ use archipelago_store::peer::{
     WaitingRoom, answer_done, answer_error, answer_hash, answer_holder, answer_lock, answer_names,
     answer_stat, owner_of, refuse_lock,
 };
-use archipelago_store::wire::{Call, Head};
+use archipelago_store::wire::{Call, Head, life_number};
 use archipelago_store::{LockOwner, ObjectName, Scope, StoreError};
 use xseg::{Errno, Incoming, OpCode, flags};
 
@@ -152,6 +152,10 @@ impl Filed {
                 Ok(groups) => answer_names(request, groups.iter().map(Vec::as_slice), false),
                 Err(error) => answer_error(request, &error),
             },
+            Call::OwnerLife { name } => {
+                let life = engine.owner_life(&name).await;
+                answer_done(request, life.map(life_number));
+            }
             Call::LockOwner { name } => match engine.lock_holder(&name).await {
                 Ok(holder) => answer_holder(request, holder.as_ref()),
                 Err(error) => answer_error(request, &error),
@@ -213,6 +217,20 @@ impl Filed {
         }
     }
 
+    async fn break_lock(&self, request: Incoming, name: ObjectName) {
+        let owner = match owner_of(&request) {
+            Ok(owner) => owner,
+            Err(error) => return request.fail(error.errno()),
+        };
+        if request.request().redelivered {
+            return self.unlock_again(request, &name, &owner, true).await;
+        }
+        match self.engine.break_lock(&name, &owner).await {
+            Ok(()) => request.answer(0),
+            Err(error) => self.refuse(request, &name, &error).await,
+        }
+    }
+
     async fn forget_lock(&self, request: Incoming, name: ObjectName) {
         let owner = match owner_of(&request) {
             Ok(owner) => owner,
@@ -253,12 +271,14 @@ impl Peer for Filed {
             Call::Lock { name, since, wait } => self.lock(request, name, since, wait).await,
             Call::Unlock { name, force } => self.unlock(request, name, force).await,
             Call::ForgetLock { name } => self.forget_lock(request, name).await,
+            Call::BreakLock { name } => self.break_lock(request, name).await,
             Call::Stat { .. }
             | Call::DataIn { .. }
             | Call::Hash { .. }
             | Call::List { .. }
             | Call::Groups { .. }
-            | Call::LockOwner { .. } => self.ask(request, call).await,
+            | Call::LockOwner { .. }
+            | Call::OwnerLife { .. } => self.ask(request, call).await,
             other => self.change(request, other).await,
         }
     }

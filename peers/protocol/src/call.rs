@@ -17,6 +17,10 @@ pub const UNLOCK: OpCode = OpCode::UNLOCK;
 /// Which ranges are mapped: extent in bytes, answered with [`crate::Extent`]s.
 pub const BLOCK_STATUS: OpCode = OpCode::BLOCK_STATUS;
 
+/// Which ranges of the target changed since the snapshot that is the second name: extent in bytes, answered with
+/// [`crate::Change`]s.
+pub const CHANGED: OpCode = OpCode::CHANGED;
+
 /// The largest JSON text of a call or an answer.
 pub const CALL_BYTES_MAX: u64 = 1 << 20;
 
@@ -87,6 +91,47 @@ pub struct LockInfo {
     pub token: u64,
     /// Held by whoever answers.
     pub is_ours: bool,
+    /// Whether a process of its owner lives, if that can be told.
+    #[serde(default)]
+    pub lives: Option<bool>,
+    /// Its volume was removed, and is named by its id.
+    #[serde(default)]
+    pub in_trash: bool,
+}
+
+/// LOCKS: a page of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LocksCall {
+    pub after: Option<String>,
+    /// Only what was lost: nothing is asked of the store.
+    pub lost_only: bool,
+}
+
+/// A volume that was taken from this node though clients of it used it here, and do so still.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostInfo {
+    pub volume: String,
+    pub problem: String,
+    pub remedy: String,
+    /// They are refused.
+    pub clients: u64,
+}
+
+/// UNLOCK beyond one's own lock.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UnlockCall {
+    /// Also of an owner that lives.
+    pub anyway: bool,
+    /// All locks of this node, and no target.
+    pub node: Option<String>,
+}
+
+/// What was taken from others.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnlockAnswer {
+    pub broken: Vec<LockInfo>,
 }
 
 /// In the order of the names.
@@ -119,6 +164,11 @@ impl ListAnswer {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LocksAnswer {
     pub locks: Vec<LockInfo>,
+    #[serde(default)]
+    pub lost: Vec<LostInfo>,
+    /// There are more, after the last one.
+    #[serde(default)]
+    pub more: bool,
 }
 
 /// REMOVE: what the target names, or content by its hash.

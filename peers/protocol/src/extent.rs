@@ -23,31 +23,37 @@ impl Extent {
         } else {
             0
         };
-        to.extend_from_slice(&self.bytes.to_le_bytes());
-        to.extend_from_slice(&u64::to_le_bytes(flags));
+        write_words([self.bytes, flags], to);
     }
 
     pub fn read_all(bytes: &[u8]) -> Result<Vec<Self>, BadMessage> {
-        let (chunks, rest) = bytes.as_chunks::<EXTENT_BYTES>();
-        if !rest.is_empty() {
-            return Err(BadMessage {
-                field: "the length of the extents",
-                value: bytes.len() as u64,
-            });
-        }
-        let word = |chunk: &[u8; 16], at: usize| {
-            let mut word = [0; 8];
-            word.copy_from_slice(&chunk[at..at + 8]);
-            u64::from_le_bytes(word)
+        let words = read_words(bytes)?;
+        let extent = |[bytes, flags]: [u64; 2]| Self {
+            bytes,
+            is_hole: flags & Self::HOLE != 0,
         };
-        Ok(chunks
-            .iter()
-            .map(|chunk| Self {
-                bytes: word(chunk, 0),
-                is_hole: word(chunk, 8) & Self::HOLE != 0,
-            })
-            .collect())
+        Ok(words.into_iter().map(extent).collect())
     }
+}
+
+/// A length and its flags.
+pub(crate) fn write_words(words: [u64; 2], to: &mut Vec<u8>) {
+    words
+        .iter()
+        .for_each(|word| to.extend_from_slice(&word.to_le_bytes()));
+}
+
+pub(crate) fn read_words(bytes: &[u8]) -> Result<Vec<[u64; 2]>, BadMessage> {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let (pairs, odd) = words.as_chunks::<2>();
+    if !rest.is_empty() || !odd.is_empty() {
+        return Err(BadMessage {
+            field: "the length of the extents",
+            value: bytes.len() as u64,
+        });
+    }
+    let pair = |pair: &[[u8; 8]; 2]| pair.map(u64::from_le_bytes);
+    Ok(pairs.iter().map(pair).collect())
 }
 
 #[cfg(test)]

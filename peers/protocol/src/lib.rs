@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod change;
 mod clock;
 mod code;
 mod extent;
@@ -13,10 +14,12 @@ mod users;
 mod volume_name;
 
 pub use call::{
-    BLOCK_STATUS, CALL_BYTES_MAX, CHILDREN, CallError, CreateCall, Damaged, GcAnswer, GcCall,
-    GcOrphan, HashAnswer, LOCK, LOCKS, ListAnswer, ListCall, LockInfo, LocksAnswer, RemoveCall,
-    RenameCall, ResizeCall, UNLOCK, VolumeInfo,
+    BLOCK_STATUS, CALL_BYTES_MAX, CHANGED, CHILDREN, CallError, CreateCall, Damaged, GcAnswer,
+    GcCall, GcOrphan, HashAnswer, LOCK, LOCKS, ListAnswer, ListCall, LockInfo, LocksAnswer,
+    LocksCall, LostInfo, RemoveCall, RenameCall, ResizeCall, UNLOCK, UnlockAnswer, UnlockCall,
+    VolumeInfo,
 };
+pub use change::{CHANGE_BYTES, Change};
 pub use clock::rfc3339;
 pub use code::ErrorCode;
 pub use extent::{EXTENT_BYTES, Extent};

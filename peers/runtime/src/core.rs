@@ -18,6 +18,7 @@ use crate::remote::{Finished, Remote};
 use crate::station::Station;
 use crate::task::Tasks;
 use crate::timer::{self, Timers};
+use crate::watch::Watched;
 
 /// Shared by the reactor and its handles. Tasks hold handles: the end of the reactor breaks that circle.
 #[derive(Debug)]
@@ -35,6 +36,7 @@ pub(crate) struct Core {
     pub files: Pool,
     pub poller: Poller,
     pub remote: Arc<Remote>,
+    pub watched: Watched,
     pub is_over: Cell<bool>,
     /// Answers what is asked of the host rather than of a peer.
     pub log_levels: RefCell<Option<Rc<dyn LogLevels>>>,
@@ -61,6 +63,7 @@ impl Core {
             files: Pool::new(remote.clone(), options.threads_max, options.thread_idle),
             poller: Poller::new(remote.clone()),
             remote,
+            watched: Watched::default(),
             is_over: Cell::new(false),
             log_levels: RefCell::default(),
             destroyed: local::Notify::new(),
@@ -125,7 +128,8 @@ impl Core {
         let mut waiter = self.waiter.borrow_mut();
         let waited = waiter.as_mut().map(|waiter| {
             self.operations.borrow_mut().push_backlog(waiter);
-            waiter.wait(ports, timeout, |completion| completions.push(completion))
+            let give = |completion| completions.push(completion);
+            waiter.wait_beside(ports, timeout, &mut &self.watched, give)
         });
         drop(waiter);
         for completion in completions.drain(..) {

@@ -1,7 +1,8 @@
 //! What tasks ask of their reactor.
 
 use std::future::Future;
-use std::rc::Rc;
+use std::os::fd::AsFd;
+use std::rc::{Rc, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -9,12 +10,14 @@ use xseg::{Port, monotonic_ns};
 
 use crate::core::Core;
 use crate::error::{Elapsed, RuntimeError};
+use crate::kernel::EventBell;
 use crate::log_levels::LogLevels;
 use crate::pool::Blocking;
 use crate::service::{Peer, Service};
 use crate::station::Station;
 use crate::task::Task;
 use crate::timer::{self, Sleep};
+use crate::watch::Watch;
 
 /// A reactor's handle: cheap to clone, and bound to its thread.
 #[derive(Clone, Debug)]
@@ -119,6 +122,20 @@ impl Handle {
     /// If the station is served already.
     pub fn serve<P: Peer>(&self, station: &Rc<Station>, nr_ops: u32, peer: Rc<P>) -> Service {
         Service::begin(&self.core, station, nr_ops, peer)
+    }
+
+    /// Signals to an eventfd of somebody who is not trusted, without waiting. `None`: io_uring is not to be had.
+    pub fn event_bell(&self, event: impl AsFd) -> Option<EventBell> {
+        let bell = self.core.has_ring.then(|| EventBell::new(event));
+        bell.and_then(|bell| {
+            bell.inspect_err(|error| tracing::debug!(%error, "no ring for an eventfd"))
+                .ok()
+        })
+    }
+
+    /// Looks at `one` from now on, until it was asked to listen (WATCH-2) or is gone.
+    pub fn watch(&self, one: Weak<dyn Watch>) {
+        self.core.watched.add(one);
     }
 
     /// Has `levels` answer who asks about, or changes, what the roles behind this reactor's ports log.

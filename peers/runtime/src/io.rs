@@ -11,7 +11,7 @@ use std::rc::Rc;
 use rustix::io::Errno;
 
 use crate::handle::Handle;
-use crate::kernel::{Action, Memory, Outcome};
+use crate::kernel::{Action, CommandPayload, Memory, Outcome};
 use crate::operation::Operation;
 
 /// A result, and the memory that it was about.
@@ -228,6 +228,26 @@ impl Handle {
     pub async fn writable(&self, fd: &Rc<OwnedFd>) -> Result<(), Errno> {
         let outcome = self.perform(Action::Writable, fd, [None, None]).await;
         outcome.result.map(drop)
+    }
+
+    /// Has the descriptor's driver do something that only it understands, and waits until it has. Only io_uring can: without it the
+    /// answer is OPNOTSUPP.
+    ///
+    /// A driver may keep a command for as long as it likes, and a future that is dropped does not take it back: what the driver
+    /// answers then is lost. The end of the reactor ends it.
+    pub async fn command(
+        &self,
+        fd: &Rc<OwnedFd>,
+        number: u32,
+        payload: CommandPayload,
+    ) -> Result<usize, Errno> {
+        if !self.core.has_ring {
+            return Err(Errno::OPNOTSUPP);
+        }
+        let action = Action::Command { number, payload };
+        Operation::begin(&self.core, action, fd, [None, None])
+            .await
+            .result
     }
 
     /// Repeats until the memory is used up or nothing comes any more. `action` is told what was done so far.

@@ -149,6 +149,7 @@ impl Drop for Reactor {
             station.close(); // what comes now is for the next incarnation
         }
         self.core.tasks.close();
+        let commands = self.core.operations.borrow_mut().take_commands();
         {
             let ports: Vec<&Port> = stations.iter().map(|one| one.port()).collect();
             self.reap(&stations, &ports);
@@ -156,6 +157,7 @@ impl Drop for Reactor {
         drop(stations);
         let waiter = self.core.waiter.take();
         drop(waiter);
+        drop(commands); // the ring that had them is gone
         let stations = self.core.stations.take();
         drop(stations);
     }

@@ -3,8 +3,8 @@
 //! # Invariants
 //! * **CALL-1** A call's answer reaches the future that waits for it, or nobody: the cookie is the key of its place, and a
 //!   place that was given up never has that key again.
-//! * **CALL-2** Who waits for a record or a buffer is served in the order of asking, and nobody who comes later is served
-//!   before.
+//! * **CALL-2** Who waits for a record, or for a buffer of a size, is served in the order of asking, and nobody who comes later for the
+//!   same is served before. Who waits for one size keeps nobody from another.
 //! * **CALL-4** Who can do with less waits only while all buffers of all sizes that would do are taken: no peer waits for a size
 //!   that those hold who wait for it (P1, F65).
 //! * **CALL-3** What was sent and is not waited for any more is abandoned: its record and buffer are used again only
@@ -16,8 +16,8 @@ use std::rc::{Rc, Weak};
 use std::task::{Poll, Waker};
 
 use xseg::{
-    BUFFER_BYTES_MIN, Buffer, Data, Draft, Incoming, OpCode, Port, PortError, PortId, Reply,
-    RequestError, Segment,
+    BUFFER_BYTES_MIN, BUFFER_CLASSES, Buffer, Data, Draft, Incoming, OpCode, Port, PortError,
+    PortId, Reply, RequestError, Segment,
 };
 
 use crate::call::{Call, CallState};
@@ -45,7 +45,9 @@ pub struct Station {
     pub(crate) logged: RefCell<BTreeSet<&'static str>>,
     /// Who waits for records, and for buffers: one at a time tries (CALL-2).
     draft_queue: local::Semaphore,
-    buffer_queue: local::Semaphore,
+    buffer_queues: [local::Semaphore; BUFFER_CLASSES],
+    /// Who can do with several sizes, by the least of them.
+    room_queues: [local::Semaphore; BUFFER_CLASSES],
     /// Answers bring records and buffers back.
     pub(crate) answered: local::Notify,
     pub(crate) part_waiters: RefCell<Vec<Waker>>,
@@ -64,7 +66,8 @@ impl Station {
             early_notices: RefCell::default(),
             logged: RefCell::default(),
             draft_queue: local::Semaphore::new(1),
-            buffer_queue: local::Semaphore::new(1),
+            buffer_queues: std::array::from_fn(|_| local::Semaphore::new(1)),
+            room_queues: std::array::from_fn(|_| local::Semaphore::new(1)),
             answered: local::Notify::new(),
             part_waiters: RefCell::default(),
             base: OnceCell::new(),
@@ -109,7 +112,8 @@ impl Station {
     /// Takes a buffer of at least `bytes`; waits while all are taken. A segment that has none of that size at all is
     /// an error.
     pub async fn buffer(&self, bytes: u64) -> Result<Buffer, CallError> {
-        self.wait_for(&self.buffer_queue, || match self.try_buffer(bytes) {
+        let queue = &self.buffer_queues[class_of(bytes)];
+        self.wait_for(queue, || match self.try_buffer(bytes) {
             Err(RequestError::NoBuffers { .. }) => self.existing_buffer(bytes).err().map(Err),
             other => Some(other),
         })
@@ -120,7 +124,8 @@ impl Station {
     /// Waits while all of those are taken (CALL-4).
     pub async fn room(&self, wanted: u64, least: u64) -> Result<Buffer, CallError> {
         let sizes = self.sizes_for(wanted, least);
-        self.wait_for(&self.buffer_queue, || {
+        let queue = &self.room_queues[class_of(least)];
+        self.wait_for(queue, || {
             for size in &sizes {
                 match self.try_buffer(*size) {
                     Err(RequestError::NoBuffers { .. }) => {}
@@ -266,6 +271,12 @@ impl Station {
             pause_ns = (pause_ns * 2).min(PAUSE_LONGEST_NS);
         }
     }
+}
+
+/// Which size of buffers is the least that so many bytes fit into; the largest for what fits into none.
+fn class_of(bytes: u64) -> usize {
+    let fits = |class: &usize| BUFFER_BYTES_MIN << class >= bytes;
+    (0..BUFFER_CLASSES).find(fits).unwrap_or(BUFFER_CLASSES - 1)
 }
 
 /// Where the segment of these data begins.

@@ -47,6 +47,19 @@ pub struct LockRecord {
     pub token: u64,
     /// Seconds since 1970, by the owner's clock: for people, nothing is decided by it.
     pub since: u64,
+    /// The greatest token that was ever taken from its owner by force: whoever had it may not know, and may still be writing what
+    /// it names (L3). 0 if there is none, or if the store refuses what such an owner writes.
+    pub broken: u64,
+}
+
+/// Whether the owner of a lock lives: then what it does under the lock may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnerLife {
+    /// The store cannot tell.
+    Unknown,
+    Lives,
+    /// No process of it is left.
+    Gone,
 }
 
 /// A page of a listing.
@@ -70,7 +83,8 @@ pub trait Store {
         into: &mut [u8],
     ) -> Result<usize, StoreError>;
 
-    /// Writes in place, creating or extending the object; a gap reads as zeros. No bytes create it and extend nothing.
+    /// Writes in place, creating or extending the object; a gap reads as zeros. No bytes create it and extend nothing. A store may
+    /// have no space beyond [`crate::OBJECT_BYTES_LEAST`].
     async fn write(
         &self,
         scope: Scope,
@@ -152,14 +166,27 @@ pub trait Store {
         wait: bool,
     ) -> Result<LockRecord, StoreError>;
 
-    /// Gives it back. `force` breaks another's lock: the next owner's token is greater all the same. `NotLocked` if
-    /// nobody holds it.
+    /// Gives it back. `force` breaks another's lock: the next owner's token is greater all the same, and it is told (`broken`). A
+    /// store that can tell that the other one lives refuses that with `Locked`. `NotLocked` if nobody holds it.
     async fn unlock(
         &self,
         name: &ObjectName,
         owner: &LockOwner,
         force: bool,
     ) -> Result<(), StoreError>;
+
+    /// The same by force, also if the other one lives, where the store can be talked into that: that one may go on writing.
+    async fn break_lock(&self, name: &ObjectName, owner: &LockOwner) -> Result<(), StoreError> {
+        self.unlock(name, owner, true).await
+    }
+
+    /// Whether who has the lock lives; `NotLocked` if nobody has it.
+    async fn owner_life(&self, name: &ObjectName) -> Result<OwnerLife, StoreError> {
+        match self.lock_owner(name).await? {
+            Some(_) => Ok(OwnerLife::Unknown),
+            None => Err(StoreError::NotLocked),
+        }
+    }
 
     /// Gives it back if `owner` has it, and removes every trace of it: the name is never used again, so its tokens need not
     /// be remembered. `Locked` if another one has it. Whoever takes it at the same moment has it before that, or anew.

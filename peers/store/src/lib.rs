@@ -19,8 +19,8 @@ pub mod sim;
 pub mod wire;
 
 pub use client::BlockerClient;
-pub use contract::{Listing, LockOwner, LockRecord, ObjectStat, Scope, Store};
+pub use contract::{Listing, LockOwner, LockRecord, ObjectStat, OwnerLife, Scope, Store};
 pub use error::StoreError;
 pub use mem::MemStore;
 pub use name::{BadObjectName, OBJECT_NAME_BYTES_MAX, ObjectName};
-pub use range::{OBJECT_END_MAX, range_end};
+pub use range::{OBJECT_BYTES_LEAST, OBJECT_END_MAX, range_end};

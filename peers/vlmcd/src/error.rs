@@ -37,6 +37,10 @@ pub enum ComposeError {
     /// What was to be done is done anew under a newer epoch.
     #[error("the map changed meanwhile, again and again")]
     Moved,
+    #[error("what changed is asked since a volume, which is no snapshot")]
+    NotASnapshot,
+    #[error("the snapshot has objects or grains of another size")]
+    OtherShape,
     /// The mapper does not know that we have the volume.
     #[error("the volume is not attached any more")]
     NotAttached,
@@ -46,7 +50,8 @@ impl ComposeError {
     /// What the wire says.
     pub fn errno(&self) -> Errno {
         match self {
-            Self::OutOfRange { .. } | Self::NoRoom { .. } => Errno::INVAL,
+            Self::OutOfRange { .. } | Self::NoRoom { .. } | Self::NotASnapshot => Errno::INVAL,
+            Self::OtherShape => Errno::OPNOTSUPP,
             Self::ReadOnly => Errno::ROFS,
             Self::Damaged { .. } | Self::Nonsense(_) | Self::Moved | Self::NotAttached => Errno::IO,
             // A full disk has three names (F22).

@@ -6,7 +6,7 @@ use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 
 use super::*;
 use crate::message::Region;
-use crate::queue::{GuestMemory, Outside};
+use crate::queue::{GuestMemory, MemoryFault};
 
 const PAGE: u64 = 4096;
 
@@ -75,7 +75,10 @@ fn nothing_outside_is_reached() {
         (u64::MAX, 2),
         (PAGE, u64::MAX),
     ] {
-        assert_eq!(ram.check(at, len_bytes), Err(Outside { at, len_bytes }));
+        assert_eq!(
+            ram.check(at, len_bytes),
+            Err(MemoryFault::Outside { at, len_bytes })
+        );
     }
     assert!(ram.check(PAGE, PAGE).is_ok());
     assert!(ram.load_u16(2 * PAGE - 1).is_err());
@@ -131,4 +134,141 @@ fn a_region_is_taken_away_by_its_place() {
     assert_eq!((empty.regions(), whole.regions()), (0, 1));
     assert!(empty.check(PAGE, 1).is_err());
     assert!(whole.check(PAGE, 1).is_ok());
+}
+
+#[test]
+fn memory_that_goes_away_fails_its_own_accesses_only() {
+    // GUEST-4, F61
+    let (shrinking, other) = (file(4 * PAGE), file(PAGE));
+    let ram = Ram::new()
+        .with(region(PAGE, 4 * PAGE, 0), shrinking.as_fd())
+        .unwrap();
+    let neighbour = Ram::new().with(region(PAGE, PAGE, 0), other.as_fd());
+    let neighbour = neighbour.unwrap();
+    neighbour.write(PAGE, &[7; 64]).unwrap();
+    ram.write(PAGE, &[1; 3 * PAGE as usize]).unwrap();
+    ftruncate(&shrinking, PAGE).unwrap();
+    // What is still there is still read, until an access meets what is gone.
+    assert_eq!(ram.load_u16(PAGE), Ok(0x0101));
+    let mut bytes = vec![0; 2 * PAGE as usize];
+    let lost = Err(MemoryFault::Lost { at: PAGE });
+    assert_eq!(ram.read(PAGE, &mut bytes), lost);
+    assert_eq!(ram.load_u16(PAGE), Err(MemoryFault::Lost { at: PAGE }));
+    assert_eq!(ram.write(PAGE, &[1]), lost);
+    assert_eq!(ram.store_u16(PAGE, 1), lost);
+    assert_eq!(ram.zero(PAGE, 1), lost);
+    assert_eq!(neighbour.load_u16(PAGE), Ok(0x0707));
+    // A new mapping, which may be watched by the same watch, is not lost; and what is unmapped is not watched.
+    drop(ram);
+    let again = Ram::new().with(region(PAGE, PAGE, 0), shrinking.as_fd());
+    assert_eq!(again.unwrap().load_u16(PAGE), Ok(0x0101));
+}
+
+#[test]
+fn each_kind_of_access_survives_memory_that_goes_away() {
+    // GUEST-4, F61
+    type Access = fn(&Ram) -> Result<(), MemoryFault>;
+    let accesses: [Access; 5] = [
+        |ram| ram.read(PAGE, &mut [0; 8]),
+        |ram| ram.write(PAGE, &[0; 8]),
+        |ram| ram.zero(PAGE, 8),
+        |ram| ram.load_u16(PAGE).map(drop),
+        |ram| ram.store_u16(PAGE, 8),
+    ];
+    for access in accesses {
+        let fd = file(PAGE);
+        let ram = Ram::new().with(region(PAGE, PAGE, 0), fd.as_fd()).unwrap();
+        assert_eq!(access(&ram), Ok(()));
+        ftruncate(&fd, 0).unwrap();
+        assert_eq!(access(&ram), Err(MemoryFault::Lost { at: PAGE }));
+    }
+}
+
+#[test]
+fn lost_memory_is_not_touched_again() {
+    // GUEST-4: each place that is touched would be one mapping more of those that a process may have
+    let fd = memfd_create("lost-memory", MemfdFlags::CLOEXEC).unwrap();
+    ftruncate(&fd, 200 * PAGE).unwrap();
+    let ram = Ram::new()
+        .with(region(0, 200 * PAGE, 0), fd.as_fd())
+        .unwrap();
+    let mappings = || {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let ours = maps
+            .lines()
+            .filter(|line| line.contains("memfd:lost-memory"));
+        ours.count()
+    };
+    ftruncate(&fd, 0).unwrap();
+    let before = mappings();
+    for page in (1..200).step_by(2) {
+        let lost = Err(MemoryFault::Lost { at: page * PAGE });
+        assert_eq!(ram.read(page * PAGE, &mut [0; 8]), lost);
+        assert_eq!(ram.write(page * PAGE, &[0; 8]), lost);
+    }
+    assert!(mappings() <= before + 1);
+}
+
+#[test]
+fn a_region_far_inside_its_file_maps_no_more_than_itself() {
+    // GUEST-1
+    let fd = file(1 << 50);
+    let at = (1 << 49) + 1234;
+    let ram = Ram::new().with(region(PAGE, PAGE, at), fd.as_fd()).unwrap();
+    ram.write(PAGE, b"here").unwrap();
+    let mut seen = [0; 4];
+    rustix::io::pread(&fd, &mut seen, at).unwrap();
+    assert_eq!(&seen, b"here");
+}
+
+#[test]
+fn a_guest_maps_no_more_than_its_share() {
+    // GUEST-5
+    let fd = file(GUEST_BYTES_MAX);
+    let mut ram = Ram::new();
+    let too_much = |result: Result<Ram, MapError>| {
+        assert!(
+            matches!(result, Err(MapError::TooMuch { .. })),
+            "{result:?}"
+        );
+    };
+    too_much(ram.with(region(0, GUEST_BYTES_MAX + 1, 0), fd.as_fd()));
+    for slot in 0..SLOTS_MAX as u64 {
+        ram = ram.with(region(slot * PAGE, PAGE, 0), fd.as_fd()).unwrap();
+    }
+    too_much(ram.with(region(1 << 30, PAGE, 0), fd.as_fd()));
+}
+
+#[test]
+fn memory_that_somebody_could_keep_from_us_is_refused() {
+    // GUEST-3
+    // A disk's file as well: the disk may be one that we serve ourselves.
+    let program = std::env::current_exe().unwrap();
+    for path in ["/proc/self/status".as_ref(), &*program] {
+        let fd = std::fs::File::open(path).unwrap();
+        let refused = Ram::new().with(region(0, PAGE, 0), fd.as_fd());
+        assert!(matches!(refused, Err(MapError::Kind)), "{path:?}");
+    }
+}
+
+#[test]
+fn memory_in_a_file_of_a_file_system_of_memory_is_taken() {
+    // GUEST-3: what QEMU makes of memory-backend-file in /dev/shm
+    let fd = tempfile::tempfile_in("/dev/shm").unwrap();
+    fd.set_len(PAGE).unwrap();
+    let ram = Ram::new().with(region(0, PAGE, 0), fd.as_fd()).unwrap();
+    assert_eq!(ram.load_u16(0), Ok(0));
+}
+
+#[test]
+fn regions_that_the_front_end_has_at_one_place_are_refused() {
+    // GUEST-3
+    let fd = file(PAGE);
+    let ram = Ram::new().with(region(PAGE, PAGE, 0), fd.as_fd()).unwrap();
+    let twice = Region {
+        guest_at: 1 << 30,
+        ..region(PAGE, PAGE, 0)
+    };
+    let refused = ram.with(twice, fd.as_fd());
+    assert!(matches!(refused, Err(MapError::Overlap { .. })));
 }

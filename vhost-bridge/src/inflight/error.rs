@@ -1,13 +1,13 @@
 use thiserror::Error;
 
-use crate::queue::Outside;
+use crate::queue::MemoryFault;
 
 /// Why an in-flight region is not gone on with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum InflightError {
     #[error(transparent)]
-    Outside(#[from] Outside),
+    Memory(#[from] MemoryFault),
     #[error("the in-flight region is of version {version}: version 1 is known here")]
     Version { version: u16 },
     #[error("the in-flight region is for {found} descriptors, but the ring has {expected}")]

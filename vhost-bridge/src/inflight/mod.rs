@@ -5,6 +5,7 @@
 //!   process dies, each request that was taken is either answered once or done again.
 //! * **INFLIGHT-2** What is done again is done in the order in which it was taken.
 //! * **INFLIGHT-3** A region that makes no sense is an error: nothing is forgotten for it (F85).
+//! * **INFLIGHT-4** Nothing of a ring that was stopped is done again.
 
 mod error;
 mod region;

@@ -163,6 +163,15 @@ impl Inflight {
         self.at + ENTRIES_AT + ENTRY_BYTES * u64::from(head)
     }
 
+    /// Nothing is in flight any more: the front end has stopped the ring, and what could not be answered never will be. Done
+    /// again behind a driver that has begun anew, it would be stale (INFLIGHT-4).
+    pub fn forget(&self, memory: &impl GuestMemory) -> Result<(), InflightError> {
+        for (_, head) in self.flying(memory)? {
+            memory.write(self.entry_at(head), &[0])?;
+        }
+        Ok(())
+    }
+
     /// A request was taken (INFLIGHT-1). `head` is of the ring, which has checked it.
     pub fn begin(&mut self, memory: &impl GuestMemory, head: u16) -> Result<(), InflightError> {
         let at = self.entry_at(head);

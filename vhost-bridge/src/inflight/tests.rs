@@ -1,4 +1,4 @@
-//! INFLIGHT-1 to INFLIGHT-3: a process that dies between any two writes loses no request, and answers none twice.
+//! INFLIGHT-1 to INFLIGHT-4: a process that dies between any two writes loses no request, and answers none twice.
 
 use std::cell::Cell;
 
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::queue::model::{Driver, VecMemory};
-use crate::queue::{GuestMemory, Outside, Part, QueueFeatures, SplitQueue};
+use crate::queue::{GuestMemory, MemoryFault, Part, QueueFeatures, SplitQueue};
 
 const SIZE: u16 = 8;
 const REGION_AT: usize = 0xa000;
@@ -27,22 +27,22 @@ impl Mortal<'_> {
 }
 
 impl GuestMemory for Mortal<'_> {
-    fn check(&self, at: u64, len_bytes: u64) -> Result<(), Outside> {
+    fn check(&self, at: u64, len_bytes: u64) -> Result<(), MemoryFault> {
         self.memory.check(self.base + at, len_bytes)
     }
-    fn read(&self, at: u64, bytes: &mut [u8]) -> Result<(), Outside> {
+    fn read(&self, at: u64, bytes: &mut [u8]) -> Result<(), MemoryFault> {
         self.memory.read(self.base + at, bytes)
     }
-    fn write(&self, at: u64, bytes: &[u8]) -> Result<(), Outside> {
+    fn write(&self, at: u64, bytes: &[u8]) -> Result<(), MemoryFault> {
         match self.lives() {
             true => self.memory.write(self.base + at, bytes),
             false => Ok(()),
         }
     }
-    fn load_u16(&self, at: u64) -> Result<u16, Outside> {
+    fn load_u16(&self, at: u64) -> Result<u16, MemoryFault> {
         self.memory.load_u16(self.base + at)
     }
-    fn store_u16(&self, at: u64, value: u16) -> Result<(), Outside> {
+    fn store_u16(&self, at: u64, value: u16) -> Result<(), MemoryFault> {
         match self.lives() {
             true => self.memory.store_u16(self.base + at, value),
             false => Ok(()),
@@ -153,9 +153,27 @@ fn a_region_that_makes_no_sense_is_refused() {
         Err(InflightError::Version { version: 7 })
     ));
     let far = Inflight::open(&region, (1000, SIZE), &driver.layout, 0);
-    assert!(matches!(far, Err(InflightError::Outside(_))));
+    assert!(matches!(far, Err(InflightError::Memory(_))));
     let small = Inflight::open(&region, (0, 4), &driver.layout, 0);
     assert!(matches!(small, Err(InflightError::Size { found: 4, .. })));
+}
+
+#[test]
+fn what_was_stopped_is_not_done_again() {
+    // INFLIGHT-4
+    let (memory, driver) = offered(&[3, 1]);
+    life(&memory, &driver, 1000, &[]);
+    let writes_left = Cell::new(u32::MAX);
+    let region = Mortal {
+        memory: &memory,
+        writes_left: &writes_left,
+        base: REGION_AT as u64,
+    };
+    let open = || Inflight::open(&region, (0, SIZE), &driver.layout, 0).unwrap();
+    let (inflight, recovered) = open();
+    assert_eq!(recovered.heads, [3, 1]);
+    inflight.forget(&region).unwrap();
+    assert_eq!(open().1.heads, Vec::<u16>::new());
 }
 
 #[test]

@@ -49,7 +49,7 @@ impl Header {
         Self::bytes(number, VERSION | REPLY, len_bytes)
     }
 
-    /// As a front end sends it.
+    /// As a front end sends it, or as we do on the channel for that.
     pub fn to_bytes(self) -> [u8; HEADER_BYTES] {
         let needs_reply = if self.needs_reply { NEED_REPLY } else { 0 };
         Self::bytes(self.number, VERSION | needs_reply, self.len_bytes)

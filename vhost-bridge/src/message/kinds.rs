@@ -41,7 +41,7 @@ impl Message {
     pub fn fds(&self) -> usize {
         match self {
             Self::SetMemory(regions) => regions.len(),
-            Self::AddMemory(_) | Self::SetInflight(_) => 1,
+            Self::AddMemory(_) | Self::SetInflight(_) | Self::SetBackendFd => 1,
             Self::SetKick { has_fd, .. }
             | Self::SetCall { has_fd, .. }
             | Self::SetErr { has_fd, .. } => usize::from(*has_fd),
@@ -78,10 +78,12 @@ impl Message {
             Code::SetProtocolFeatures => fields.u64().map(Self::SetProtocolFeatures),
             Code::GetQueueNum => Some(Self::GetQueueNum),
             Code::SetVringEnable => RingState::take(fields).map(Self::SetEnable),
+            Code::SetBackendFd => Some(Self::SetBackendFd),
             Code::GetConfig => config(code, fields)?.map(Self::GetConfig),
             Code::SetConfig => config(code, fields)?.map(Self::SetConfig),
             Code::GetInflightFd => InflightFacts::take(fields).map(Self::GetInflight),
             Code::SetInflightFd => InflightFacts::take(fields).map(Self::SetInflight),
+            Code::ResetDevice => Some(Self::ResetDevice),
             Code::GetMaxMemSlots => Some(Self::GetMaxMemSlots),
             Code::AddMemReg => one_region(fields).map(Self::AddMemory),
             Code::RemMemReg => one_region(fields).map(Self::RemoveMemory),

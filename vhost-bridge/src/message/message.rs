@@ -16,17 +16,29 @@ pub enum Message {
     SetAddresses(RingAddresses),
     SetBase(RingState),
     GetBase(RingState),
-    SetKick { index: u32, has_fd: bool },
-    SetCall { index: u32, has_fd: bool },
-    SetErr { index: u32, has_fd: bool },
+    SetKick {
+        index: u32,
+        has_fd: bool,
+    },
+    SetCall {
+        index: u32,
+        has_fd: bool,
+    },
+    SetErr {
+        index: u32,
+        has_fd: bool,
+    },
     GetProtocolFeatures,
     SetProtocolFeatures(u64),
     GetQueueNum,
     SetEnable(RingState),
+    /// A socket for what we have to say unasked.
+    SetBackendFd,
     GetConfig(ConfigRange),
     SetConfig(ConfigRange),
     GetInflight(InflightFacts),
     SetInflight(InflightFacts),
+    ResetDevice,
     GetMaxMemSlots,
     AddMemory(Region),
     RemoveMemory(Region),
@@ -51,6 +63,8 @@ impl Message {
             Self::SetProtocolFeatures(_) => Code::SetProtocolFeatures,
             Self::GetQueueNum => Code::GetQueueNum,
             Self::SetEnable(_) => Code::SetVringEnable,
+            Self::SetBackendFd => Code::SetBackendFd,
+            Self::ResetDevice => Code::ResetDevice,
             Self::GetConfig(_) => Code::GetConfig,
             Self::SetConfig(_) => Code::SetConfig,
             Self::GetInflight(_) => Code::GetInflightFd,
@@ -94,6 +108,8 @@ impl Message {
             | Self::ResetOwner
             | Self::GetProtocolFeatures
             | Self::GetQueueNum
+            | Self::SetBackendFd
+            | Self::ResetDevice
             | Self::GetMaxMemSlots => {}
         }
         let header = Header {

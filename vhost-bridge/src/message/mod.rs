@@ -14,6 +14,7 @@ mod kinds;
     reason = "the message is what this house is about"
 )]
 mod message;
+mod notice;
 mod parts;
 mod reply;
 
@@ -22,6 +23,7 @@ pub use error::MessageError;
 pub use header::{HEADER_BYTES, Header, PAYLOAD_BYTES_MAX};
 pub use kinds::{CONFIG_BYTES_MAX, FDS_MAX, REGIONS_MAX};
 pub use message::Message;
+pub use notice::Notice;
 pub use parts::{ConfigRange, InflightFacts, Region, RingAddresses, RingState};
 pub use reply::Reply;
 

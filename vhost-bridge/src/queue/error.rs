@@ -1,6 +1,6 @@
 use thiserror::Error;
 
-use super::memory::Outside;
+use super::memory::MemoryFault;
 
 /// What is wrong with a ring. It is not looked at again until the front end sets it up anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -11,7 +11,7 @@ pub enum QueueError {
     #[error("the ring's {what} at {at:#x} is not aligned")]
     Alignment { what: &'static str, at: u64 },
     #[error(transparent)]
-    Outside(#[from] Outside),
+    Memory(#[from] MemoryFault),
     #[error("the available index jumped from {from} to {to} in a ring of {size} descriptors")]
     AvailableJumped { from: u16, to: u16, size: u16 },
     #[error("head {head} of a ring of {size} descriptors")]

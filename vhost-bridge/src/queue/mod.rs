@@ -6,6 +6,7 @@
 //! * **QUEUE-2** A head is taken once until it is given back, so that what is in flight can be told apart.
 //! * **QUEUE-3** Nothing outside the guest's memory is ever read or written for it: each part of a chain lies inside (F85).
 //! * **QUEUE-4** No wake-up is lost: whoever stops looking says so first, and looks once more.
+//! * **QUEUE-5** A chain that was answered is not taken again, wherever the front end says that the ring goes on.
 
 mod chain;
 mod error;
@@ -18,7 +19,7 @@ mod split;
 pub use chain::{Chain, DESCRIPTORS_MAX, Part};
 pub use error::QueueError;
 pub use layout::{Layout, QUEUE_SIZE_MAX};
-pub use memory::{GuestMemory, Outside};
+pub use memory::{GuestMemory, MemoryFault};
 pub use split::{QueueFeatures, SplitQueue};
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::chain::Part;
 use super::layout::Layout;
-use super::memory::{GuestMemory, Outside};
+use super::memory::{GuestMemory, MemoryFault};
 
 /// Memory from address 0 on.
 #[derive(Debug)]
@@ -15,40 +15,40 @@ impl VecMemory {
         Self(RefCell::new(vec![0; len_bytes]))
     }
 
-    fn range(&self, at: u64, len_bytes: u64) -> Result<std::ops::Range<usize>, Outside> {
+    fn range(&self, at: u64, len_bytes: u64) -> Result<std::ops::Range<usize>, MemoryFault> {
         let end = at.checked_add(len_bytes);
         match end {
             Some(end) if end <= self.0.borrow().len() as u64 => Ok(at as usize..end as usize),
-            _ => Err(Outside { at, len_bytes }),
+            _ => Err(MemoryFault::Outside { at, len_bytes }),
         }
     }
 }
 
 impl GuestMemory for VecMemory {
-    fn check(&self, at: u64, len_bytes: u64) -> Result<(), Outside> {
+    fn check(&self, at: u64, len_bytes: u64) -> Result<(), MemoryFault> {
         self.range(at, len_bytes).map(|_| ())
     }
 
-    fn read(&self, at: u64, bytes: &mut [u8]) -> Result<(), Outside> {
+    fn read(&self, at: u64, bytes: &mut [u8]) -> Result<(), MemoryFault> {
         let range = self.range(at, bytes.len() as u64)?;
         bytes.copy_from_slice(&self.0.borrow()[range]);
         Ok(())
     }
 
-    fn write(&self, at: u64, bytes: &[u8]) -> Result<(), Outside> {
+    fn write(&self, at: u64, bytes: &[u8]) -> Result<(), MemoryFault> {
         let range = self.range(at, bytes.len() as u64)?;
         self.0.borrow_mut()[range].copy_from_slice(bytes);
         Ok(())
     }
 
-    fn load_u16(&self, at: u64) -> Result<u16, Outside> {
+    fn load_u16(&self, at: u64) -> Result<u16, MemoryFault> {
         assert!(at.is_multiple_of(2), "an index at {at:#x}");
         let mut bytes = [0; 2];
         self.read(at, &mut bytes)?;
         Ok(u16::from_le_bytes(bytes))
     }
 
-    fn store_u16(&self, at: u64, value: u16) -> Result<(), Outside> {
+    fn store_u16(&self, at: u64, value: u16) -> Result<(), MemoryFault> {
         assert!(at.is_multiple_of(2), "an index at {at:#x}");
         self.write(at, &value.to_le_bytes())
     }

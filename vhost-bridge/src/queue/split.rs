@@ -29,7 +29,8 @@ pub struct SplitQueue {
 }
 
 impl SplitQueue {
-    /// Goes on at `next_available`; the used index is the one that stands in the ring.
+    /// Goes on at `next_available`, the used index is the one that stands in the ring. Or at that, if it is further: a front end
+    /// whose connection ends notes an index at once, and what was in flight is answered after that (QUEUE-5).
     pub fn new(
         memory: &impl GuestMemory,
         layout: Layout,
@@ -37,6 +38,11 @@ impl SplitQueue {
         next_available: u16,
     ) -> Result<Self, QueueError> {
         let next_used = memory.load_u16(layout.used_index_at())?;
+        let behind = next_used.wrapping_sub(next_available);
+        let next_available = match (1..=layout.size()).contains(&behind) {
+            true => next_used,
+            false => next_available,
+        };
         Ok(Self {
             layout,
             features,
@@ -136,6 +142,12 @@ impl SplitQueue {
         Ok(flags & NO_INTERRUPT == 0)
     }
 
+    /// Is there another one? Nobody need have told.
+    pub fn has_more(&self, memory: &impl GuestMemory) -> Result<bool, QueueError> {
+        let index = memory.load_u16(self.layout.available_index_at())?;
+        Ok(index != self.next_available)
+    }
+
     /// Asks to be told of the next chain. Tells whether one is there already: then nobody may tell (QUEUE-4).
     pub fn listen(&mut self, memory: &impl GuestMemory) -> Result<bool, QueueError> {
         if self.features.event_index {
@@ -143,8 +155,7 @@ impl SplitQueue {
         }
         // As in `push`, the other way round.
         fence(Ordering::SeqCst);
-        let index = memory.load_u16(self.layout.available_index_at())?;
-        Ok(index != self.next_available)
+        self.has_more(memory)
     }
 
     /// After a restart: what was in flight is counted among what was taken.

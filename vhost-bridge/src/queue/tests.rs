@@ -1,4 +1,4 @@
-//! QUEUE-1 to QUEUE-4: rings of guests that are honest, careless and hostile (F85).
+//! QUEUE-1 to QUEUE-5: rings of guests that are honest, careless and hostile (F85).
 
 use proptest::prelude::*;
 
@@ -113,7 +113,7 @@ fn hostile_chains_are_errors_of_their_ring() {
         (u64::MAX - 3, u32::MAX),
     ] {
         let outside = popped(&[descriptor(at, len_bytes, 0, 0)]);
-        assert!(matches!(outside, Err(QueueError::Outside(_))), "{at:#x}");
+        assert!(matches!(outside, Err(QueueError::Memory(_))), "{at:#x}");
     }
     let empty = [descriptor(DATA, 0, 0, 0)];
     assert_eq!(popped(&empty), Err(QueueError::Empty { head: 0 }));
@@ -140,7 +140,7 @@ fn hostile_indirect_tables_are_errors_of_their_ring() {
     let with_next = popped(&[descriptor(DATA, 16, INDIRECT | NEXT, 1)]);
     assert_eq!(with_next, Err(QueueError::IndirectWithNext));
     let outside = popped(&[descriptor(u64::MAX - 15, 16, INDIRECT, 0)]);
-    assert!(matches!(outside, Err(QueueError::Outside(_))));
+    assert!(matches!(outside, Err(QueueError::Memory(_))));
 
     // Address 0 is the ring's own table: a table that is its own entry.
     let nested = popped(&[descriptor(0, 16, INDIRECT, 0)]);
@@ -200,7 +200,7 @@ fn rings_of_odd_sizes_and_at_odd_places_are_refused() {
         [0, 0x4000, 0xfffc],
     ] {
         let refused = Layout::new(&memory, 8, places);
-        assert!(matches!(refused, Err(QueueError::Outside(_))));
+        assert!(matches!(refused, Err(QueueError::Memory(_))));
     }
 }
 
@@ -232,6 +232,33 @@ fn a_driver_is_told_when_it_wants_to_be() {
     queue.pop(&memory).unwrap();
     memory.store_u16(0x4000, 1).unwrap();
     assert_eq!(queue.push(&memory, 0, 1), Ok(false));
+}
+
+#[test]
+fn a_ring_does_not_go_on_before_what_was_answered() {
+    // QUEUE-5
+    for first in [0, 3, u16::MAX - 1] {
+        let (memory, driver, _) = ring(ALL);
+        let used = first.wrapping_add(2);
+        memory
+            .store_u16(driver.layout.used_index_at(), used)
+            .unwrap();
+        let at = |base| {
+            let queue = SplitQueue::new(&memory, driver.layout, ALL, base);
+            queue.unwrap().next_available()
+        };
+        assert_eq!(at(first), used, "noted before the last two were answered");
+        assert_eq!(at(used), used);
+        let ahead = used.wrapping_add(1);
+        assert_eq!(
+            at(ahead),
+            ahead,
+            "one that was never answered is not asked for again"
+        );
+        assert_eq!(at(used.wrapping_sub(SIZE)), used);
+        let before = used.wrapping_sub(SIZE + 1);
+        assert_eq!(at(before), before, "it is no index of this ring's");
+    }
 }
 
 proptest! {

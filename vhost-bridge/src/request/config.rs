@@ -24,6 +24,11 @@ impl Config {
     /// Of a segment that discards, or writes zeroes: 1 GiB.
     pub const DISCARD_SECTORS_MAX: u32 = 1 << 21;
     const BLOCK_BYTES: u32 = 512;
+    /// Writes of less than that, or beside its multiples, cost a read: 4 KiB, as an exponent of blocks.
+    const PHYSICAL_EXPONENT: u8 = 3;
+    const PHYSICAL_BLOCKS: u16 = 1 << Self::PHYSICAL_EXPONENT;
+    /// A segment as large as can be: 1 MiB, in blocks.
+    const OPTIMAL_BLOCKS: u32 = Self::SEGMENT_BYTES_MAX / Self::BLOCK_BYTES;
 
     pub fn new(facts: &DiskFacts, queues: u16) -> Self {
         let writable = !facts.features.read_only;
@@ -42,12 +47,15 @@ impl Config {
         put(8, &Self::SEGMENT_BYTES_MAX.to_le_bytes());
         put(12, &Self::SEGMENTS_MAX.to_le_bytes());
         put(20, &Self::BLOCK_BYTES.to_le_bytes());
+        put(24, &[Self::PHYSICAL_EXPONENT]);
+        put(26, &Self::PHYSICAL_BLOCKS.to_le_bytes());
+        put(28, &Self::OPTIMAL_BLOCKS.to_le_bytes());
         put(34, &self.queues.to_le_bytes());
         let limits = [Self::DISCARD_SECTORS_MAX, Self::DISCARD_SEGMENTS_MAX];
         if self.may_discard {
             put(36, &limits[0].to_le_bytes());
             put(40, &limits[1].to_le_bytes());
-            put(44, &1u32.to_le_bytes());
+            put(44, &u32::from(Self::PHYSICAL_BLOCKS).to_le_bytes());
         }
         if self.may_write_zeroes {
             put(48, &limits[0].to_le_bytes());

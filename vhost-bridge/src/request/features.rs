@@ -9,6 +9,7 @@ const SEG_MAX: u64 = 1 << 2;
 const RO: u64 = 1 << 5;
 const BLK_SIZE: u64 = 1 << 6;
 const FLUSH: u64 = 1 << 9;
+const TOPOLOGY: u64 = 1 << 10;
 const MQ: u64 = 1 << 12;
 const DISCARD: u64 = 1 << 13;
 const WRITE_ZEROES: u64 = 1 << 14;
@@ -20,8 +21,14 @@ const VERSION_1: u64 = 1 << 32;
 pub fn offered(facts: &DiskFacts) -> u64 {
     let features = facts.features;
     let writable = !features.read_only;
-    let always =
-        SIZE_MAX | SEG_MAX | BLK_SIZE | MQ | RING_INDIRECT_DESC | RING_EVENT_IDX | VERSION_1;
+    let always = SIZE_MAX
+        | SEG_MAX
+        | BLK_SIZE
+        | TOPOLOGY
+        | MQ
+        | RING_INDIRECT_DESC
+        | RING_EVENT_IDX
+        | VERSION_1;
     let sometimes = [
         (features.read_only, RO),
         (features.flush, FLUSH),

@@ -7,7 +7,7 @@ use super::config::Config;
 use super::features::DeviceFeatures;
 use super::parts::Parts;
 use super::status::Status;
-use crate::queue::{Chain, GuestMemory, Outside};
+use crate::queue::{Chain, GuestMemory, MemoryFault};
 
 const HEADER_BYTES: usize = 16;
 const SEGMENT_BYTES: usize = 16;
@@ -31,7 +31,7 @@ pub enum ParseError {
     #[error("the request of head {head} has {len_bytes} bytes of header: 16 belong to it")]
     NoHeader { head: u16, len_bytes: usize },
     #[error(transparent)]
-    Outside(#[from] Outside),
+    Memory(#[from] MemoryFault),
 }
 
 /// What is to be done for a chain.

@@ -1,4 +1,6 @@
-use crate::queue::{GuestMemory, Outside, Part};
+//! The bytes of a request, wherever a guest has cut them into descriptors.
+
+use crate::queue::{GuestMemory, MemoryFault, Part};
 
 /// Bytes of the guest, in pieces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,22 +15,25 @@ impl Parts {
         self.0.iter().map(|part| u64::from(part.len_bytes)).sum()
     }
 
+    /// The pieces of so many bytes from byte `from` on: fewer, if there are not so many.
+    pub fn range(&self, from: u64, len_bytes: u64) -> impl Iterator<Item = Part> {
+        let (mut skip, mut left) = (from, len_bytes);
+        self.0.iter().filter_map(move |part| {
+            let part_bytes = u64::from(part.len_bytes);
+            let skipped = skip.min(part_bytes);
+            skip -= skipped;
+            let taken = left.min(part_bytes - skipped);
+            left -= taken;
+            (taken > 0).then(|| Part {
+                at: part.at + skipped,
+                len_bytes: taken as u32,
+            })
+        })
+    }
+
     /// What begins at byte `from`.
     pub fn after(&self, from: u64) -> Self {
-        let mut skip = from;
-        let mut rest = Vec::new();
-        for part in &self.0 {
-            let len_bytes = u64::from(part.len_bytes);
-            let skipped = skip.min(len_bytes);
-            skip -= skipped;
-            if skipped < len_bytes {
-                rest.push(Part {
-                    at: part.at + skipped,
-                    len_bytes: (len_bytes - skipped) as u32,
-                });
-            }
-        }
-        Self(rest)
+        Self(self.range(from, u64::MAX).collect())
     }
 
     /// Takes away the last byte: its address.
@@ -48,10 +53,10 @@ impl Parts {
         memory: &impl GuestMemory,
         from: u64,
         mut bytes: &mut [u8],
-    ) -> Result<usize, Outside> {
+    ) -> Result<usize, MemoryFault> {
         let mut done = 0;
-        for part in self.after(from).0 {
-            let len = bytes.len().min(part.len_bytes as usize);
+        for part in self.range(from, bytes.len() as u64) {
+            let len = part.len_bytes as usize;
             let (now, later) = bytes.split_at_mut(len);
             memory.read(part.at, now)?;
             bytes = later;
@@ -66,10 +71,10 @@ impl Parts {
         memory: &impl GuestMemory,
         from: u64,
         mut bytes: &[u8],
-    ) -> Result<usize, Outside> {
+    ) -> Result<usize, MemoryFault> {
         let mut done = 0;
-        for part in self.after(from).0 {
-            let len = bytes.len().min(part.len_bytes as usize);
+        for part in self.range(from, bytes.len() as u64) {
+            let len = part.len_bytes as usize;
             let (now, later) = bytes.split_at(len);
             memory.write(part.at, now)?;
             bytes = later;

@@ -5,26 +5,37 @@ use std::rc::Rc;
 use archipelago_front::Disk;
 
 use super::device::{Device, Outcome};
+use super::elsewhere::JOBS_MAX;
 use super::error::ConnectionError;
+use super::foreign::Foreign;
 use super::link::{Link, Received};
-use super::ring::Shared;
+use super::shared::Shared;
 use crate::message::{Code, Message, Reply, RingState};
 use crate::session::{Answer, Offer, Session};
 
 /// A connection at work.
 #[derive(Debug)]
-pub struct Connection<D> {
+pub struct Connection<D: Disk> {
     link: Link,
     session: Session,
     device: Device<D>,
+    shared: Rc<Shared<D>>,
+    /// A refusal was logged.
+    has_refused: bool,
 }
 
 impl<D: Disk> Connection<D> {
-    pub fn new(shared: &Rc<Shared<D>>, offer: Offer, link: Link) -> Self {
+    pub fn new(shared: &Rc<Shared<D>>, link: Link) -> Self {
+        let offer = Offer {
+            features: shared.features,
+            queues: shared.queues,
+        };
         Self {
             link,
             session: Session::new(offer),
-            device: Device::new(shared, offer.config.queues),
+            device: Device::new(shared),
+            shared: shared.clone(),
+            has_refused: false,
         }
     }
 
@@ -37,6 +48,12 @@ impl<D: Disk> Connection<D> {
 
     async fn answer_all(&mut self) -> Result<(), ConnectionError> {
         while let Some(received) = self.link.receive().await? {
+            if self.shared.is_cut.get() {
+                break; // whatever it said before: it has its memory back (VHOST-6)
+            }
+            if self.shared.elsewhere.jobs() > JOBS_MAX {
+                return Err(ConnectionError::Unclosed); // VHOST-8
+            }
             self.answer(received).await?;
         }
         Ok(())
@@ -56,8 +73,13 @@ impl<D: Disk> Connection<D> {
             Ok(done) => done,
             // Whoever waits is told, and may go on; whoever does not would go on in ignorance.
             Err(error) if is_awaited && !has_answer(code) => {
-                tracing::warn!(?code, %error, "a front end's message is refused");
+                self.note_refusal(code, &error);
                 return self.reply(code, &Reply::REFUSAL).await;
+            }
+            // The ring's own error: it was told of by its descriptor (VHOST-3).
+            Err(error @ ConnectionError::Ring(_)) => {
+                self.note_refusal(code, &error);
+                return Ok(());
             }
             Err(error) => return Err(error),
         };
@@ -74,15 +96,27 @@ impl<D: Disk> Connection<D> {
                 let bytes = Reply::Inflight(facts).to_bytes(code);
                 self.link.send(&bytes, Some(&fd)).await
             }
+            (Answer::Result, Outcome::Config(range)) => {
+                self.reply(code, &Reply::Config(range)).await
+            }
             (Answer::Acknowledgement, _) if is_awaited => self.reply(code, &Reply::ACK).await,
             _ => Ok(()),
+        }
+    }
+
+    /// A front end that goes on and on does not fill the log (F99).
+    fn note_refusal(&mut self, code: Code, error: &ConnectionError) {
+        if std::mem::replace(&mut self.has_refused, true) {
+            tracing::debug!(?code, %error, "another message of the front end is refused");
+        } else {
+            tracing::warn!(?code, %error, "a front end's message is refused");
         }
     }
 
     async fn perform(
         &mut self,
         message: &Message,
-        fds: Vec<std::os::fd::OwnedFd>,
+        fds: Vec<Foreign>,
     ) -> Result<(Answer, Outcome), ConnectionError> {
         let step = self.session.step(message)?;
         let features = self.session.features();

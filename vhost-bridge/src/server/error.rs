@@ -4,7 +4,7 @@ use thiserror::Error;
 use crate::guest::MapError;
 use crate::inflight::InflightError;
 use crate::message::MessageError;
-use crate::queue::{Outside, QueueError};
+use crate::queue::{MemoryFault, QueueError};
 use crate::request::ParseError;
 use crate::session::SessionError;
 
@@ -20,6 +20,14 @@ pub enum ConnectionError {
     Socket(#[source] Errno),
     #[error("a descriptor of the front end cannot be used: {0}")]
     Descriptor(#[source] Errno),
+    #[error("a descriptor for kicks, calls or errors that is no eventfd")]
+    NotAnEvent,
+    #[error("a descriptor for notices that is no socket of this machine")]
+    NotASocket,
+    #[error(
+        "too many descriptors of front ends wait to be closed, as whoever serves their files does not answer"
+    )]
+    Unclosed,
     #[error(transparent)]
     Message(#[from] MessageError),
     #[error(transparent)]
@@ -41,7 +49,7 @@ pub enum RingError {
     #[error(transparent)]
     Inflight(#[from] InflightError),
     #[error(transparent)]
-    Outside(#[from] Outside),
+    Memory(#[from] MemoryFault),
     #[error("the descriptor for kicks failed: {0}")]
     Kick(#[source] Errno),
     #[error("the descriptor for kicks has ended")]

@@ -13,14 +13,20 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
+use super::elsewhere::Elsewhere;
 use super::error::ConnectionError;
+use super::foreign::Foreign;
 use crate::message::{FDS_MAX, HEADER_BYTES, Header};
+
+/// What the kernel lets anybody send at once. All of them are taken, for what finds no room is closed by this thread (VHOST-8).
+const SENT_MAX: usize = 253;
 
 /// One end of it.
 #[derive(Debug)]
 pub struct Link {
     handle: Handle,
     socket: Rc<OwnedFd>,
+    elsewhere: Rc<Elsewhere>,
 }
 
 /// A message, not yet looked into.
@@ -28,14 +34,15 @@ pub struct Link {
 pub struct Received {
     pub header: Header,
     pub payload: Vec<u8>,
-    pub fds: Vec<OwnedFd>,
+    pub fds: Vec<Foreign>,
 }
 
 impl Link {
-    pub fn new(handle: &Handle, socket: OwnedFd) -> Self {
+    pub fn new(handle: &Handle, socket: Rc<OwnedFd>, elsewhere: &Rc<Elsewhere>) -> Self {
         Self {
             handle: handle.clone(),
-            socket: Rc::new(socket),
+            socket,
+            elsewhere: elsewhere.clone(),
         }
     }
 
@@ -62,7 +69,7 @@ impl Link {
     async fn fill(
         &self,
         bytes: &mut [u8],
-        fds: &mut Vec<OwnedFd>,
+        fds: &mut Vec<Foreign>,
     ) -> Result<bool, ConnectionError> {
         let mut done = 0;
         while done < bytes.len() {
@@ -85,9 +92,9 @@ impl Link {
     fn receive_some(
         &self,
         bytes: &mut [u8],
-        fds: &mut Vec<OwnedFd>,
+        fds: &mut Vec<Foreign>,
     ) -> Result<usize, ConnectionError> {
-        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(FDS_MAX))];
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(SENT_MAX))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
         let mut slices = [IoSliceMut::new(bytes)];
@@ -95,7 +102,7 @@ impl Link {
         let received = received.map_err(ConnectionError::Socket)?;
         for message in control.drain() {
             if let RecvAncillaryMessage::ScmRights(rights) = message {
-                fds.extend(rights);
+                fds.extend(rights.map(|fd| Foreign::new(fd, &self.elsewhere)));
             }
         }
         if received.flags.contains(ReturnFlags::CTRUNC) || fds.len() > FDS_MAX {

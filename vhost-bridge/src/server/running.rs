@@ -1,59 +1,73 @@
+use std::future::{Future, poll_fn};
 use std::os::fd::OwnedFd;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 use archipelago_front::Disk;
 use archipelago_runtime::{Handle, Task};
-use rustix::io::Errno;
 
-use super::error::{ConnectionError, RingError};
+use super::error::RingError;
+use super::event::take;
 use super::ring::Ring;
-use super::signals::make_nonblocking;
 
 /// A ring, and the task that waits for its kicks.
 #[derive(Debug)]
 pub struct Running<D> {
     pub ring: Rc<Ring<D>>,
-    kicks: Task<()>,
+    kicks: Option<Task<()>>,
 }
 
 impl<D: Disk> Running<D> {
-    pub fn new(handle: &Handle, ring: Rc<Ring<D>>, kick: OwnedFd) -> Result<Self, ConnectionError> {
-        make_nonblocking(&kick).map_err(ConnectionError::Descriptor)?;
-        let kicks = handle.spawn(wait_for_kicks(handle.clone(), ring.clone(), Rc::new(kick)));
-        Ok(Self { ring, kicks })
+    /// `kick` is an eventfd.
+    pub fn new(handle: &Handle, ring: Rc<Ring<D>>, kick: OwnedFd) -> Self {
+        let mut running = Self { ring, kicks: None };
+        running.kicked_by(handle, kick);
+        running
     }
 
     /// Nothing more is taken; what was is done.
-    pub async fn stop(self) -> Rc<Ring<D>> {
-        self.kicks.abort();
+    pub async fn stop(mut self) -> Rc<Ring<D>> {
+        self.forget_kicks();
         self.ring.pause().await;
         self.ring
     }
 
     /// Waits for other kicks from now on.
-    pub fn kicked_by(self, handle: &Handle, kick: OwnedFd) -> Result<Self, ConnectionError> {
-        self.kicks.abort();
-        Self::new(handle, self.ring, kick)
+    pub fn kicked_by(&mut self, handle: &Handle, kick: OwnedFd) {
+        self.forget_kicks();
+        let kicks = wait_for_kicks(handle.clone(), self.ring.clone(), Rc::new(kick));
+        self.kicks = Some(handle.spawn(kicks));
+    }
+
+    fn forget_kicks(&mut self) {
+        if let Some(kicks) = self.kicks.take() {
+            kicks.abort();
+        }
     }
 }
 
 async fn wait_for_kicks<D: Disk>(handle: Handle, ring: Rc<Ring<D>>, kick: Rc<OwnedFd>) {
+    let mut kicked = Box::pin(kicked(&handle, &kick));
     loop {
         ring.take_all();
         if ring.is_broken() {
             return;
         }
-        if let Err(error) = kicked(&handle, &kick).await {
-            return ring.break_down(&error);
+        let mut seen = pin!(ring.seen());
+        let was_kicked = poll_fn(|context| match kicked.as_mut().poll(context) {
+            Poll::Ready(was_kicked) => Poll::Ready(Some(was_kicked)),
+            Poll::Pending => seen.as_mut().poll(context).map(|()| None),
+        });
+        match was_kicked.await {
+            Some(Ok(())) => kicked.set(self::kicked(&handle, &kick)),
+            Some(Err(error)) => return ring.break_down(&error),
+            None => {}
         }
     }
 }
 
 async fn kicked(handle: &Handle, kick: &Rc<OwnedFd>) -> Result<(), RingError> {
     handle.readable(kick).await.map_err(RingError::Kick)?;
-    match rustix::io::read(&**kick, &mut [0u8; 8]) {
-        Ok(0) => Err(RingError::KickEnded),
-        Ok(_) | Err(Errno::AGAIN | Errno::INTR) => Ok(()),
-        Err(error) => Err(RingError::Kick(error)),
-    }
+    take(&**kick).map(drop).map_err(RingError::Kick)
 }

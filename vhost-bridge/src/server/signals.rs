@@ -1,47 +1,60 @@
 use std::cell::RefCell;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use rustix::io::Errno;
+use archipelago_runtime::Handle;
+
+use super::elsewhere::Elsewhere;
+use super::event::Event;
 
 /// How a ring's front end is told of things. It may change the descriptors at any time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Signals {
-    call: RefCell<Option<OwnedFd>>,
-    err: RefCell<Option<OwnedFd>>,
-}
-
-/// A front end's descriptor must not make us wait.
-pub fn make_nonblocking(fd: &OwnedFd) -> Result<(), Errno> {
-    fcntl_setfl(fd, fcntl_getfl(fd)? | OFlags::NONBLOCK)
+    handle: Handle,
+    elsewhere: Rc<Elsewhere>,
+    call: RefCell<Option<Event>>,
+    err: RefCell<Option<Event>>,
 }
 
 impl Signals {
+    pub fn new(handle: &Handle, elsewhere: &Rc<Elsewhere>) -> Self {
+        Self {
+            handle: handle.clone(),
+            elsewhere: elsewhere.clone(),
+            call: RefCell::default(),
+            err: RefCell::default(),
+        }
+    }
+
     pub fn set_call(&self, fd: Option<OwnedFd>) {
-        self.call.replace(fd);
+        let event = fd.map(|fd| Event::new(fd, &self.handle, &self.elsewhere));
+        self.call.replace(event);
     }
 
     pub fn set_err(&self, fd: Option<OwnedFd>) {
-        self.err.replace(fd);
+        let event = fd.map(|fd| Event::of_rare(fd, &self.elsewhere));
+        self.err.replace(event);
     }
 
     /// Something was completed.
     pub fn call(&self) {
-        Self::signal(&self.call);
+        if let Some(event) = &*self.call.borrow() {
+            event.signal();
+        }
     }
 
     /// The ring is broken.
     pub fn err(&self) {
-        Self::signal(&self.err);
-    }
-
-    /// One that is full says the same already; one that fails concerns its front end only (VHOST-3).
-    fn signal(fd: &RefCell<Option<OwnedFd>>) {
-        if let Some(fd) = &*fd.borrow() {
-            let written = rustix::io::write(fd, &1u64.to_ne_bytes());
-            if let Err(error) = written {
-                tracing::debug!(%error, "a ring's descriptor does not take a signal");
-            }
+        if let Some(event) = &*self.err.borrow() {
+            event.signal();
         }
+    }
+}
+
+impl Drop for Signals {
+    /// Its front end has left: a signal that it kept waiting is not to wait for ever.
+    fn drop(&mut self) {
+        let events = [self.call.take(), self.err.take()];
+        events.iter().flatten().for_each(Event::let_go);
     }
 }

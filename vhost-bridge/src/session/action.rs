@@ -1,4 +1,4 @@
-use crate::message::{InflightFacts, Region, Reply, RingAddresses};
+use crate::message::{ConfigRange, InflightFacts, Region, Reply, RingAddresses};
 
 /// A ring, as the front end has set it up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,10 @@ pub enum Action {
     /// Answered with a new region.
     MakeInflight(InflightFacts),
     TakeInflight(InflightFacts),
+    /// Answered with the configuration as it is now.
+    TellConfig(ConfigRange),
+    /// Where the front end wants to hear of changes.
+    TakeChannel,
     /// All rings stop.
     StopAll,
 }

@@ -2,27 +2,29 @@
 
 use super::action::{Action, Answer, RingSetup, Step};
 use super::error::SessionError;
-use crate::message::{
-    Code, ConfigRange, InflightFacts, Message, REGIONS_MAX, Reply, RingAddresses, RingState,
-};
+use crate::guest::SLOTS_MAX;
+use crate::message::{Code, InflightFacts, Message, Reply, RingAddresses, RingState};
 use crate::queue::Layout;
-use crate::request::{Config, DeviceFeatures};
+use crate::request::DeviceFeatures;
 
 /// Among the device's features: there are protocol features.
 const PROTOCOL_FEATURES: u64 = 1 << 30;
 
 const MQ: u64 = 1 << 0;
 const REPLY_ACK: u64 = 1 << 3;
+const BACKEND_REQ: u64 = 1 << 5;
 const CONFIG: u64 = 1 << 9;
 const INFLIGHT_SHMFD: u64 = 1 << 12;
+const RESET_DEVICE: u64 = 1 << 13;
 const CONFIGURE_MEM_SLOTS: u64 = 1 << 15;
-const PROTOCOL_OFFERED: u64 = MQ | REPLY_ACK | CONFIG | INFLIGHT_SHMFD | CONFIGURE_MEM_SLOTS;
+const PROTOCOL_OFFERED: u64 =
+    MQ | REPLY_ACK | BACKEND_REQ | CONFIG | INFLIGHT_SHMFD | RESET_DEVICE | CONFIGURE_MEM_SLOTS;
 
 /// What the device is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offer {
     pub features: u64,
-    pub config: Config,
+    pub queues: u16,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,7 +51,7 @@ impl Session {
             offer,
             features: 0,
             protocol: 0,
-            rings: vec![Ring::default(); offer.config.queues.into()],
+            rings: vec![Ring::default(); offer.queues.into()],
         }
     }
 
@@ -74,17 +76,12 @@ impl Session {
         match message {
             Message::GetFeatures => now(Reply::Number(self.offer.features | PROTOCOL_FEATURES)),
             Message::GetProtocolFeatures => now(Reply::Number(PROTOCOL_OFFERED)),
-            Message::GetQueueNum => now(Reply::Number(self.offer.config.queues.into())),
-            Message::GetMaxMemSlots => now(Reply::Number(REGIONS_MAX as u64)),
-            Message::GetConfig(range) => {
-                let bytes = self.offer.config.range(range.offset, range.bytes.len());
-                let ConfigRange { offset, flags, .. } = *range;
-                now(Reply::Config(ConfigRange {
-                    offset,
-                    flags,
-                    bytes,
-                }))
-            }
+            Message::GetQueueNum => now(Reply::Number(self.offer.queues.into())),
+            Message::GetMaxMemSlots => now(Reply::Number(SLOTS_MAX as u64)),
+            Message::GetConfig(range) => Ok(Step {
+                action: Action::TellConfig(range.clone()),
+                answer: Answer::Result,
+            }),
             Message::GetBase(state) => {
                 let index = self.index(state.index)?;
                 let ring = &mut self.rings[usize::from(index)];
@@ -146,6 +143,11 @@ impl Session {
                 running.for_each(|ring| ring.is_running = false);
                 return Ok(Action::StopAll);
             }
+            Message::ResetDevice => {
+                self.rings.fill(Ring::default());
+                return Ok(Action::StopAll);
+            }
+            Message::SetBackendFd => return Ok(Action::TakeChannel),
             Message::SetNum(state) => {
                 let size = Layout::check_size(state.value)?;
                 self.resting(state.index, code)?.size = Some(size);
@@ -219,7 +221,7 @@ impl Session {
     }
 
     fn index(&self, index: u32) -> Result<u16, SessionError> {
-        let queues = self.offer.config.queues;
+        let queues = self.offer.queues;
         let number = u16::try_from(index).ok();
         let number = number.filter(|number| *number < queues);
         number.ok_or(SessionError::NoSuchRing { index, queues })
@@ -241,7 +243,7 @@ impl Session {
             let code = Code::SetInflightFd;
             return Err(SessionError::Running { code });
         }
-        let is_good = (1..=self.offer.config.queues).contains(&queues)
+        let is_good = (1..=self.offer.queues).contains(&queues)
             && Layout::check_size(queue_size.into()).is_ok();
         is_good
             .then_some(())
@@ -254,6 +256,8 @@ impl Session {
             Code::GetInflightFd | Code::SetInflightFd => INFLIGHT_SHMFD,
             Code::GetMaxMemSlots | Code::AddMemReg | Code::RemMemReg => CONFIGURE_MEM_SLOTS,
             Code::GetQueueNum => MQ,
+            Code::SetBackendFd => BACKEND_REQ,
+            Code::ResetDevice => RESET_DEVICE,
             _ => 0,
         };
         match self.protocol & needed == needed {

@@ -6,9 +6,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::message::{InflightFacts, Message, Reply, RingAddresses, RingState};
 use crate::queue::QueueError;
-use crate::request::{Config, offered};
+use crate::request::offered;
 
-const ALL_PROTOCOL: u64 = 1 | 1 << 3 | 1 << 9 | 1 << 12 | 1 << 15;
+const ALL_PROTOCOL: u64 = 1 | 1 << 3 | 1 << 5 | 1 << 9 | 1 << 12 | 1 << 13 | 1 << 15;
 
 fn offer() -> Offer {
     let facts = DiskFacts {
@@ -18,7 +18,7 @@ fn offer() -> Offer {
     };
     Offer {
         features: offered(&facts),
-        config: Config::new(&facts, 2),
+        queues: 2,
     }
 }
 

@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::atomic::{Ordering, fence};
 
 use archipelago_vhost::message::{
     ConfigRange, InflightFacts, Message, Region, RingAddresses, RingState,
@@ -12,7 +13,7 @@ use archipelago_vhost::message::{
 use rustix::cmsg_space;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
-use rustix::io::{pread, pwrite};
+use rustix::io::{Errno, pread, pwrite};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
@@ -38,6 +39,8 @@ pub const WRITE_ZEROES: u32 = 13;
 /// Memory and the driver's half of a ring: they outlive connections.
 pub struct Guest {
     pub memory: OwnedFd,
+    /// Where its ring is in it.
+    ring_at: u64,
     available: u16,
     used: u16,
     /// What the device keeps there while requests are in flight.
@@ -76,19 +79,33 @@ impl Link {
         }
     }
 
+    /// The same connection, with events of its own: for another ring.
+    pub fn beside(&self) -> Self {
+        Self {
+            socket: self.socket.try_clone().unwrap(),
+            kick: event(),
+            call: event(),
+            err: event(),
+        }
+    }
+
     pub fn send(&self, message: &Message, fds: &[BorrowedFd<'_>]) {
         self.send_bytes(&message.to_bytes(false), fds);
     }
 
     pub fn send_bytes(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) {
-        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(16))];
+        assert_eq!(self.try_send_bytes(bytes, fds), Ok(bytes.len()));
+    }
+
+    /// The device may have ended the connection.
+    pub fn try_send_bytes(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<usize, Errno> {
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(64))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if !fds.is_empty() {
             assert!(control.push(SendAncillaryMessage::ScmRights(fds)));
         }
         let slices = [IoSlice::new(bytes)];
-        let sent = sendmsg(&self.socket, &slices, &mut control, SendFlags::NOSIGNAL);
-        assert_eq!(sent, Ok(bytes.len()));
+        sendmsg(&self.socket, &slices, &mut control, SendFlags::NOSIGNAL)
     }
 
     /// An answer's payload, and its descriptor. `None`: the connection has ended.
@@ -125,14 +142,22 @@ impl Link {
         u64::from_le_bytes(payload.try_into().unwrap())
     }
 
-    pub fn negotiate(&self) -> u64 {
+    pub fn negotiate(&self, queues: u64) -> u64 {
         self.send(&Message::SetOwner, &[]);
         let features = self.ask(&Message::GetFeatures);
         let protocol = self.ask(&Message::GetProtocolFeatures);
         self.send(&Message::SetProtocolFeatures(protocol), &[]);
-        assert_eq!(self.ask(&Message::GetQueueNum), 2);
+        assert_eq!(self.ask(&Message::GetQueueNum), queues);
         self.send(&Message::SetFeatures(features), &[]);
         features
+    }
+
+    /// Where it is told of changes.
+    pub fn channel(&self) -> UnixStream {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let acknowledged = self.ensure(&Message::SetBackendFd, &[theirs.as_fd()]);
+        assert_eq!(acknowledged, 0);
+        ours
     }
 
     pub fn config(&self, len_bytes: usize) -> Vec<u8> {
@@ -152,6 +177,18 @@ impl Guest {
         ftruncate(&memory, 2 * HALF).unwrap();
         Self {
             memory,
+            ring_at: 0,
+            available: 0,
+            used: 0,
+            region: None,
+        }
+    }
+
+    /// Another ring in the same memory. Slots are for both of them.
+    pub fn beside(&self) -> Self {
+        Self {
+            memory: self.memory.try_clone().unwrap(),
+            ring_at: self.ring_at + 0x1_0000,
             available: 0,
             used: 0,
             region: None,
@@ -176,11 +213,25 @@ impl Guest {
 
     /// Everything up to a ring that runs.
     pub fn connect(&mut self, path: &Path) -> Link {
+        self.connect_to(path, 2)
+    }
+
+    pub fn connect_to(&mut self, path: &Path, queues: u64) -> Link {
+        let link = self.introduce_to(path, queues);
+        self.start(&link, 0);
+        link
+    }
+
+    /// Everything up to a ring that may start.
+    pub fn introduce(&mut self, path: &Path) -> Link {
+        self.introduce_to(path, 2)
+    }
+
+    fn introduce_to(&mut self, path: &Path, queues: u64) -> Link {
         let link = Link::connect(path);
-        link.negotiate();
+        link.negotiate(queues);
         self.share_region(&link);
         self.share_memory(&link);
-        self.start(&link, 0);
         link
     }
 
@@ -189,7 +240,7 @@ impl Guest {
             let wanted = InflightFacts {
                 len_bytes: 0,
                 file_offset: 0,
-                queues: 1,
+                queues: 2,
                 queue_size: QUEUE_SIZE,
                 is_padded: true,
             };
@@ -210,16 +261,24 @@ impl Guest {
 
     /// Goes on at what was used, as front ends do after a connection has ended.
     pub fn start(&self, link: &Link, index: u32) {
+        self.start_at(link, index, self.used_index());
+    }
+
+    /// How many completions there have been.
+    pub fn used_index(&self) -> u16 {
+        self.load(self.ring_at + USED + 2)
+    }
+
+    pub fn start_at(&self, link: &Link, index: u32, base: u16) {
         let state = |value| RingState { index, value };
         link.send(&Message::SetNum(state(QUEUE_SIZE.into())), &[]);
-        let used = self.load(USED + 2);
-        link.send(&Message::SetBase(state(used.into())), &[]);
+        link.send(&Message::SetBase(state(base.into())), &[]);
         let addresses = RingAddresses {
             index,
             flags: 0,
-            descriptors: USER,
-            used: USER + USED,
-            available: USER + AVAILABLE,
+            descriptors: USER + self.ring_at,
+            used: USER + self.ring_at + USED,
+            available: USER + self.ring_at + AVAILABLE,
             log: 0,
         };
         link.send(&Message::SetAddresses(addresses), &[]);
@@ -246,22 +305,23 @@ impl Guest {
         bytes.extend(len_bytes.to_le_bytes());
         bytes.extend(flags.to_le_bytes());
         bytes.extend(next.to_le_bytes());
-        self.put(16 * u64::from(index), &bytes);
+        self.put(self.ring_at + 16 * u64::from(index), &bytes);
     }
 
     /// Makes a head available, without a kick.
     pub fn offer(&mut self, head: u16) {
         let place = self.available % QUEUE_SIZE;
-        self.put(AVAILABLE + 4 + 2 * u64::from(place), &head.to_le_bytes());
+        let at = self.ring_at + AVAILABLE + 4 + 2 * u64::from(place);
+        self.put(at, &head.to_le_bytes());
         self.available = self.available.wrapping_add(1);
         // Told of each completion: the event index is always the next one.
-        let event = AVAILABLE + 4 + 2 * u64::from(QUEUE_SIZE);
-        self.put(event, &self.load(USED + 2).to_le_bytes());
+        let event = self.ring_at + AVAILABLE + 4 + 2 * u64::from(QUEUE_SIZE);
+        self.put(event, &self.load(self.ring_at + USED + 2).to_le_bytes());
         self.publish(self.available);
     }
 
     pub fn publish(&self, index: u16) {
-        self.put(AVAILABLE + 2, &index.to_le_bytes());
+        self.put(self.ring_at + AVAILABLE + 2, &index.to_le_bytes());
     }
 
     /// A request in one of ten slots: its header, data and status are its own.
@@ -290,19 +350,30 @@ impl Guest {
         self.describe(head + 1, at + 512, data_bytes, 1 | writable, head + 2);
         self.describe(head + 2, at + STATUS, 1, 2, 0);
         self.offer(head);
-        rustix::io::write(&link.kick, &1u64.to_ne_bytes()).unwrap();
+        // What was published is seen by whoever has not asked to be told of it.
+        fence(Ordering::SeqCst);
+        let asked_at = self.load(self.ring_at + USED + 4 + 8 * u64::from(QUEUE_SIZE));
+        if self.available.wrapping_sub(1) == asked_at {
+            rustix::io::write(&link.kick, &1u64.to_ne_bytes()).unwrap();
+        }
+    }
+
+    /// Waits until something was completed.
+    pub fn wait_used(&self, link: &Link) {
+        while self.used_index() == self.used {
+            wait(&link.call);
+        }
     }
 
     /// Waits for a completion: slot, status, and how many bytes were written.
     pub fn reap(&mut self, link: &Link) -> (u16, u8, u32) {
-        let event = AVAILABLE + 4 + 2 * u64::from(QUEUE_SIZE);
+        let event = self.ring_at + AVAILABLE + 4 + 2 * u64::from(QUEUE_SIZE);
         self.put(event, &self.used.to_le_bytes());
-        while self.load(USED + 2) == self.used {
-            wait(&link.call);
-        }
+        self.wait_used(link);
         let place = u64::from(self.used % QUEUE_SIZE);
         let mut element = [0; 8];
-        pread(&self.memory, &mut element, USED + 4 + 8 * place).unwrap();
+        let at = self.ring_at + USED + 4 + 8 * place;
+        pread(&self.memory, &mut element, at).unwrap();
         self.used = self.used.wrapping_add(1);
         let slot = u16::from_le_bytes([element[0], element[1]]) / 3;
         let written = u32::from_le_bytes(element[4..].try_into().unwrap());
@@ -310,6 +381,16 @@ impl Guest {
         let at = HALF + u64::from(slot) * SLOT_BYTES + STATUS;
         pread(&self.memory, &mut status, at).unwrap();
         (slot, status[0], written)
+    }
+
+    /// Its whole memory, and what the device has noted in the region.
+    pub fn all(&self) -> Vec<u8> {
+        let (region, facts) = self.region.as_ref().unwrap();
+        let mut bytes = vec![0; (2 * HALF + facts.len_bytes) as usize];
+        let (memory, noted) = bytes.split_at_mut(2 * HALF as usize);
+        assert_eq!(pread(&self.memory, &mut *memory, 0), Ok(memory.len()));
+        assert_eq!(pread(region, &mut *noted, 0), Ok(noted.len()));
+        bytes
     }
 
     pub fn data(&self, slot: u16, len_bytes: usize) -> Vec<u8> {

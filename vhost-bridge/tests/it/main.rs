@@ -3,9 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
 mod booting;
+mod bridge;
 mod driver;
+mod guests;
 mod held;
 mod hostile;
 mod io;
+mod segments;
 mod serving;
 mod surviving;
+mod volume;

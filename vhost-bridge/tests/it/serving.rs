@@ -1,10 +1,8 @@
 //! A server on a reactor of its own, and a guest on a thread beside it.
 
-use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use archipelago_front::{FrontOptions, MemDisk};
 use archipelago_runtime::{Reactor, ReactorOptions};
@@ -14,6 +12,19 @@ use xseg::{BindOptions, CreateOptions, Geometry};
 use crate::held::{HeldDisk, Hold};
 
 pub const DISK_BYTES: u64 = 16 << 20;
+
+/// In flight, of one guest.
+pub const REQUESTS_MAX: usize = 4;
+
+/// Where the same process serves another guest.
+pub fn other_of(path: &Path) -> PathBuf {
+    path.with_file_name("other.sock")
+}
+
+/// And where a disk that cannot be written to.
+pub fn frozen_of(path: &Path) -> PathBuf {
+    path.with_file_name("frozen.sock")
+}
 
 /// Serves a new disk for as long as `guest` runs. What is in flight when it returns dies with the server.
 pub fn serve<T: Send + 'static>(hold: &Hold, guest: impl FnOnce(&Path) -> T + Send + 'static) -> T {
@@ -27,8 +38,10 @@ pub fn serve_at<T: Send + 'static>(
     hold: &Hold,
     guest: impl FnOnce(&Path) -> T + Send + 'static,
 ) -> T {
-    let _ = std::fs::remove_file(&path);
-    let listener: Rc<OwnedFd> = Rc::new(UnixListener::bind(&path).unwrap().into());
+    for path in [&path, &other_of(&path), &frozen_of(&path)] {
+        let _ = std::fs::remove_file(path);
+    }
+    let listener = UnixListener::bind(&path).unwrap();
     let geometry = Geometry::new(1, 1, 8).unwrap();
     let segment = CreateOptions::new(geometry).create_private().unwrap();
     let port = segment.bind(0, &BindOptions::default()).unwrap();
@@ -38,7 +51,7 @@ pub fn serve_at<T: Send + 'static>(
         queues: 2,
         serial: "volume-of-a-long-name".to_owned(),
         front: FrontOptions {
-            requests_max: 64,
+            requests_max: REQUESTS_MAX,
             bytes_max: 1 << 20,
             piece_bytes_max: 4096,
         },
@@ -48,8 +61,19 @@ pub fn serve_at<T: Send + 'static>(
         disk: MemDisk::new(DISK_BYTES),
         hold: hold.clone(),
     };
-    let server = Server::new(&handle, disk, &options);
-    drop(handle.spawn(async move { server.serve(&listener).await }));
+    let server = Server::new(&handle, disk, &options).unwrap();
+    server.listen(listener.into());
+    drop(handle.spawn(hold.clone().follow(handle.clone(), server)));
+    let disk = MemDisk::new(DISK_BYTES);
+    disk.put(512, &[9; 512]);
+    let others = [
+        (other_of(&path), MemDisk::new(DISK_BYTES)),
+        (frozen_of(&path), disk.read_only()),
+    ];
+    for (path, disk) in others {
+        let other = Server::new(&handle, disk, &options).unwrap();
+        other.listen(UnixListener::bind(path).unwrap().into());
+    }
     let result = reactor.block_on(async move {
         let guest = move || catch_unwind(AssertUnwindSafe(|| guest(&path)));
         handle.blocking(guest).await

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use archipelago_protocol::{ErrorCode, format_bytes};
+use archipelago_protocol::{ErrorCode, format_bytes, rfc3339};
 use serde_json::json;
 
 use super::answer::Answer;
@@ -66,12 +66,23 @@ pub fn run(
                 "",
             ))
         }
+        Command::Reattach => {
+            let attached = node.reattach(&load(file, environment)?, is_user_only)?;
+            Ok(Answer::new(
+                json!({ "done": "reattach", "attached": attached }),
+                "",
+            ))
+        }
+        Command::DeviceName { device } => {
+            let volume = node.device_name(&load(file, environment)?, &device)?;
+            Ok(Answer::new(json!({ "volume": volume }), volume.clone()))
+        }
         Command::Host { name } => {
             node.host(&load(file, environment)?, &name)?;
             Ok(Answer::new(json!({ "done": "host", "host": name }), ""))
         }
         Command::Supervise { host } => {
-            node.supervise(&load(file, environment)?, host.as_deref())?;
+            node.supervise(&load(file, environment)?, host.as_deref(), is_user_only)?;
             Ok(Answer::new(json!({ "done": "supervise" }), ""))
         }
     }
@@ -196,6 +207,15 @@ fn messages(roles: &[RoleStatus]) -> String {
             text.push_str(&format!("host {}: {message}\n", role.host));
         }
     }
+    for role in roles {
+        if let Some(since) = role.paused_since {
+            let since = rfc3339(since);
+            text.push_str(&format!(
+                "role {}: its store has answered nothing since {since}: I/O waits, or fails if on_backend_loss says so\n",
+                role.role
+            ));
+        }
+    }
     text
 }
 
@@ -243,6 +263,9 @@ fn status(status: &NodeStatus) -> Result<Answer, ErrorReport> {
         status.attached.join(", ")
     };
     text.push_str(&format!("attached: {attached}\n"));
+    for lost in &status.lost {
+        text.push_str(&format!("lost: {lost}\n"));
+    }
     // Without a supervisor what dies stays dead.
     let all_run = status.supervisor_pid.is_some()
         && status

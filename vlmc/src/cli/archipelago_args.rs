@@ -15,7 +15,7 @@ pub struct ArchipelagoArgs {
     /// Configuration file instead of the usual ones
     #[arg(short, long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Only the user-space peers; it changes nothing now: there are no others, and no device of the kernel is touched
+    /// Only the user-space peers: devices of the kernel are left alone, those that wait to be served again among them
     #[arg(short, long, global = true)]
     pub user: bool,
     /// One JSON object on stdout, errors included
@@ -82,6 +82,15 @@ pub enum ArchipelagoCommand {
     Man {
         /// Directory to write them to
         directory: PathBuf,
+    },
+    /// Attach again what was attached, and what is to be attached at each start; the supervisor calls it
+    #[command(hide = true)]
+    Reattach,
+    /// Print the volume that a device of the kernel is, for udev; nothing, and 3, if it is none of ours
+    #[command(hide = true)]
+    DeviceName {
+        /// As the kernel calls it: ublkb0, nbd0
+        device: String,
     },
     /// Run a host; the supervisor starts it
     #[command(hide = true)]

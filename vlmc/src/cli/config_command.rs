@@ -12,7 +12,7 @@ use super::answer::Answer;
 use super::archipelago_args::ConfigCommand;
 use super::error_report::ErrorReport;
 use crate::config::{
-    self, Config, ConfigError, Environment, Origin, Problem, convert, directories, unbuilt,
+    self, Config, ConfigError, Environment, Origin, Problem, convert, directories,
 };
 
 pub fn run(
@@ -23,8 +23,7 @@ pub fn run(
     match command {
         ConfigCommand::Check => {
             let config = config::load(file, environment).map_err(|error| report(&error))?;
-            let mut problems = unbuilt::check(&config);
-            problems.extend(directories::check(&config, environment));
+            let problems = directories::check(&config, environment);
             if !problems.is_empty() {
                 return Err(report(&ConfigError::Invalid { problems }));
             }

@@ -6,6 +6,8 @@ use archipelago_protocol::{CallError, ErrorCode};
 use rustix::io::Errno;
 use serde_json::{Value, json};
 
+use super::volumes::Attachment;
+
 /// What failed, on what, and the way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorReport {
@@ -35,6 +37,16 @@ impl ErrorReport {
             },
             None => Self::new(code, code.about(), ""),
         }
+    }
+
+    /// What must not happen to a volume while it is attached.
+    pub fn mapped(attachment: &Attachment) -> Self {
+        let (volume, address) = (&attachment.volume, attachment.address());
+        Self::new(
+            ErrorCode::Busy,
+            format!("{volume} is mapped as {address}"),
+            format!("`vlmc unmap '{address}'` unmaps it"),
+        )
     }
 
     /// `{"error": {"code": ..., "message": ..., "remedy": ...}}`

@@ -13,6 +13,7 @@ mod clock;
 pub mod complete;
 mod config_command;
 mod error_report;
+mod lock_answers;
 mod man;
 mod node;
 mod output;

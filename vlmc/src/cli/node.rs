@@ -16,10 +16,19 @@ pub trait Node {
     fn quickstart(&mut self, config: &Config) -> Result<Quickstart, ErrorReport>;
     fn doctor(&mut self, config: &Config) -> Result<Vec<Finding>, ErrorReport>;
     fn log_level(&mut self, config: &Config, role: &str, level: u8) -> Result<(), ErrorReport>;
+    /// Makes the attachments true again after a start of what serves them; gives how many there are.
+    fn reattach(&mut self, config: &Config, leave_devices: bool) -> Result<usize, ErrorReport>;
+    /// The volume that a device of the kernel is.
+    fn device_name(&mut self, config: &Config, device: &str) -> Result<String, ErrorReport>;
     /// Runs a host until it is told to stop.
     fn host(&mut self, config: &Config, name: &str) -> Result<(), ErrorReport>;
     /// Runs the supervisor until it is told to stop; at first it starts all hosts, or one.
-    fn supervise(&mut self, config: &Config, host: Option<&str>) -> Result<(), ErrorReport>;
+    fn supervise(
+        &mut self,
+        config: &Config,
+        host: Option<&str>,
+        leave_devices: bool,
+    ) -> Result<(), ErrorReport>;
 }
 
 /// What `start`, `stop` and `restart` are about.
@@ -38,6 +47,8 @@ pub struct Scope {
 #[serde(rename_all = "kebab-case")]
 pub enum RoleState {
     Running,
+    /// It runs, and waits for its store, which does not answer.
+    Paused,
     Starting,
     Stopping,
     Stopped,
@@ -51,6 +62,7 @@ impl RoleState {
     pub fn name(self) -> &'static str {
         match self {
             Self::Running => "running",
+            Self::Paused => "paused",
             Self::Starting => "starting",
             Self::Stopping => "stopping",
             Self::Stopped => "stopped",
@@ -74,6 +86,8 @@ pub struct RoleStatus {
     pub restarts: u32,
     /// Requests in flight, if that is known.
     pub inflight: Option<u64>,
+    /// Since when its store has not answered, in seconds since 1970, if it does not.
+    pub paused_since: Option<u64>,
     /// What it logs now, if its host tells: 0 errors ... 3 everything.
     pub log_level: Option<u8>,
     /// Why it does not run, if it should.
@@ -89,6 +103,8 @@ pub struct NodeStatus {
     pub roles: Vec<RoleStatus>,
     /// Volumes that are attached.
     pub attached: Vec<String>,
+    /// Volumes that were taken from this node while clients used them here, and why.
+    pub lost: Vec<String>,
 }
 
 /// What `quickstart` did, and what to do next.

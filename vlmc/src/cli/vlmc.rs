@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::error_report::ErrorReport;
-use super::print_form::print_form;
+use super::lock_answers::{evicted, locks, unlocked};
+use super::print_form::{no_export, print_form};
 use super::progress::Progress;
 use super::table::Table;
-use super::vlmc_args::{CreateArgs, MapArgs, VlmcCommand};
+use super::vlmc_args::{AttachKind, CreateArgs, MapArgs, PrintForm, VlmcCommand};
 use super::volumes::{
     Attachment, Breaking, CloneRequest, Collecting, CreateRequest, CreateSource, MapRequest,
     ResizeRequest, Volumes,
@@ -55,7 +56,8 @@ pub fn run(command: VlmcCommand, volumes: &mut dyn Volumes) -> Result<Answer, Er
             Ok(Answer::new(json!({ "volume": info }), ""))
         }
         Command::Gc { dry_run } => gc(dry_run, volumes),
-        Command::Locks => locks(volumes),
+        Command::Locks => Ok(locks(volumes.locks()?)),
+        Command::EvictNode { node } => Ok(evicted(&node, &volumes.evict_node(&node)?)),
         Command::Children { volume } => {
             let volumes = volumes.children(&volume)?;
             list(
@@ -86,14 +88,18 @@ fn change(command: VlmcCommand, volumes: &mut dyn Volumes) -> Result<Answer, Err
             volumes.lock(&one.volume)?;
             Ok(done("lock", one.volume.as_str(), "Volume locked"))
         }
-        Command::Unlock { force, volume } => {
-            let breaking = if force {
-                Breaking::Anybodys
-            } else {
-                Breaking::OwnOnly
+        Command::Unlock {
+            force,
+            force_unsafe,
+            volume,
+        } => {
+            let breaking = match (force, force_unsafe) {
+                (_, true) => Breaking::Anyway,
+                (true, false) => Breaking::Anybodys,
+                (false, false) => Breaking::OwnOnly,
             };
-            volumes.unlock(&volume, breaking)?;
-            Ok(done("unlock", volume.as_str(), "Volume unlocked"))
+            let broken = volumes.unlock(&volume, breaking)?;
+            Ok(unlocked(volume.as_str(), &broken, breaking))
         }
         Command::Rename { volume, new_name } => {
             volumes.rename(&volume, &new_name)?;
@@ -197,10 +203,18 @@ fn gc(dry_run: bool, volumes: &mut dyn Volumes) -> Result<Answer, ErrorReport> {
 }
 
 fn map(args: MapArgs, volumes: &mut dyn Volumes) -> Result<Answer, ErrorReport> {
+    // Only the export has an address to print.
+    let kind = match (args.kind, args.print) {
+        (AttachKind::Auto, Some(PrintForm::Uri)) => AttachKind::NbdSocket,
+        (AttachKind::NbdSocket, _) => args.kind,
+        (_, Some(PrintForm::Uri)) => return Err(no_export()),
+        _ => args.kind,
+    };
     let attachment = volumes.map(&MapRequest {
         volume: args.volume,
         is_read_only: args.read_only,
-        kind: args.kind,
+        kind,
+        is_persistent: args.persist,
     })?;
     let mut json = json!({ "attachment": attachment });
     let text = match args.print {
@@ -223,7 +237,7 @@ fn attachments(attachments: &[Attachment]) -> Result<Answer, ErrorReport> {
     for attachment in attachments {
         table.row([
             attachment.volume.clone(),
-            attachment.kind.clone(),
+            attachment.kind.name().to_owned(),
             if attachment.is_read_only { "ro" } else { "rw" }.to_owned(),
             attachment.clients.to_string(),
             attachment.address().to_owned(),
@@ -309,22 +323,4 @@ fn info(volume: &VolumeInfo) -> Answer {
         text.push_str(&format!("  {name:<12} {value}\n"));
     }
     Answer::new(json!({ "volume": volume }), text)
-}
-
-fn locks(volumes: &mut dyn Volumes) -> Result<Answer, ErrorReport> {
-    let mut locks = volumes.locks()?;
-    locks.sort_by(|left, right| left.volume.cmp(&right.volume));
-    let json = json!({ "locks": locks });
-    let mut table = Table::new(&["VOLUME", "NODE", "DEPLOYMENT", "OURS", ">TOKEN", "SINCE"]);
-    for lock in locks {
-        table.row([
-            lock.volume,
-            lock.node,
-            lock.deployment,
-            if lock.is_ours { "yes" } else { "no" }.to_owned(),
-            lock.token.to_string(),
-            rfc3339(lock.since),
-        ]);
-    }
-    Ok(Answer::new(json, table.render()))
 }

@@ -75,9 +75,15 @@ pub enum VlmcCommand {
     Lock(OneVolume),
     /// Unlock a volume
     Unlock {
-        /// Break the lock even if another owner holds it
+        /// Break the lock of another owner, if no process of its node lives
         #[arg(short, long)]
         force: bool,
+        /// Break it also if it cannot be told that the owner is dead, or if it lives
+        ///
+        /// An owner that lives goes on writing for some seconds, until it finds out; what it answered its clients meanwhile is lost, and
+        /// they are refused from then on. Only for a node that is off for certain, where the file system keeps its locks all the same.
+        #[arg(long)]
+        force_unsafe: bool,
         #[arg(add = ArgValueCandidates::new(volume_candidates))]
         volume: VolumeName,
     },
@@ -119,8 +125,13 @@ pub enum VlmcCommand {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Show who holds which lock
+    /// Show who holds which lock, and whether he lives
     Locks,
+    /// Break all locks of a node of which no process lives
+    EvictNode {
+        /// As `vlmc locks` shows it
+        node: String,
+    },
     /// Show what was made from a snapshot
     ///
     /// What was cloned directly from a volume hangs from a state of it that has no name: it has no parent to be shown with.
@@ -149,6 +160,9 @@ pub struct MapArgs {
     /// Kind of attachment
     #[arg(long = "type", value_enum, default_value_t = AttachKind::Auto, value_name = "TYPE")]
     pub kind: AttachKind,
+    /// Attach it again after each start of this node, and each boot of the machine, until it is unmapped
+    #[arg(long)]
+    pub persist: bool,
     /// Print how to reach the volume in another form
     #[arg(long, value_enum, value_name = "FORM")]
     pub print: Option<PrintForm>,
@@ -157,20 +171,35 @@ pub struct MapArgs {
 /// Kinds of attachments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum AttachKind {
-    /// The best that this machine has
+    /// The best that this machine has: ublk, else nbd, else nbd-socket
     Auto,
-    /// NBD: the address of an export, for programs that speak NBD
-    Nbd,
-    /// A block device served from user space
+    /// A block device of the kernel, served from user space; it waits while what serves it is restarted
     Ublk,
+    /// A block device of the kernel's NBD client
+    Nbd,
+    /// The address of an NBD export, for programs that speak NBD
+    NbdSocket,
+    /// A unix socket for virtual machines: vhost-user-blk
+    VhostUser,
+}
+
+impl AttachKind {
+    /// Does it depend on what the kernel has?
+    pub fn needs_machine(self) -> bool {
+        !matches!(self, Self::NbdSocket | Self::VhostUser)
+    }
 }
 
 /// Forms in which an attachment can be printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PrintForm {
-    NbdUri,
+    /// Options for QEMU's command line
     Qemu,
+    /// A disk for a libvirt domain
     LibvirtXml,
+    /// The address of the NBD export
+    #[value(alias = "nbd-uri")]
+    Uri,
 }
 
 /// What to create; at least one of the sources of its size is there.

@@ -1,13 +1,14 @@
 //! What `vlmc` needs done, without saying how: one method a command.
 
 use archipelago_protocol::{
-    GcAnswer, ListAnswer, LockInfo, VolumeInfo, VolumeName, VolumeRef, VolumeSize,
+    GcAnswer, ListAnswer, LockInfo, LocksAnswer, VolumeInfo, VolumeName, VolumeRef, VolumeSize,
 };
 use serde::{Deserialize, Serialize};
 
 use super::error_report::ErrorReport;
 use super::progress::Progress;
 use super::vlmc_args::AttachKind;
+use crate::attach::Kind;
 
 /// Who does it: the running node, or a fake in tests. Every request that a method sends is answered within the command's
 /// time-out, or given up; a hash, a collection and a long list are as many requests as they take.
@@ -27,7 +28,14 @@ pub trait Volumes {
     fn open(&mut self, volume: &VolumeName) -> Result<(), ErrorReport>;
     fn close(&mut self, volume: &VolumeName) -> Result<(), ErrorReport>;
     fn lock(&mut self, volume: &VolumeName) -> Result<(), ErrorReport>;
-    fn unlock(&mut self, volume: &VolumeName, breaking: Breaking) -> Result<(), ErrorReport>;
+    /// Tells which lock of somebody else was broken.
+    fn unlock(
+        &mut self,
+        volume: &VolumeName,
+        breaking: Breaking,
+    ) -> Result<Vec<LockInfo>, ErrorReport>;
+    /// Breaks all locks of a node that does not live, and tells which.
+    fn evict_node(&mut self, node: &str) -> Result<Vec<LockInfo>, ErrorReport>;
     fn rename(&mut self, volume: &VolumeName, new_name: &VolumeName) -> Result<(), ErrorReport>;
     fn resize(&mut self, request: &ResizeRequest) -> Result<(), ErrorReport>;
     /// 64 hexadecimal digits.
@@ -39,7 +47,8 @@ pub trait Volumes {
     /// Finds what nobody names, and gives it back.
     fn gc(&mut self, what: Collecting, progress: &mut Progress) -> Result<GcAnswer, ErrorReport>;
     fn clone_volume(&mut self, request: &CloneRequest) -> Result<VolumeInfo, ErrorReport>;
-    fn locks(&mut self) -> Result<Vec<LockInfo>, ErrorReport>;
+    /// All of them, and what was taken from this node; the front sorts.
+    fn locks(&mut self) -> Result<LocksAnswer, ErrorReport>;
     fn children(&mut self, volume: &VolumeRef) -> Result<Vec<VolumeInfo>, ErrorReport>;
 }
 
@@ -47,7 +56,10 @@ pub trait Volumes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Breaking {
     OwnOnly,
+    /// Of an owner that does not live.
     Anybodys,
+    /// Also of one that does, or may.
+    Anyway,
 }
 
 /// Is what is found given back?
@@ -63,6 +75,8 @@ pub struct MapRequest {
     pub volume: VolumeRef,
     pub is_read_only: bool,
     pub kind: AttachKind,
+    /// Again after each start, and each boot.
+    pub is_persistent: bool,
 }
 
 /// For `create`: the size is the source's if it is not given.
@@ -104,12 +118,15 @@ pub struct CloneRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachment {
     pub volume: String,
-    /// `nbd` or `ublk`.
-    pub kind: String,
+    pub kind: Kind,
     /// A block device, where there is one.
     pub device: Option<String>,
-    /// Path of the unix socket of the NBD export, where there is one.
+    /// The same by a name that stays, where there is one.
+    #[serde(default)]
+    pub link: Option<String>,
+    /// Path of a unix socket, where there is one: of the NBD export, or of a virtual machine's disk.
     pub socket: Option<String>,
+    /// Of the NBD export, where that is how to reach it.
     pub uri: Option<String>,
     pub is_read_only: bool,
     /// Clients that use it now.
@@ -120,6 +137,11 @@ impl Attachment {
     /// What `unmap` takes.
     pub fn address(&self) -> &str {
         let address = self.device.as_deref().or(self.uri.as_deref());
-        address.unwrap_or_default()
+        address.or(self.socket.as_deref()).unwrap_or_default()
+    }
+
+    /// Is this what `unmap` was told?
+    pub fn is_called(&self, called: &str) -> bool {
+        self.address() == called || self.volume == called || self.link.as_deref() == Some(called)
     }
 }

@@ -45,6 +45,20 @@ pub fn find(database: Database, file: &Path, name: &str) -> Option<Account> {
     })
 }
 
+/// The number of the group that a user has by the directory of users.
+pub fn primary_group(file: &Path, name: &str) -> Option<u32> {
+    let group = |text: &str| {
+        let mut lines = text.lines();
+        lines.find_map(|line| {
+            let mut fields = line.split(':');
+            (fields.next()? == name).then_some(())?;
+            fields.nth(2)?.parse().ok()
+        })
+    };
+    let text = fs::read_to_string(file).unwrap_or_default();
+    group(&text).or_else(|| group(&getent(Database::Users, name)?))
+}
+
 /// The home directory of a user: `name:password:id:group:remarks:home:shell`.
 pub fn home(file: &Path, uid: u32) -> Option<PathBuf> {
     let text = fs::read_to_string(file).ok()?;
@@ -65,10 +79,14 @@ fn id_in(line: &str, name: &str) -> Option<u32> {
 }
 
 fn ask_getent(database: Database, name: &str) -> Option<u32> {
+    let text = getent(database, name)?;
+    text.lines().find_map(|line| id_in(line, name))
+}
+
+fn getent(database: Database, name: &str) -> Option<String> {
     let output = Command::new("getent")
         .args([database.getent_name(), name])
         .output()
         .ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    text.lines().find_map(|line| id_in(line, name))
+    String::from_utf8(output.stdout).ok()
 }

@@ -21,6 +21,7 @@ pub fn check(config: &Config, reader: &mut Reader) {
     }
     check_overlaps(config, reader);
     check_directories(config, reader);
+    check_pools(config, reader);
     check_hosts(config, reader);
 }
 
@@ -227,6 +228,24 @@ fn check_directories(config: &Config, reader: &mut Reader) {
             let key = format!("role.{}.archip_dir", role.name);
             let what = format!("{} is {other}'s directory too", archip_dir.display());
             reader.problem(&key, what, "give each blocker a directory of its own");
+        }
+    }
+}
+
+/// The same in a pool.
+fn check_pools(config: &Config, reader: &mut Reader) {
+    let mut owners: BTreeMap<(&str, &str), &str> = BTreeMap::new();
+    for role in &config.roles {
+        let RoleSettings::RadosBlocker {
+            pool, namespace, ..
+        } = &role.settings
+        else {
+            continue;
+        };
+        if let Some(other) = owners.insert((pool, namespace), &role.name) {
+            let key = format!("role.{}.namespace", role.name);
+            let what = format!("{namespace} of the pool {pool} is {other}'s namespace too");
+            reader.problem(&key, what, "give each blocker a namespace of its own");
         }
     }
 }

@@ -51,22 +51,22 @@ mod port_range;
 mod problem;
 mod reader;
 mod resolve;
+mod resolve_nbd;
 mod resolve_roles;
 mod role;
 mod schema;
 mod show;
 #[cfg(test)]
 mod tests;
-pub mod unbuilt;
 
 pub use accounts::Account;
 pub use environment::Environment;
 pub use load::{load, load_text};
 pub use locate::read_file;
-pub use model::{Config, HostConfig, NbdConfig, SegmentConfig};
+pub use model::{Config, HostConfig, NbdConfig, SegmentConfig, TlsConfig};
 pub use place::{Origin, Place};
 pub use port_range::PortRange;
 pub use problem::{ConfigError, Problem};
-pub use role::{RoleConfig, RoleKind, RoleSettings, SyncKind};
+pub use role::{BackendLoss, RoleConfig, RoleKind, RoleSettings, SyncKind};
 pub use schema::{Effect, SETTINGS, Setting};
 pub use show::{show_json, show_toml};

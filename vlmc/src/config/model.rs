@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::accounts::Account;
@@ -16,9 +16,15 @@ pub struct Config {
     /// Whom peers become when root starts them; nobody else for other users.
     pub user: Option<Account>,
     pub group: Option<Account>,
+    /// The user's own group, which peers become where no other is configured.
+    pub primary_group: Option<u32>,
     pub umask: u32,
+    /// What this node is called in locks; the machine's own name and number if nothing is said.
+    pub node: Option<String>,
     pub run_dir: PathBuf,
     pub log_dir: PathBuf,
+    /// What outlives the machine's run, but objects.
+    pub state_dir: PathBuf,
     pub trash_ttl: Duration,
     pub timeout: Duration,
     pub segment: SegmentConfig,
@@ -32,6 +38,8 @@ pub struct Config {
     pub isolate: bool,
     /// Each role is on exactly one host. A host starts when its first role would.
     pub hosts: Vec<HostConfig>,
+    /// How long a host looks for more to do before it sleeps, while that pays.
+    pub look: Duration,
     pub nbd: NbdConfig,
     /// Where each setting comes from, by its dotted name.
     pub origins: BTreeMap<String, Origin>,
@@ -96,4 +104,45 @@ pub struct NbdConfig {
     pub listen: Option<SocketAddr>,
     pub connections_max: u32,
     pub requests_max: u32,
+    /// Payloads of all clients together.
+    pub memory_max: u64,
+    pub handshake_timeout: Duration,
+    pub stall_timeout: Duration,
+    /// Whether clients are told which exports there are.
+    pub list: bool,
+    /// Encryption, if there is what it needs.
+    pub tls: Option<TlsConfig>,
+    /// Other machines may be spoken to in the clear.
+    pub allow_plain: bool,
+}
+
+/// How the NBD export is encrypted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TlsConfig {
+    /// Files in PEM format.
+    Certificates {
+        certificate: PathBuf,
+        key: PathBuf,
+        /// Who signs the certificates that clients must show; none: they need not show one.
+        client_authorities: Option<PathBuf>,
+    },
+    /// Users, and the secret that the server and each of them have.
+    SharedKeys { file: PathBuf },
+}
+
+impl TlsConfig {
+    /// All files that it is read from.
+    pub fn files(&self) -> Vec<&Path> {
+        match self {
+            Self::Certificates {
+                certificate,
+                key,
+                client_authorities,
+            } => {
+                let own = [Some(certificate), Some(key), client_authorities.as_ref()];
+                own.into_iter().flatten().map(PathBuf::as_path).collect()
+            }
+            Self::SharedKeys { file } => vec![file],
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! From what the files say to a [`Config`]: defaults, types, and then the checks of one setting against another.
 
-use std::net::SocketAddr;
+use std::time::Duration;
 
 use xseg::{Geometry, PORTS_MAX};
 
@@ -8,10 +8,11 @@ use super::accounts::{self, Account, Database};
 use super::check;
 use super::environment::Environment;
 use super::merge::RawConfig;
-use super::model::{Config, HostConfig, NbdConfig, SegmentConfig};
+use super::model::{Config, HostConfig, SegmentConfig};
 use super::port_range::PortRange;
 use super::problem::{ConfigError, Problem};
 use super::reader::Reader;
+use super::resolve_nbd;
 use super::resolve_roles;
 use super::role::RoleConfig;
 
@@ -20,20 +21,29 @@ const SEGMENT_BYTES_DEFAULT: u64 = 256 * MIB;
 /// Requests that a segment has room for whatever its size is: what the tables must leave room for.
 const REQUESTS_LEAST: u32 = 1024;
 
-/// Longest path of a unix socket, of the 108 bytes that the kernel has for it with its final zero.
-const SOCKET_PATH_BYTES_MAX: usize = 107;
+const NODE_BYTES_MAX: usize = 255;
 
 const DAY_S: u64 = 86400;
 const HOSTS_ISOLATE: &str = "hosts.isolate";
+const HOSTS_LOOK: &str = "hosts.look_us";
+
+/// A host of all roles waits for clients and disks: they take that long, mostly, and nobody here waits for its processor.
+const LOOK_OF_ALL_ROLES_US: u32 = 20;
+
+/// Hosts wait for each other: who looks longer takes the processor from whom it waits for.
+const LOOK_OF_SOME_ROLES_US: u32 = 5;
 const HOST_DEFAULT: &str = "main";
 
 /// Makes the configuration, or says everything that is wrong with it.
 pub fn resolve(raw: RawConfig, environment: &Environment) -> Result<Config, ConfigError> {
     let mut reader = Reader::new(raw);
     let (user, group) = accounts(&mut reader, environment);
+    let primary_group = primary_group(&mut reader, environment, user.as_ref());
     let umask = reader.mode_or("umask", 0o007);
+    let node = node(&mut reader);
     let run_dir = reader.path_or("run_dir", environment.run_dir());
     let log_dir = reader.path_or("log_dir", environment.log_dir());
+    let state_dir = reader.path_or("state_dir", environment.state_dir());
     let trash_ttl = reader.duration_or("trash_ttl", 0..=3650 * DAY_S, 0);
     let timeout = reader.duration_or("timeout", 1..=DAY_S, 30);
     let segment = segment(&mut reader, environment);
@@ -48,13 +58,17 @@ pub fn resolve(raw: RawConfig, environment: &Environment) -> Result<Config, Conf
     );
     let roles = resolve_roles::roles(&mut reader, environment, &log_dir);
     let (isolate, hosts) = hosts(&mut reader, &roles);
-    let nbd = nbd(&mut reader, &run_dir);
+    let look = look(&mut reader, &hosts);
+    let nbd = resolve_nbd::nbd(&mut reader, &run_dir);
     let mut config = Config {
         user,
         group,
+        primary_group,
         umask,
+        node,
         run_dir,
         log_dir,
+        state_dir,
         trash_ttl,
         timeout,
         segment,
@@ -63,6 +77,7 @@ pub fn resolve(raw: RawConfig, environment: &Environment) -> Result<Config, Conf
         roles,
         isolate,
         hosts,
+        look,
         nbd,
         origins: reader.origins.clone(),
     };
@@ -87,6 +102,16 @@ fn in_order(problems: &mut [Problem]) {
     });
 }
 
+/// It stands in locks, on one line, with room for 255 bytes.
+fn node(reader: &mut Reader) -> Option<String> {
+    let node = reader.text("node")?;
+    if node.len() > NODE_BYTES_MAX {
+        let what = format!("has {} bytes", node.len());
+        reader.problem("node", what, "give a name of at most 255 bytes");
+    }
+    Some(node)
+}
+
 /// Root gives up its rights if there is somebody to become; anybody else stays who they are.
 fn accounts(reader: &mut Reader, environment: &Environment) -> (Option<Account>, Option<Account>) {
     let user = account(reader, environment, "user", Database::Users);
@@ -98,6 +123,20 @@ fn accounts(reader: &mut Reader, environment: &Environment) -> (Option<Account>,
         reader.problem("user", what, "start as root, or remove the setting");
     }
     (user, group)
+}
+
+fn primary_group(
+    reader: &mut Reader,
+    environment: &Environment,
+    user: Option<&Account>,
+) -> Option<u32> {
+    let user = user?;
+    let group = accounts::primary_group(&environment.passwd_file, &user.name);
+    if group.is_none() {
+        let what = format!("the user {} has no group", user.name);
+        reader.problem("user", what, "give the user one, or name another user");
+    }
+    group
 }
 
 fn account(
@@ -188,12 +227,21 @@ fn reserved(reader: &mut Reader, section: &str, default: PortRange) -> PortRange
     PortRange { start, end }
 }
 
+fn look(reader: &mut Reader, hosts: &[HostConfig]) -> Duration {
+    let (default_us, why) = match hosts {
+        [_] => (LOOK_OF_ALL_ROLES_US, "one process for all roles"),
+        _ => (LOOK_OF_SOME_ROLES_US, "roles in several processes"),
+    };
+    let look_us = reader.number_or(HOSTS_LOOK, 0..=1000, default_us, why);
+    Duration::from_micros(look_us.into())
+}
+
 fn hosts(reader: &mut Reader, roles: &[RoleConfig]) -> (bool, Vec<HostConfig>) {
     let isolate = reader.boolean_or(HOSTS_ISOLATE, false);
     let mut hosts = Vec::new();
     for name in reader.names_below("hosts") {
         let key = format!("hosts.{name}");
-        if key == HOSTS_ISOLATE {
+        if [HOSTS_ISOLATE, HOSTS_LOOK].contains(&key.as_str()) {
             continue;
         }
         if !resolve_roles::is_plain_name(&name) {
@@ -237,30 +285,4 @@ fn hosts(reader: &mut Reader, roles: &[RoleConfig]) -> (bool, Vec<HostConfig>) {
     };
     hosts.sort_by_key(position);
     (false, hosts)
-}
-
-fn nbd(reader: &mut Reader, run_dir: &std::path::Path) -> NbdConfig {
-    let socket = reader.path_or("nbd.socket", run_dir.join("nbd.sock"));
-    let bytes = socket.as_os_str().len();
-    if bytes > SOCKET_PATH_BYTES_MAX {
-        let what = format!("{bytes} bytes are too long for the path of a unix socket");
-        let remedy = format!("choose a path of at most {SOCKET_PATH_BYTES_MAX} bytes");
-        reader.problem("nbd.socket", what, remedy);
-    }
-    let listen = reader.text("nbd.listen").and_then(|text| {
-        let address: Option<SocketAddr> = text.parse().ok();
-        if address.is_none() {
-            let remedy =
-                "give an address and a port, such as \"127.0.0.1:10809\" or \"[::1]:10809\"";
-            reader.problem("nbd.listen", format!("{text:?} is no address"), remedy);
-        }
-        address
-    });
-    reader.note_default("nbd.listen", "no TCP");
-    NbdConfig {
-        socket,
-        listen,
-        connections_max: reader.number_or("nbd.connections_max", 1..=4096, 64, "built in"),
-        requests_max: reader.number_or("nbd.requests_max", 1..=1024, 128, "built in"),
-    }
 }

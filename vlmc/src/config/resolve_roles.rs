@@ -9,13 +9,16 @@ use super::document::Value;
 use super::environment::Environment;
 use super::port_range::PortRange;
 use super::reader::Reader;
-use super::role::{RoleConfig, RoleKind, RoleSettings, SyncKind};
+use super::role::{BackendLoss, RoleConfig, RoleKind, RoleSettings, SyncKind};
 use super::schema;
 
 const NAME_BYTES_MAX: usize = 32;
 /// More roles than this are a mistake, and would be slow to check against each other.
 const ROLES_MAX: usize = 256;
 const NR_OPS_MAX: u32 = 1 << 16;
+/// An OSD that died is noticed within half a minute: who waits less gets errors for nothing.
+const BACKEND_TIMEOUT_S: std::ops::RangeInclusive<u64> = 1..=86_400;
+const BACKEND_TIMEOUT_DEFAULT_S: u64 = 60;
 
 /// The roles that a node has if nobody says otherwise: name, kind, ports.
 const USUAL: [(&str, RoleKind, PortRange); 4] = [
@@ -249,17 +252,7 @@ fn settings(
     };
     match role.kind {
         RoleKind::FileBlocker => file_blocker(reader, environment, role),
-        RoleKind::RadosBlocker => {
-            let usual = if role.name == "blockerm" {
-                "maps"
-            } else {
-                "blocks"
-            };
-            RoleSettings::RadosBlocker {
-                pool: reader.text_or(&key("pool"), usual, "built in"),
-                cephx_id: reader.text(&key("cephx_id")),
-            }
-        }
+        RoleKind::RadosBlocker => rados_blocker(reader, role),
         RoleKind::Mapperd => RoleSettings::Mapperd {
             blockerb_port: blocker(reader, "blockerb_port", "blockerb"),
             blockerm_port: blocker(reader, "blockerm_port", "blockerm"),
@@ -271,6 +264,31 @@ fn settings(
                 mapper_port: port(reader, &key("mapper_port"), mapper, "a mapper", &role.name),
             }
         }
+    }
+}
+
+fn rados_blocker(reader: &mut Reader, role: &Outline) -> RoleSettings {
+    let key = |setting: &str| format!("role.{}.{setting}", role.name);
+    let usual = if role.name == "blockerm" {
+        "maps"
+    } else {
+        "blocks"
+    };
+    let on_backend_loss = reader.word_or(&key("on_backend_loss"), &BackendLoss::NAMES, "pause");
+    RoleSettings::RadosBlocker {
+        pool: reader.text_or(&key("pool"), usual, "built in"),
+        cephx_id: reader.text(&key("cephx_id")),
+        namespace: reader.text_or(&key("namespace"), &role.name, "built in"),
+        ceph_conf: reader.path(&key("ceph_conf")),
+        on_backend_loss: match on_backend_loss {
+            "error" => BackendLoss::Error,
+            _ => BackendLoss::Pause,
+        },
+        backend_timeout: reader.duration_or(
+            &key("backend_timeout"),
+            BACKEND_TIMEOUT_S,
+            BACKEND_TIMEOUT_DEFAULT_S,
+        ),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::port_range::PortRange;
 
@@ -68,6 +69,26 @@ impl SyncKind {
     }
 }
 
+/// What becomes of I/O while the store's cluster does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackendLoss {
+    /// It waits as long as it takes.
+    Pause,
+    /// It fails after a while.
+    Error,
+}
+
+impl BackendLoss {
+    pub const NAMES: [&'static str; 2] = ["pause", "error"];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// What every role has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleConfig {
@@ -106,6 +127,13 @@ pub enum RoleSettings {
     RadosBlocker {
         pool: String,
         cephx_id: Option<String>,
+        /// Keeps the store apart from others in the pool.
+        namespace: String,
+        /// Ceph's own configuration; where Ceph looks for it, if not given.
+        ceph_conf: Option<PathBuf>,
+        on_backend_loss: BackendLoss,
+        /// How long I/O waits if it is to fail then.
+        backend_timeout: Duration,
     },
     Mapperd {
         blockerb_port: u32,

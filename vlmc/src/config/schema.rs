@@ -65,8 +65,16 @@ pub const SETTINGS: &[Setting] = &[
         "UMASK",
         "permission bits that log files of the roles do not get; objects, sockets and the segment have modes of their own",
     ),
+    setting(
+        "node",
+        "name of this node in locks, for nodes that share a store: each has one of its own; the machine's name and number if not given",
+    ),
     setting("run_dir", "sockets, locks and process ids"),
     setting("log_dir", "log files of the roles"),
+    setting(
+        "state_dir",
+        "what a reboot must not forget: the volumes that `vlmc map --persist` attaches",
+    ),
     setting(
         "trash_ttl",
         "how long a removed volume is kept before its space is given back",
@@ -157,6 +165,22 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("role.*.pool", "RADOS pool of the objects"),
     setting("role.*.cephx_id", "name by which the role is known to Ceph"),
+    setting(
+        "role.*.namespace",
+        "namespace of the pool; the role's name if not given",
+    ),
+    setting(
+        "role.*.ceph_conf",
+        "Ceph's configuration file; where Ceph looks for it if not given",
+    ),
+    setting(
+        "role.*.on_backend_loss",
+        "pause or error: what I/O does while the cluster does not answer",
+    ),
+    setting(
+        "role.*.backend_timeout",
+        "how long I/O waits for the cluster before it fails, with on_backend_loss = \"error\"",
+    ),
     setting("role.*.blockerb_port", "port of the blocker for data"),
     setting(
         "role.*.blockerm_port",
@@ -165,6 +189,10 @@ pub const SETTINGS: &[Setting] = &[
     setting("role.*.blocker_port", "port of the blocker for data"),
     setting("role.*.mapper_port", "port of the mapper"),
     setting("hosts.isolate", "one process for each role"),
+    setting(
+        "hosts.look_us",
+        "how many microseconds a process looks for more to do before it sleeps, while that mostly pays; 0 never looks",
+    ),
     setting("hosts.*", "a process, and the roles that it runs"),
     setting("nbd.socket", "unix socket of the NBD export"),
     setting(
@@ -173,6 +201,39 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("nbd.connections_max", "NBD clients at a time"),
     setting("nbd.requests_max", "requests in flight of one NBD client"),
+    setting(
+        "nbd.memory_max",
+        "payloads in flight of all NBD clients together; a bare number counts MiB. Half of it is parts of their own for nbd.connections_max clients; whose request does not fit waits",
+    ),
+    setting(
+        "nbd.handshake_timeout",
+        "how long an NBD client may take to choose an export",
+    ),
+    setting(
+        "nbd.stall_timeout",
+        "how long an NBD client may take for the rest of a request, or for its answers; between requests it may be silent for ever",
+    ),
+    setting(
+        "nbd.list",
+        "NBD clients are told the names of all exports when they ask",
+    ),
+    setting(
+        "nbd.tls_certificate",
+        "certificate of the NBD export, and those that lead to its authority (PEM): NBD over TCP is encrypted then",
+    ),
+    setting("nbd.tls_key", "private key of the NBD export (PEM)"),
+    setting(
+        "nbd.tls_client_ca",
+        "authorities (PEM) of which NBD clients must show a certificate; anybody may connect if not given",
+    ),
+    setting(
+        "nbd.tls_psk_file",
+        "users of the NBD export and their keys, as psktool writes them (user:hexkey), instead of certificates; only in programs built with the feature tls-psk",
+    ),
+    setting(
+        "nbd.allow_plain",
+        "other machines may use the NBD export without encryption: only for networks that nobody else listens to",
+    ),
 ];
 
 /// The setting that a name as written stands for, and its name in this schema.

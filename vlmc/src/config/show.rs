@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::model::Config;
+use super::model::{Config, NbdConfig, TlsConfig};
 use super::role::{RoleConfig, RoleSettings};
 use super::schema::{self, Effect};
 
@@ -84,8 +84,12 @@ fn entries(config: &Config) -> Vec<Entry> {
     }
     let roles: Vec<&str> = config.roles.iter().map(|role| role.name.as_str()).collect();
     add("umask", mode(config.umask));
+    if let Some(node) = &config.node {
+        add("node", json!(node));
+    }
     add("run_dir", json!(config.run_dir));
     add("log_dir", json!(config.log_dir));
+    add("state_dir", json!(config.state_dir));
     add("trash_ttl", json!(config.trash_ttl.as_secs()));
     add("timeout", json!(config.timeout.as_secs()));
     add("roles", json!(roles));
@@ -121,13 +125,44 @@ fn entries(config: &Config) -> Vec<Entry> {
             add(&format!("hosts.{}", host.name), json!(host.roles));
         }
     }
-    add("nbd.socket", json!(config.nbd.socket));
-    if let Some(listen) = config.nbd.listen {
+    add("hosts.look_us", json!(config.look.as_micros() as u64));
+    add_nbd(&config.nbd, &mut add);
+    entries
+}
+
+fn add_nbd(nbd: &NbdConfig, add: &mut dyn FnMut(&str, Value)) {
+    add("nbd.socket", json!(nbd.socket));
+    if let Some(listen) = nbd.listen {
         add("nbd.listen", json!(listen.to_string()));
     }
-    add("nbd.connections_max", json!(config.nbd.connections_max));
-    add("nbd.requests_max", json!(config.nbd.requests_max));
-    entries
+    add("nbd.connections_max", json!(nbd.connections_max));
+    add("nbd.requests_max", json!(nbd.requests_max));
+    add(
+        "nbd.memory_max",
+        json!(archipelago_protocol::format_bytes(nbd.memory_max)),
+    );
+    add(
+        "nbd.handshake_timeout",
+        json!(nbd.handshake_timeout.as_secs()),
+    );
+    add("nbd.stall_timeout", json!(nbd.stall_timeout.as_secs()));
+    add("nbd.list", json!(nbd.list));
+    match &nbd.tls {
+        Some(TlsConfig::Certificates {
+            certificate,
+            key,
+            client_authorities,
+        }) => {
+            add("nbd.tls_certificate", json!(certificate));
+            add("nbd.tls_key", json!(key));
+            if let Some(authorities) = client_authorities {
+                add("nbd.tls_client_ca", json!(authorities));
+            }
+        }
+        Some(TlsConfig::SharedKeys { file }) => add("nbd.tls_psk_file", json!(file)),
+        None => {}
+    }
+    add("nbd.allow_plain", json!(nbd.allow_plain));
 }
 
 fn add_role(role: &RoleConfig, add: &mut dyn FnMut(&str, Value)) {
@@ -155,11 +190,24 @@ fn add_role(role: &RoleConfig, add: &mut dyn FnMut(&str, Value)) {
             add("direct", json!(direct));
             add("sync", json!(sync.name()));
         }
-        RoleSettings::RadosBlocker { pool, cephx_id } => {
+        RoleSettings::RadosBlocker {
+            pool,
+            cephx_id,
+            namespace,
+            ceph_conf,
+            on_backend_loss,
+            backend_timeout,
+        } => {
             add("pool", json!(pool));
             if let Some(id) = cephx_id {
                 add("cephx_id", json!(id));
             }
+            add("namespace", json!(namespace));
+            if let Some(path) = ceph_conf {
+                add("ceph_conf", json!(path));
+            }
+            add("on_backend_loss", json!(on_backend_loss.name()));
+            add("backend_timeout", json!(backend_timeout.as_secs()));
         }
         RoleSettings::Mapperd {
             blockerb_port,

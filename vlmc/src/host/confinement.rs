@@ -14,7 +14,9 @@ use landlock::{
     Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError,
 };
 
-use crate::config::{Config, RoleConfig, RoleSettings};
+use super::roles::companions;
+use crate::attach::Wishes;
+use crate::config::{Config, RoleConfig, RoleSettings, TlsConfig};
 
 /// The newest rules that we know the meaning of; older kernels do what they can.
 const NEWEST: ABI = ABI::V5;
@@ -26,6 +28,22 @@ const READ: [&str; 4] = [
     "/proc/self/exe",
 ];
 
+/// What librados needs: the library with its relatives, its plugins, Ceph's configuration and keys, and the names of other machines.
+const READ_FOR_RADOS: [&str; 12] = [
+    "/usr/lib",
+    "/lib",
+    "/lib64",
+    "/etc/ld.so.cache",
+    "/etc/ceph",
+    "/etc/host.conf",
+    "/etc/hosts",
+    "/etc/nsswitch.conf",
+    "/etc/resolv.conf",
+    "/dev/urandom",
+    "/sys/devices/system",
+    "/usr/share/ceph",
+];
+
 /// Where a host works.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Places {
@@ -34,6 +52,17 @@ pub(super) struct Places {
     /// Log files, which come and go.
     logs: Vec<PathBuf>,
     read: Vec<PathBuf>,
+    /// Where devices are opened that come later. Whose they are, and so which may be opened, is said by their owners and modes.
+    devices: Vec<PathBuf>,
+}
+
+/// Where a file is, and where the link leads that it may be: it is renewed by another file of its name, which a permission for
+/// the present one would not hold for.
+fn directories_of(file: &Path) -> impl Iterator<Item = PathBuf> {
+    let target = file.canonicalize().ok();
+    let both = [Some(file.to_owned()), target];
+    let both = both.into_iter().flatten();
+    both.filter_map(|file| Some(file.parent()?.to_owned()))
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -58,25 +87,51 @@ impl Places {
             own: vec![config.run_dir.clone()],
             logs: vec![crate::log::host_file(config, host)],
             read: READ.map(PathBuf::from).into(),
+            devices: Vec::new(),
         };
+        let bridges = config.nbd_composer();
+        if bridges.is_some_and(|composer| roles.iter().any(|role| role.name == composer.name)) {
+            places.devices.push("/dev".into());
+            // Who is to be kept from writing stands there (MAPPED-1).
+            let wishes = Wishes::of(config);
+            places.read.extend(wishes.directory().map(Path::to_owned));
+        }
+        for file in config.nbd.tls.iter().flat_map(TlsConfig::files) {
+            places.read.extend(directories_of(file));
+        }
         if let Some(directory) = config.nbd.socket.parent() {
             places.own.push(directory.to_owned());
         }
         for role in roles {
             places.logs.push(role.logfile.clone());
-            if let RoleSettings::FileBlocker {
-                archip_dir,
-                lock_dir,
-                ..
-            } = &role.settings
-            {
-                places.own.push(archip_dir.clone());
-                if !lock_dir.starts_with(archip_dir) {
-                    places.own.push(lock_dir.clone());
-                }
+            places.add_those_of(&role.settings);
+            for companion in companions(config, role) {
+                places.add_those_of(&companion.settings);
             }
         }
         places
+    }
+
+    fn add_those_of(&mut self, settings: &RoleSettings) {
+        match settings {
+            RoleSettings::FileBlocker {
+                archip_dir,
+                lock_dir,
+                ..
+            } => {
+                self.own.push(archip_dir.clone());
+                if !lock_dir.starts_with(archip_dir) {
+                    self.own.push(lock_dir.clone());
+                }
+            }
+            RoleSettings::RadosBlocker { ceph_conf, .. } => {
+                self.read.extend(READ_FOR_RADOS.map(PathBuf::from));
+                // Its keys lie beside it.
+                let beside = ceph_conf.as_deref().and_then(Path::parent);
+                self.read.extend(beside.map(Path::to_owned));
+            }
+            RoleSettings::Mapperd { .. } | RoleSettings::Vlmcd { .. } => {}
+        }
     }
 
     /// Confines the present thread, for good.
@@ -103,6 +158,10 @@ impl Places {
             if path.exists() {
                 ruleset = allow(ruleset, path, AccessFs::ReadFile | AccessFs::ReadDir)?;
             }
+        }
+        for path in &self.devices {
+            let access = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;
+            ruleset = allow(ruleset, path, access)?;
         }
         ruleset.restrict_self()?;
         Ok(Confined::Yes)
@@ -164,6 +223,7 @@ mod tests {
             own: vec![own.clone()],
             logs: vec![logs.join("a.log"), "/dev/null".into(), "/none/b.log".into()],
             read: READ.map(PathBuf::from).into(),
+            devices: Vec::new(),
         };
         let confined = std::thread::spawn(move || {
             if places.confine().expect("confined") == Confined::NotHere {

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::doctor_processes;
+use super::{bridges, doctor_locks, doctor_processes};
 use crate::cli::{Finding, Grade};
-use crate::config::{Config, Environment, Problem, RoleSettings, directories, unbuilt};
+use crate::config::{Config, Environment, Problem, RoleSettings, TlsConfig, directories};
 
 pub(super) fn finding(check: &str, grade: Grade, message: String, remedy: &str) -> Finding {
     Finding {
@@ -21,18 +21,16 @@ pub(super) fn finding(check: &str, grade: Grade, message: String, remedy: &str) 
 
 pub(super) fn findings(config: &Config, environment: &Environment) -> Vec<Finding> {
     let mut findings = vec![io_uring(), shared_memory(config), devices()];
-    findings.extend(unbuilt::check(config).into_iter().map(|problem| {
-        let message = format!("{}: {}", problem.key, problem.what);
-        finding("roles", Grade::Bad, message, &problem.remedy)
-    }));
     findings.extend(places(config, environment));
     for role in &config.roles {
         if let RoleSettings::FileBlocker { archip_dir, .. } = &role.settings {
             findings.push(space(&role.name, archip_dir));
         }
     }
+    findings.extend(config.nbd.tls.as_ref().map(encryption));
     findings.push(segment(config));
     findings.extend(doctor_processes::findings(config));
+    findings.extend(doctor_locks::findings(config));
     findings
 }
 
@@ -137,6 +135,20 @@ fn space(role: &str, directory: &Path) -> Finding {
             Grade::Note,
             format!("{}: {error}", directory.display()),
             "`archipelago start` makes it",
+        ),
+    }
+}
+
+/// As the server would read them now.
+fn encryption(tls: &TlsConfig) -> Finding {
+    let check = "encryption of NBD";
+    match bridges::load_tls(tls) {
+        Ok(_) => finding(check, Grade::Good, "its files can be used".into(), ""),
+        Err(error) => finding(
+            check,
+            Grade::Bad,
+            error.to_string(),
+            "correct the files, then send SIGHUP to the supervisor (`systemctl reload archipelago`)",
         ),
     }
 }

@@ -1,9 +1,11 @@
 //! What `doctor` says about processes: what should run and does not, what runs and should not, what the dead left.
 
+use archipelago_protocol::rfc3339;
+
 use super::doctor::finding;
-use super::segment;
+use super::{paused, segment};
 use crate::cli::{Finding, Grade};
-use crate::config::Config;
+use crate::config::{Config, RoleConfig, RoleKind};
 use crate::supervisor::{Client, HostReport, LocalNode, Phase, Report};
 
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
@@ -20,6 +22,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     if report.supervisor_pid.is_some() || report.hosts.iter().any(|host| host.phase.is_alive()) {
         findings.extend(report.hosts.iter().map(host));
         findings.extend(unknown(config, &report));
+        findings.extend(clusters(config, &report));
     } else {
         findings.extend(remains(config));
     }
@@ -60,6 +63,33 @@ fn host(host: &HostReport) -> Finding {
         message,
         "look at its log; `archipelago start` starts it",
     )
+}
+
+/// Do the clusters answer that roles keep their objects in?
+fn clusters(config: &Config, report: &Report) -> Vec<Finding> {
+    let in_rados = |role: &&RoleConfig| role.kind() == RoleKind::RadosBlocker;
+    let look = |role: &RoleConfig| {
+        let host = config.host_of(&role.name)?;
+        let host = report.hosts.iter().find(|found| found.name == host.name)?;
+        host.pid?;
+        let check = format!("cluster of {}", role.name);
+        Some(match paused::since(config, &role.name, host.pid) {
+            Some(since) => finding(
+                &check,
+                Grade::Bad,
+                format!("has answered nothing since {}", rfc3339(since)),
+                "`ceph status` tells which of its daemons are down; what waits goes on when they are back",
+            ),
+            None => finding(
+                &check,
+                Grade::Good,
+                "answers, or is asked nothing".into(),
+                "",
+            ),
+        })
+    };
+    let roles = config.roles.iter().filter(in_rados);
+    roles.filter_map(look).collect()
 }
 
 /// Hosts of a configuration that the supervisor has not read.

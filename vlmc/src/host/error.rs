@@ -1,5 +1,6 @@
 //! Why a host does not run.
 
+use archipelago_filed::FiledError;
 use archipelago_protocol::ErrorCode;
 
 use super::confinement::ConfinementError;
@@ -12,8 +13,6 @@ use xseg::SegmentError;
 pub enum HostError {
     #[error("the configuration has no host {name}")]
     Unknown { name: String },
-    #[error("the role {role} cannot run yet: {kind} is not built into this program")]
-    Unbuilt { role: String, kind: &'static str },
     #[error("{0}")]
     Supervisor(#[from] SupervisorError),
     #[error("the segment {name}: {source}")]
@@ -32,10 +31,19 @@ pub enum HostError {
         port: u32,
         source: xseg::PortError,
     },
+    #[error("{source}{}", cause(source))]
+    Presence {
+        #[from]
+        source: FiledError,
+    },
     #[error("the reactor does not start: {0}")]
     Runtime(#[from] archipelago_runtime::RuntimeError),
     #[error("the role {role} does not start: {why}")]
     Role { role: String, why: String },
+    #[error("the role {role} does not start: {why}")]
+    Fenced { role: String, why: String },
+    #[error("the sockets that the supervisor lends cannot be had: {0}")]
+    Handover(std::io::Error),
     #[error("signals cannot be waited for: {0}")]
     Signals(rustix::io::Errno),
     #[error("a thread cannot be had: {0}")]
@@ -49,11 +57,16 @@ pub enum HostError {
     },
 }
 
+/// What the file system said, if it did.
+fn cause(error: &FiledError) -> String {
+    let source = std::error::Error::source(error);
+    source.map_or_else(String::new, |source| format!(": {source}"))
+}
+
 impl From<HostError> for ErrorReport {
     fn from(error: HostError) -> Self {
         let (code, remedy) = match &error {
             HostError::Unknown { .. } => (ErrorCode::NotFound, "name one of those in [hosts]"),
-            HostError::Unbuilt { .. } => (ErrorCode::Unsupported, "use a file_blocker"),
             HostError::Supervisor(_) => (ErrorCode::Busy, "`archipelago status` tells what runs"),
             HostError::Segment {
                 source: SegmentError::Permission { .. } | SegmentError::ForeignOwner { .. },
@@ -77,10 +90,19 @@ impl From<HostError> for ErrorReport {
                 (ErrorCode::Invalid, "change size and ports of [segment]")
             }
             HostError::Port { .. } => (ErrorCode::Busy, "`xseg reportall` tells who has it"),
-            HostError::Runtime(_)
+            HostError::Presence {
+                source: FiledError::OwnerTwice { .. },
+            } => (ErrorCode::Busy, "stop the other one, or set `node`"),
+            HostError::Presence { .. }
+            | HostError::Runtime(_)
             | HostError::Role { .. }
+            | HostError::Handover(_)
             | HostError::Signals(_)
             | HostError::Thread(_) => (ErrorCode::Failed, ""),
+            HostError::Fenced { .. } => (
+                ErrorCode::Failed,
+                "`archipelago restart` has all hosts begin anew",
+            ),
             HostError::Confinement(_) => (
                 ErrorCode::Invalid,
                 "`archipelago config check` looks at the directories, `archipelago start` makes them",

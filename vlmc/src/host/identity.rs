@@ -13,7 +13,7 @@ const DIGITS: usize = 12;
 /// each name.
 pub fn owner(config: &Config) -> LockOwner {
     LockOwner {
-        node: node(),
+        node: config.node.clone().unwrap_or_else(node),
         deployment: config.segment.name.clone(),
     }
 }

@@ -5,6 +5,7 @@
 
 use archipelago_protocol::ErrorCode;
 
+use crate::attach::{Kind, Record, Records};
 use crate::cli::{Attachment, ErrorReport, Scope};
 use crate::config::Config;
 use crate::volumes::Clients;
@@ -54,8 +55,14 @@ pub(super) fn check_restart(config: &Config, scope: &Scope) -> Result<(), ErrorR
 }
 
 fn check_clients(config: &Config, scope: &Scope) -> Result<(), ErrorReport> {
+    // Devices and guests wait while what serves them is restarted (S8).
+    let waits = |record: &Record| record.kind() != Kind::NbdSocket;
+    let patient = Records::of(config).all()?.into_iter().filter(waits);
+    let patient: Vec<_> = patient
+        .filter_map(|record| record.volume().parse().ok())
+        .collect();
     let clients = Clients::settled(config, None);
-    let Some((volume, count)) = clients.any() else {
+    let Some((volume, count)) = clients.any_but(&patient) else {
         return Ok(());
     };
     let message = match count {

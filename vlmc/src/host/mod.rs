@@ -1,16 +1,20 @@
 //! A host: a process that runs one or more roles on a reactor, until it is told to stop.
 
+mod bridges;
 mod confinement;
 mod doctor;
+mod doctor_locks;
 mod doctor_processes;
 mod error;
 mod hints;
 mod identity;
 mod in_use;
 mod log_levels;
-mod mapped_disks;
+mod paused;
 mod porter;
+mod presence;
 mod privileges;
+mod refused;
 mod roles;
 mod run;
 mod segment;

@@ -5,18 +5,18 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use archipelago_filed::{Filed, FiledOptions, SyncMethod};
-use archipelago_front::{SegmentDisks, SegmentPlaces, piece_bytes_max};
 use archipelago_mapperd::{Options as MapperOptions, Places, Running as Mapper};
-use archipelago_nbd::{Server, ServerOptions, bind_tcp, bind_unix};
+use archipelago_radosd::{Radosd, RadosdError, RadosdOptions};
 use archipelago_runtime::{Handle, Service, Station};
 use archipelago_vlmcd::{Options as ComposerOptions, RunningComposer};
 use xseg::PortId;
 
+use super::bridges::{Asked, Bridges};
 use super::error::HostError;
 use super::identity;
-use super::mapped_disks::MappedDisks;
-use crate::config::{Config, RoleConfig, RoleSettings, SyncKind};
-use crate::volumes::Attachments;
+use super::run::Lent;
+use crate::config::{BackendLoss, Config, RoleConfig, RoleKind, RoleSettings, SyncKind};
+use crate::supervisor::{RunDir, tenure};
 
 /// How long a composer may take to give up what it was told.
 const RECALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,18 +24,40 @@ const RECALL_TIMEOUT: Duration = Duration::from_secs(10);
 const PAGES_MAX: usize = 4096;
 /// What a store of maps keeps back for the time when it is full.
 const RESERVE_BYTES: u64 = 16 << 20;
-/// How long clients may take for the answers to their last requests.
-const DRAIN_WITHIN: Duration = Duration::from_secs(10);
+
+/// Parts of the indexes of a new store in RADOS: a store of data has millions of names in a group.
+const INDEX_PARTS_OF_MAPS: u32 = 4;
+const INDEX_PARTS_OF_DATA: u32 = 64;
 
 /// A role that runs.
 pub(super) enum Role {
-    Blocker { filed: Rc<Filed>, service: Service },
+    Blocker {
+        filed: Rc<Filed>,
+        service: Service,
+    },
+    RadosBlocker {
+        radosd: Rc<Radosd>,
+        service: Service,
+    },
     Mapper(Mapper),
     Composer(RunningComposer),
-    Nbd(Server<MappedDisks>),
+    Bridges(Bridges),
 }
 
 impl Role {
+    /// It, if it is a store whose cluster may refuse it.
+    pub fn in_rados(&self) -> Option<Rc<Radosd>> {
+        match self {
+            Self::RadosBlocker { radosd, .. } => Some(radosd.clone()),
+            _ => None,
+        }
+    }
+
+    /// They are programs of others, which may not take their answers.
+    pub fn has_clients(&self) -> bool {
+        matches!(self, Self::Bridges(_))
+    }
+
     /// Finishes what it has begun, and releases what it holds (P2).
     pub async fn stop(self) {
         match self {
@@ -46,9 +68,23 @@ impl Role {
                     tracing::error!(%error, "the store is not flushed");
                 }
             }
+            Self::RadosBlocker { radosd, service } => {
+                radosd.close();
+                service.drain().await;
+                if let Err(error) = radosd.leave().await {
+                    tracing::warn!(%error, "the cluster was not told of the end: the next start fences this instance");
+                }
+            }
             Self::Mapper(mapper) => mapper.stop().await,
             Self::Composer(composer) => composer.drain().await,
-            Self::Nbd(server) => server.drain(DRAIN_WITHIN).await,
+            Self::Bridges(bridges) => bridges.stop().await,
+        }
+    }
+
+    /// Reads anew what may have changed in files while it runs.
+    pub fn reload(&self) {
+        if let Self::Bridges(bridges) = self {
+            bridges.reload();
         }
     }
 }
@@ -104,10 +140,18 @@ pub(super) fn start(
             let (filed, service) = started.map_err(|error| no_start(role, &error))?;
             Ok(Role::Blocker { filed, service })
         }
-        RoleSettings::RadosBlocker { .. } => Err(HostError::Unbuilt {
-            role: role.name.clone(),
-            kind: "rados_blocker",
-        }),
+        RoleSettings::RadosBlocker { .. } => {
+            let options = radosd_options(config, role)?;
+            let started = Radosd::serve(handle, station, &options);
+            let (radosd, service) = started.map_err(|error| match error {
+                RadosdError::Fenced { .. } => HostError::Fenced {
+                    role: role.name.clone(),
+                    why: error.to_string(),
+                },
+                error => no_start(role, &error),
+            })?;
+            Ok(Role::RadosBlocker { radosd, service })
+        }
         RoleSettings::Mapperd {
             blockerb_port,
             blockerm_port,
@@ -145,29 +189,38 @@ pub(super) fn start(
 }
 
 /// Does a mapper keep its maps there? Removing a volume writes to them before it gives any space back (D5).
-fn keeps_maps(config: &Config, blocker: &RoleConfig) -> bool {
+pub(super) fn keeps_maps(config: &Config, blocker: &RoleConfig) -> bool {
     config.roles.iter().any(|role| match role.settings {
         RoleSettings::Mapperd { blockerm_port, .. } => blocker.ports.contains(blockerm_port),
         _ => false,
     })
 }
 
+/// Where a blocker keeps locks; its own directory for them it makes by itself.
+pub(super) fn lock_dir(role: &RoleConfig) -> Option<&Path> {
+    match &role.settings {
+        RoleSettings::FileBlocker {
+            archip_dir,
+            lock_dir,
+            ..
+        } if *lock_dir != archip_dir.join("locks") => Some(lock_dir),
+        _ => None,
+    }
+}
+
 fn filed_options(role: &RoleConfig) -> Result<FiledOptions, HostError> {
     let RoleSettings::FileBlocker {
         archip_dir,
-        lock_dir,
         fdcache,
         direct,
         sync,
+        ..
     } = &role.settings
     else {
         return Err(no_start(role, &"it is no file_blocker"));
     };
     let mut options = FiledOptions::new(archip_dir);
-    // Its own one filed makes by itself.
-    if *lock_dir != archip_dir.join("locks") {
-        options.lock_dir = Some(lock_dir.clone());
-    }
+    options.lock_dir = self::lock_dir(role).map(Path::to_path_buf);
     options.fdcache = *fdcache as usize;
     options.direct = *direct;
     options.nr_ops = role.nr_ops;
@@ -180,47 +233,79 @@ fn filed_options(role: &RoleConfig) -> Result<FiledOptions, HostError> {
     Ok(options)
 }
 
-/// The NBD server, beside the composer `composer`.
-pub(super) fn start_nbd(
+fn radosd_options(config: &Config, role: &RoleConfig) -> Result<RadosdOptions, HostError> {
+    let mut options = rados_place(role)?;
+    options.owner = identity::owner(config);
+    options.role.clone_from(&role.name);
+    options.tenure = tenure(&RunDir::new(&config.run_dir));
+    options.is_quiet_when_fenced = true;
+    let companions = companions(config, role).into_iter();
+    let companions = companions.map(rados_place);
+    options.companions = companions.collect::<Result<_, _>>()?;
+    options.index_parts = match keeps_maps(config, role) {
+        true => INDEX_PARTS_OF_MAPS,
+        false => INDEX_PARTS_OF_DATA,
+    };
+    options.nr_ops = role.nr_ops;
+    Ok(options)
+}
+
+/// Where it lies, and how it is reached.
+fn rados_place(role: &RoleConfig) -> Result<RadosdOptions, HostError> {
+    let RoleSettings::RadosBlocker {
+        pool,
+        cephx_id,
+        namespace,
+        ceph_conf,
+        on_backend_loss,
+        backend_timeout,
+    } = &role.settings
+    else {
+        return Err(no_start(role, &"it is no rados_blocker"));
+    };
+    let mut options = RadosdOptions::new(pool, namespace);
+    options.cephx_id.clone_from(cephx_id);
+    options.conf.clone_from(ceph_conf);
+    options.operation_timeout = match on_backend_loss {
+        BackendLoss::Pause => None,
+        BackendLoss::Error => Some(*backend_timeout),
+    };
+    Ok(options)
+}
+
+/// The blockers in RADOS of whose data this one keeps the maps: who loses a lock here writes there no more.
+pub(super) fn companions<'a>(config: &'a Config, maps: &RoleConfig) -> Vec<&'a RoleConfig> {
+    let mappers = config.roles.iter().filter_map(|role| match role.settings {
+        RoleSettings::Mapperd {
+            blockerb_port,
+            blockerm_port,
+        } if maps.ports.contains(blockerm_port) => Some(blockerb_port),
+        _ => None,
+    });
+    let data: Vec<u32> = mappers.collect();
+    let is_companion = |role: &&RoleConfig| {
+        role.kind() == RoleKind::RadosBlocker
+            && role.name != maps.name
+            && data.iter().any(|port| role.ports.contains(*port))
+    };
+    config.roles.iter().filter(is_companion).collect()
+}
+
+/// The bridges, beside the composer `composer`.
+pub(super) fn start_bridges(
     handle: &Handle,
     station: &Rc<Station>,
     config: &Config,
     composer: &RoleConfig,
+    lent: Option<Lent>,
 ) -> Result<Role, HostError> {
     let RoleSettings::Vlmcd { mapper_port, .. } = &composer.settings else {
         return Err(no_start(composer, &"it is no vlmcd"));
     };
-    let places = SegmentPlaces {
+    let asked = Asked {
         composer: port(handle, composer, composer.ports.start)?,
-        mappers: vec![port(handle, composer, config.home_port(*mapper_port))?],
-        call_timeout: config.timeout,
+        mapper: port(handle, composer, config.home_port(*mapper_port))?,
     };
-    let disks = MappedDisks {
-        disks: SegmentDisks::new(handle, station.clone(), places),
-        attachments: Attachments::of(config),
-    };
-    let geometry = station.segment().geometry();
-    let piece_bytes = piece_bytes_max(geometry).ok_or_else(|| {
-        no_start(
-            composer,
-            &"the segment has no buffers of a size that suits NBD",
-        )
-    })?;
-    let options = ServerOptions {
-        connections_max: config.nbd.connections_max as usize,
-        requests_max: config.nbd.requests_max as usize,
-        piece_bytes_max: piece_bytes,
-        ..ServerOptions::default()
-    };
-    let failed = |error: &dyn std::fmt::Display| HostError::Role {
-        role: "nbd".into(),
-        why: error.to_string(),
-    };
-    let server = Server::new(handle, disks, options).map_err(|error| failed(&error))?;
-    let socket: &Path = &config.nbd.socket;
-    server.listen(bind_unix(socket).map_err(|error| failed(&error))?);
-    if let Some(address) = config.nbd.listen {
-        server.listen(bind_tcp(address).map_err(|error| failed(&error))?);
-    }
-    Ok(Role::Nbd(server))
+    let bridges = Bridges::start(handle, station, config, &asked, lent)?;
+    Ok(Role::Bridges(bridges))
 }

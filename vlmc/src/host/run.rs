@@ -1,5 +1,6 @@
 //! The life of a host.
 
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,16 +12,20 @@ use xseg::{BindOptions, Segment, Takeover};
 use super::confinement::{Confined, Places};
 use super::error::HostError;
 use super::porter::Porter;
+use super::refused::die_when_refused;
 use super::roles::{self, Role};
-use super::{privileges, segment};
+use super::{paused, presence, privileges, segment};
 use crate::config::{Config, HostConfig, RoleConfig, RoleKind};
 use crate::log::{self, Levels, LiveLevels, Outlets, RoleLevel};
-use crate::supervisor::{HostLock, RunDir};
+use crate::supervisor::{Handover, HostLock, RunDir};
+
+/// The way to the supervisor, and the sockets that it lends.
+pub(super) type Lent = (Handover, Vec<OwnedFd>);
 
 /// How long the I/O of a dead predecessor may take to end: a slow device takes seconds (S6).
 const TAKEOVER: Duration = Duration::from_secs(60);
 
-/// Runs the host `name` until SIGTERM or SIGINT; SIGHUP has it open its log files anew.
+/// Runs the host `name` until SIGTERM or SIGINT; SIGHUP has it open its log files and read its certificates anew.
 pub fn run(config: &Config, name: &str) -> Result<(), HostError> {
     let host = config.host(name).ok_or_else(|| HostError::Unknown {
         name: name.to_owned(),
@@ -28,11 +33,19 @@ pub fn run(config: &Config, name: &str) -> Result<(), HostError> {
     // Before there is any other thread.
     block_signals(&[Signal::TERM, Signal::INT, Signal::HUP, Signal::PIPE])
         .map_err(HostError::Signals)?;
+    let mut lent = Handover::of_stdin().map_err(HostError::Handover)?;
+    // Given up last, when the ports are free: whoever finds it free binds them.
     let mut lock = HostLock::take(&RunDir::new(&config.run_dir), name)?;
+    let flushes = privileges::become_flusher();
     privileges::drop_to(config)?;
     let roles: Vec<&RoleConfig> = roles_of(config, host);
     let (levels, outlets) = begin_log(config, name, &roles);
+    if let Err(error) = flushes {
+        tracing::debug!(%error, "memory for I/O may wait for write-back to devices that we serve");
+    }
     let segment = segment::join_or_create(config)?;
+    // Before anything is asked of a store, and until the very end.
+    let _presences = presence::announce(config, &segment)?;
     match Places::of(config, name, &roles).confine()? {
         Confined::Yes => tracing::debug!("confined to its directories"),
         Confined::NotHere => {
@@ -43,20 +56,30 @@ pub fn run(config: &Config, name: &str) -> Result<(), HostError> {
         return Ok(());
     };
     let threads_max = roles.iter().map(|role| role.nr_threads as usize).max();
-    let options = ReactorOptions::default().threads_max(threads_max.unwrap_or(16));
+    let options = ReactorOptions::default()
+        .threads_max(threads_max.unwrap_or(16))
+        .spin_max(config.look);
     let reactor = Reactor::new(bind(&segment, &first.name, first.ports.start)?, &options)?;
     let handle = reactor.handle();
-    reactor.block_on(async move {
+    let serving = async {
         let mut signals = handle.signals(&[Signal::TERM, Signal::INT, Signal::HUP])?;
         handle.answer_log_levels(Rc::new(LiveLevels(levels.clone())));
         let mut running = Vec::new();
-        let started = start_all(&handle, config, &roles, &mut running);
+        let started = start_all(&handle, config, &roles, &mut lent, &mut running);
+        let stores = running.iter().filter_map(Role::in_rados).collect();
+        // From its beginning to its end, however long that takes.
+        let _watch = handle.spawn(die_when_refused(stores));
+        for (role, running) in roles.iter().zip(&running) {
+            if let Some(store) = running.in_rados() {
+                let _goes_on = handle.spawn(paused::tell(config.clone(), role.name.clone(), store));
+            }
+        }
         let porter = started.and_then(|()| Porter::start(&segment, &roles, &levels));
         if porter.is_ok() {
             lock.ready()?;
             tracing::info!(host = name, "ready");
             let destroyed = handle.destroyed();
-            either(told_to_stop(&mut signals, &outlets), destroyed).await;
+            either(told_to_stop(&mut signals, &outlets, &running), destroyed).await;
             tracing::info!(host = name, "stopping");
         }
         let ended = porter.map(|porter| {
@@ -65,11 +88,15 @@ pub fn run(config: &Config, name: &str) -> Result<(), HostError> {
             }
         });
         for role in running.into_iter().rev() {
-            role.stop().await;
+            if role.has_clients() {
+                stop_clients(role, told_to_stop(&mut signals, &outlets, &[])).await;
+            } else {
+                role.stop().await;
+            }
         }
-        drop(lock);
         ended
-    })
+    };
+    reactor.block_on(serving)
 }
 
 /// The roles' log files are opened by the user that the host has become.
@@ -87,10 +114,22 @@ fn begin_log(config: &Config, host: &str, roles: &[&RoleConfig]) -> (Arc<Levels>
     (levels, outlets)
 }
 
-async fn told_to_stop(signals: &mut Signals, outlets: &Outlets) {
+/// Clients may take their time; whoever says it twice does not give it to them (F89).
+async fn stop_clients(role: Role, told_again: impl Future<Output = ()>) {
+    let told_again = async {
+        told_again.await;
+        tracing::warn!("told again: clients are not waited for");
+    };
+    either(role.stop(), told_again).await;
+}
+
+async fn told_to_stop(signals: &mut Signals, outlets: &Outlets, running: &[Role]) {
     while let Ok(Signal::HUP) = signals.next().await {
         tracing::info!("log files are opened anew");
         outlets.reopen();
+        for role in running {
+            role.reload();
+        }
     }
 }
 
@@ -117,6 +156,7 @@ fn start_all(
     handle: &Handle,
     config: &Config,
     roles: &[&RoleConfig],
+    lent: &mut Option<Lent>,
     running: &mut Vec<Role>,
 ) -> Result<(), HostError> {
     let segment = handle.station().segment().clone();
@@ -135,8 +175,8 @@ fn start_all(
     if let Some((index, composer)) = composer
         && config.nbd_composer().map(|first| &first.name) == Some(&composer.name)
     {
-        let station = handle.add_port(bind(&segment, "nbd", config.bridges.start)?)?;
-        let start = || roles::start_nbd(handle, &station, config, composer);
+        let station = handle.add_port(bind(&segment, "bridges", config.bridges.start)?)?;
+        let start = || roles::start_bridges(handle, &station, config, composer, lent.take());
         running.push(Levels::tenant(index).within(start)?);
     }
     Ok(())

@@ -10,20 +10,24 @@ use super::error::HostError;
 use super::hints::Hints;
 use super::in_use;
 use super::log_levels::{self, Told};
+use super::paused;
 use super::segment;
+use crate::attach::{Attacher, Records};
 use crate::cli::{
     Attachment, CreateRequest, CreateSource, ErrorReport, Finding, Node, NodeStatus, Quickstart,
     RoleState, RoleStatus, Scope, Volumes,
 };
 use crate::config::{Config, Environment};
 use crate::log::{self, Levels, Outlets};
-use crate::supervisor::{LocalNode, SignalOrders};
-use crate::volumes::{Attachments, PortVolumes};
+use crate::supervisor::{FENCED_EXIT_CODE, LocalNode, SignalOrders};
+use crate::volumes::PortVolumes;
 
 /// The volume that `quickstart` makes.
 const FIRST_VOLUME: &str = "first";
 const FIRST_BYTES: u64 = 1 << 30;
 
+/// How long a volume may take to be attached again while others wait for their turn.
+const QUICK: Duration = Duration::from_secs(3);
 /// How long the I/O of a host that was killed may keep its port.
 const LAST_IO: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -48,8 +52,31 @@ impl ThisNode {
     }
 
     fn attached(config: &Config) -> Result<Vec<Attachment>, ErrorReport> {
-        Attachments::of(config).all()
+        Records::of(config).attachments()
     }
+}
+
+/// In the names of udev's links.
+/// Those of some volumes, or all.
+fn reattach(
+    config: &Config,
+    leave_devices: bool,
+    only: Option<&[String]>,
+) -> Result<Vec<(String, ErrorReport)>, ErrorReport> {
+    let attacher = Attacher::new(config, config.timeout);
+    let mut volumes = PortVolumes::new(config, config.timeout);
+    let mut info = |volume: &str| {
+        let name = volume.parse().map_err(|_| {
+            let message = format!("{volume:?} is no name of a volume");
+            ErrorReport::new(ErrorCode::Invalid, message, "")
+        })?;
+        volumes.info(&name)
+    };
+    attacher.reattach(&mut info, leave_devices, only)
+}
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"#+-.:=@_".contains(&byte)
 }
 
 /// A tool may still have a port in it: the next start joins the segment, or makes a new one.
@@ -130,8 +157,18 @@ impl Node for ThisNode {
                 }
             }
         }
+        for status in &mut roles {
+            status.paused_since = paused::since(config, &status.role, status.pid);
+            if status.paused_since.is_some() && status.state == RoleState::Running {
+                status.state = RoleState::Paused;
+            }
+        }
         let attached = Self::attached(config)?;
+        let all_run = roles.iter().all(|role| role.state == RoleState::Running);
+        let lost = all_run.then(|| PortVolumes::new(config, QUICK).lost());
+        let lost = lost.and_then(Result::ok).unwrap_or_default();
         Ok(NodeStatus {
+            lost: lost.into_iter().map(|lost| lost.problem).collect(),
             supervisor_pid,
             segment: config.segment.name.clone(),
             roles,
@@ -202,10 +239,76 @@ impl Node for ThisNode {
     }
 
     fn host(&mut self, config: &Config, name: &str) -> Result<(), ErrorReport> {
-        Ok(super::run(config, name)?)
+        let ended = super::run(config, name);
+        if let Err(error @ HostError::Fenced { .. }) = ended {
+            tracing::error!("{error}");
+            // No error of a user's: the supervisor alone is told (TENURE-1).
+            std::process::exit(FENCED_EXIT_CODE);
+        }
+        Ok(ended?)
     }
 
-    fn supervise(&mut self, config: &Config, host: Option<&str>) -> Result<(), ErrorReport> {
+    fn reattach(&mut self, config: &Config, leave_devices: bool) -> Result<usize, ErrorReport> {
+        let level = config.log_level().max(LEVEL_OF_SUPERVISOR);
+        log::begin(
+            &Levels::new(level, Vec::new()),
+            &Outlets::new(&log::supervisor_file(config), []),
+        );
+        let quick = Config {
+            timeout: config.timeout.min(QUICK),
+            ..config.clone()
+        };
+        // Those that hang have their time when the others are there again (ATTACHMENT-3).
+        let slow = match reattach(&quick, leave_devices, None) {
+            Ok(failed) => Some(failed.into_iter().map(|(volume, _)| volume).collect()),
+            Err(error) => {
+                tracing::debug!(%error, "all are tried with more patience");
+                None
+            }
+        };
+        let slow: Option<Vec<String>> = slow;
+        let failed = reattach(config, leave_devices, slow.as_deref())?;
+        for (volume, error) in &failed {
+            tracing::error!(volume, %error, "is not attached again");
+        }
+        let attached = Records::of(config).all()?.len();
+        match failed.first() {
+            None => Ok(attached),
+            Some((volume, error)) => {
+                let message = format!(
+                    "{} of {} volumes are not attached again, {volume} among them: {}",
+                    failed.len(),
+                    attached,
+                    error.message
+                );
+                Err(ErrorReport::new(error.code, message, error.remedy.clone()))
+            }
+        }
+    }
+
+    fn device_name(&mut self, config: &Config, device: &str) -> Result<String, ErrorReport> {
+        let path = format!("/dev/{device}");
+        let attached = Self::attached(config)?;
+        let is_it = |one: &&Attachment| one.device.as_deref() == Some(path.as_str());
+        match attached.iter().find(is_it) {
+            // udev would put something else in the place of other characters, and two volumes could have one name.
+            Some(attachment) if attachment.volume.bytes().all(is_plain) => {
+                Ok(attachment.volume.clone())
+            }
+            _ => Err(ErrorReport::new(
+                ErrorCode::NotFound,
+                format!("{} is not mapped by archipelago", path.escape_debug()),
+                "`vlmc showmapped` shows what is",
+            )),
+        }
+    }
+
+    fn supervise(
+        &mut self,
+        config: &Config,
+        host: Option<&str>,
+        leave_devices: bool,
+    ) -> Result<(), ErrorReport> {
         let level = config.log_level().max(LEVEL_OF_SUPERVISOR);
         let outlets = Outlets::new(&log::supervisor_file(config), []);
         log::begin(&Levels::new(level, Vec::new()), &outlets);
@@ -213,6 +316,6 @@ impl Node for ThisNode {
             .map_err(|error| ErrorReport::new(ErrorCode::Failed, error.to_string(), ""))?;
         let prepare = || Ok(segment::prepare(config)?);
         self.processes
-            .supervise(config, host, Some(&orders), prepare)
+            .supervise(config, (host, leave_devices), Some(&orders), prepare)
     }
 }

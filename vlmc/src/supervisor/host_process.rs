@@ -10,6 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 use super::host_lock::{LiveHost, boot_time};
+use super::tenure::FENCED_EXIT_CODE;
 
 /// Alive, or not yet reaped.
 #[derive(Debug)]
@@ -70,13 +71,22 @@ impl HostProcess {
     /// How it ended, if it did.
     pub fn ended(&mut self) -> Option<Ending> {
         match &mut self.child {
-            Some(child) => child.try_wait().ok().flatten().map(describe),
-            None => self.wait(Duration::ZERO).then(|| Ending {
-                text: "an end that nobody saw".into(),
-                was_killed: false,
-                has_exited: false,
-            }),
+            Some(child) => match child.try_wait() {
+                Ok(ended) => ended.map(describe),
+                // Whoever started us ignored the ends of children, and so the kernel keeps none for us.
+                Err(_) => self.ended_unseen(),
+            },
+            None => self.ended_unseen(),
         }
+    }
+
+    fn ended_unseen(&self) -> Option<Ending> {
+        self.wait(Duration::ZERO).then(|| Ending {
+            text: "an end that nobody saw".into(),
+            was_killed: false,
+            has_exited: false,
+            is_fenced: false,
+        })
     }
 
     /// Is it gone within `timeout`? A child still has to be reaped.
@@ -101,6 +111,8 @@ pub struct Ending {
     pub was_killed: bool,
     /// By itself.
     pub has_exited: bool,
+    /// It must not begin again before all others have ended.
+    pub is_fenced: bool,
 }
 
 fn describe(status: ExitStatus) -> Ending {
@@ -113,5 +125,6 @@ fn describe(status: ExitStatus) -> Ending {
         text,
         was_killed: status.signal() == Some(Signal::KILL.as_raw()),
         has_exited: status.code().is_some(),
+        is_fenced: status.code() == Some(FENCED_EXIT_CODE),
     }
 }

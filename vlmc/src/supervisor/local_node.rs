@@ -2,8 +2,10 @@
 //!
 //! What else these commands mean (volumes that are attached, requests in flight) is the caller's: it looks before it stops.
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 
 use archipelago_protocol::ErrorCode;
 
@@ -12,13 +14,15 @@ use super::core::Limits;
 use super::detached::spawn_detached;
 use super::error::SupervisorError;
 use super::gate::Gate;
+use super::handover::Handover;
 use super::launcher::ProgramLauncher;
 use super::orders::Orders;
 use super::role_status::{Purpose, host_for, role_statuses};
 use super::run::Supervisor;
 use super::run_dir::RunDir;
+use super::sockets::Sockets;
 use crate::cli::{ErrorReport, RoleStatus, Scope};
-use crate::config::{Config, Environment, directories, unbuilt};
+use crate::config::{Config, Environment, directories};
 use crate::log;
 
 /// This machine, and the program that hosts are made of.
@@ -60,32 +64,36 @@ impl LocalNode {
     /// Makes missing directories, starts the supervisor if there is none, and waits until the hosts are ready.
     pub fn start(&self, config: &Config, scope: &Scope) -> Result<Vec<RoleStatus>, ErrorReport> {
         let host = host(config, scope, Purpose::Start)?;
-        if let Some(problem) = unbuilt::check(config).first() {
-            let message = format!("the configuration cannot run here\n{problem}");
-            let remedy = "correct it; `archipelago config check` looks again";
-            return Err(ErrorReport::new(ErrorCode::Unsupported, message, remedy));
-        }
-        directories::prepare(config, &self.environment).map_err(|problem| {
-            ErrorReport::new(
-                ErrorCode::Invalid,
-                format!("a directory cannot be used\n{problem}"),
-                "correct it; `archipelago config check` looks again",
-            )
-        })?;
+        let given = activated()?;
+        self.prepare_directories(config)?;
         let log_file = log::supervisor_file(config);
         let mut spawn = || {
             let mut command = Command::new(&self.program);
             if let Some(file) = &self.config_file {
                 command.arg("--config").arg(file);
             }
+            if scope.is_user_only {
+                command.arg("--user");
+            }
             command.arg("supervise");
             if let Some(host) = &host {
                 command.arg("--host").arg(host);
             }
-            spawn_detached(command, &log_file)
+            spawn_detached(command, &log_file, &given)
         };
         let report = Self::client(config)?.start(host.as_deref(), &mut spawn, &log_file)?;
         Ok(role_statuses(config, &report, host.as_deref()))
+    }
+
+    /// Makes those that are missing.
+    fn prepare_directories(&self, config: &Config) -> Result<(), ErrorReport> {
+        directories::prepare(config, &self.environment).map_err(|problem| {
+            ErrorReport::new(
+                ErrorCode::Invalid,
+                format!("a directory cannot be used\n{problem}"),
+                "correct it; `archipelago config check` looks again",
+            )
+        })
     }
 
     /// Stops a host, or everything.
@@ -125,12 +133,13 @@ impl LocalNode {
         Ok(Some(what()))
     }
 
-    /// Is the supervisor, until a command or an order ends it; of all hosts, or at first of one and of those that live.
+    /// Is the supervisor, until a command or an order ends it; of all hosts, or at first of one and of those that live. Devices of
+    /// the kernel may be left alone.
     /// `prepare` is called before the first host starts, if none lives.
     pub fn supervise(
         &self,
         config: &Config,
-        host: Option<&str>,
+        (host, leave_devices): (Option<&str>, bool),
         orders: Option<&dyn Orders>,
         prepare: impl FnOnce() -> Result<(), ErrorReport>,
     ) -> Result<(), ErrorReport> {
@@ -141,12 +150,24 @@ impl LocalNode {
             let remedy = "name one of those in [hosts], or none";
             return Err(ErrorReport::new(ErrorCode::NotFound, message, remedy));
         }
+        let mut given = activated()?;
+        if let Some((_, sockets)) = Handover::of_stdin().map_err(|error| not_taken(&error))? {
+            given.extend(sockets);
+        }
+        self.prepare_directories(config)?;
         super::detached::detach_session();
         let launcher = ProgramLauncher {
             program: self.program.clone(),
             config_file: self.config_file.clone(),
             log_dir: config.log_dir.clone(),
             owner: config.user.as_ref().map(|user| user.id),
+            bridges: config
+                .nbd_composer()
+                .and_then(|composer| config.host_of(&composer.name))
+                .map(|host| host.name.clone()),
+            leave_devices,
+            reattached: Arc::default(),
+            sockets: Arc::new(Mutex::new(Sockets::new(given))),
         };
         let hosts: Vec<String> = config.hosts.iter().map(|host| host.name.clone()).collect();
         let run_dir = RunDir::new(&config.run_dir);
@@ -156,6 +177,19 @@ impl LocalNode {
         }
         Ok(supervisor.run(host, orders)?)
     }
+}
+
+/// The sockets that whoever started this process gave it, as systemd does.
+fn activated() -> Result<Vec<OwnedFd>, ErrorReport> {
+    archipelago_nbd::activated().map_err(|error| not_taken(&error))
+}
+
+fn not_taken(error: &impl std::fmt::Display) -> ErrorReport {
+    ErrorReport::new(
+        ErrorCode::Invalid,
+        format!("the sockets that this was started with are not taken: {error}"),
+        "correct the socket unit, or start it without one",
+    )
 }
 
 fn host(config: &Config, scope: &Scope, purpose: Purpose) -> Result<Option<String>, ErrorReport> {

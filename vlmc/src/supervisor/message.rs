@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -73,8 +73,49 @@ pub fn send<T: Serialize>(stream: &mut UnixStream, message: &T) -> io::Result<()
 
 /// One line, or an error when it does not come in time, is too long, or is no such message.
 pub fn receive<T: DeserializeOwned>(stream: &UnixStream, timeout: Duration) -> io::Result<T> {
-    stream.set_read_timeout(Some(timeout))?;
     let mut line = Vec::new();
-    BufReader::new(stream.take(LINE_BYTES_MAX)).read_until(b'\n', &mut line)?;
+    let bounded = InTime {
+        stream,
+        deadline: Instant::now() + timeout,
+    };
+    BufReader::new(bounded.take(LINE_BYTES_MAX)).read_until(b'\n', &mut line)?;
     serde_json::from_slice(&line).map_err(io::Error::other)
+}
+
+/// All of it comes until then: not each byte, which could take for ever.
+struct InTime<'a> {
+    stream: &'a UnixStream,
+    deadline: Instant,
+}
+
+impl Read for InTime<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.stream.set_read_timeout(Some(left))?;
+        self.stream.read(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_says_a_little_at_a_time_for_ever_is_given_up() {
+        let (mut told, heard) = UnixStream::pair().expect("a pair");
+        let talker = std::thread::spawn(move || {
+            while told.write_all(b" ").is_ok() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let error = receive::<Request>(&heard, Duration::from_millis(50));
+        let kind = error.expect_err("it never ends").kind();
+        let late = [io::ErrorKind::TimedOut, io::ErrorKind::WouldBlock];
+        assert!(late.contains(&kind), "{kind}");
+        drop(heard);
+        talker.join().expect("it ends");
+    }
 }

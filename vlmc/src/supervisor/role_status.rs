@@ -70,6 +70,7 @@ pub fn role_statuses(config: &Config, report: &Report, host: Option<&str>) -> Ve
             uptime_seconds: found.and_then(|host| host.uptime_ms).map(|ms| ms / 1000),
             restarts: found.map_or(0, |host| host.restarts),
             inflight: None,
+            paused_since: None,
             log_level: None,
             message: match found {
                 Some(host) => host.message.clone(),

@@ -20,6 +20,8 @@ use super::launcher::Launcher;
 use super::message::{HostReport, Report, Request, receive, send};
 use super::orders::{Order, Orders};
 use super::run_dir::RunDir;
+use super::service_manager::ServiceManager;
+use super::tenure;
 
 /// How often a host that starts is asked whether it is ready: it tells by its file.
 const READY_EVERY: Duration = Duration::from_millis(20);
@@ -37,6 +39,7 @@ pub struct Supervisor<L> {
     core: Core,
     processes: BTreeMap<String, HostProcess>,
     launcher: L,
+    manager: ServiceManager,
     epoch: Instant,
 }
 
@@ -57,6 +60,7 @@ impl<L: Launcher> Supervisor<L> {
             listener,
             processes: BTreeMap::new(),
             launcher,
+            manager: ServiceManager::of_process(),
             epoch: Instant::now(),
         };
         for host in hosts {
@@ -90,6 +94,9 @@ impl<L: Launcher> Supervisor<L> {
                 Liveness::Alive(live) => {
                     tracing::info!(host, pid = live.pid, "adopted");
                     self.core.adopted(host, self.now());
+                    if live.is_ready {
+                        self.launcher.became_ready(host); // whoever was to do that may have died before
+                    }
                     let process = HostProcess::adopt(live);
                     self.processes.insert(host.to_owned(), process);
                     return Ok(());
@@ -116,6 +123,7 @@ impl<L: Launcher> Supervisor<L> {
         self.core.start(host);
         loop {
             self.look_after();
+            self.tell_manager();
             for action in self.core.actions(self.now()) {
                 self.act(action);
             }
@@ -125,7 +133,7 @@ impl<L: Launcher> Supervisor<L> {
             }
             let (asked, told) = self.sleep(orders.map(Orders::descriptor))?;
             if told && self.follow(orders) {
-                // Once is enough, and what told it may stay readable.
+                // Twice is enough, and what told it may stay readable.
                 orders = None;
             }
             if asked {
@@ -157,6 +165,13 @@ impl<L: Launcher> Supervisor<L> {
                     let text = format!("{}{}", how.text, words.unwrap_or_default());
                     self.core.exited(name, &text, now);
                 }
+                if how.is_fenced {
+                    tracing::warn!(host = name, "fenced: all hosts begin anew");
+                    self.core.renew();
+                }
+                if self.core.phase(name) == Some(Phase::Failed) {
+                    self.launcher.gave_up(name);
+                }
                 gone.push(name.clone());
             }
         }
@@ -173,20 +188,33 @@ impl<L: Launcher> Supervisor<L> {
             {
                 tracing::info!(host = name, pid = process.pid, "ready");
                 self.core.ready(name);
+                self.launcher.became_ready(name);
             }
         }
     }
 
-    /// Was it told to end?
+    fn tell_manager(&mut self) {
+        let mut hosts = self.core.hosts();
+        if hosts.all(|(name, phase, ..)| phase == Phase::Running || !self.core.is_wanted(name)) {
+            drop(hosts);
+            self.manager.ready();
+        }
+    }
+
+    /// Was it told to end, and told again?
     fn follow(&mut self, orders: Option<&dyn Orders>) -> bool {
         /// Neither must a flood of signals keep us from anything.
         const ORDERS_PER_TURN: usize = 8;
         let orders = std::iter::from_fn(|| orders?.take());
         for order in orders.take(ORDERS_PER_TURN) {
             match order {
-                Order::End => {
-                    self.core.end();
+                Order::End if self.core.is_ending() => {
+                    self.hasten();
                     return true;
+                }
+                Order::End => {
+                    self.manager.stopping();
+                    self.core.end();
                 }
                 Order::ReopenLogs => {
                     for (name, process) in &self.processes {
@@ -201,24 +229,41 @@ impl<L: Launcher> Supervisor<L> {
         false
     }
 
+    /// Hosts that stop are told once more: they wait for no client then (F89).
+    fn hasten(&self) {
+        let is_stopping =
+            |name: &str| matches!(self.core.phase(name), Some(Phase::Stopping { .. }));
+        for (name, process) in &self.processes {
+            if is_stopping(name) {
+                tracing::info!(host = name, pid = process.pid, "told again to stop");
+                process.signal(Signal::TERM);
+            }
+        }
+    }
+
     fn act(&mut self, action: Action) {
         match action {
-            Action::Spawn(name) => {
-                match self.launcher.launch(&name).and_then(HostProcess::of_child) {
-                    Ok(process) => {
-                        tracing::info!(host = name, pid = process.pid, "started");
-                        self.processes.insert(name, process);
-                    }
-                    Err(error) => {
-                        tracing::error!(host = name, %error, "cannot be started");
-                        let how = format!("a failed start ({error})");
-                        self.core.exited(&name, &how, self.now());
-                    }
+            Action::Spawn(name) => match self.launch(&name) {
+                Ok(process) => {
+                    tracing::info!(host = name, pid = process.pid, "started");
+                    self.processes.insert(name, process);
                 }
-            }
+                Err(error) => {
+                    tracing::error!(host = name, %error, "cannot be started");
+                    let how = format!("a failed start ({error})");
+                    self.core.exited(&name, &how, self.now());
+                }
+            },
             Action::Terminate(name) => self.signal(&name, Signal::TERM),
             Action::Kill(name) => self.signal(&name, Signal::KILL),
         }
+    }
+
+    fn launch(&mut self, name: &str) -> io::Result<HostProcess> {
+        if self.is_alone() {
+            tenure::begin(&self.run_dir)?; // TENURE-1
+        }
+        self.launcher.launch(name).and_then(HostProcess::of_child)
     }
 
     fn signal(&self, name: &str, signal: Signal) {
@@ -288,6 +333,8 @@ impl<L: Launcher> Supervisor<L> {
         stream.set_write_timeout(Some(CLIENT_PATIENCE))?;
         let refusal = match receive::<Request>(stream, CLIENT_PATIENCE) {
             Ok(request) => self.take(&request),
+            // Who was not given a processor in time asks again.
+            Err(error) if is_late(&error) => return Err(error),
             Err(error) => Some(format!("the request cannot be read: {error}")),
         };
         let report = Report {
@@ -343,6 +390,13 @@ impl<L: Launcher> Supervisor<L> {
             refusal: None,
         }
     }
+}
+
+fn is_late(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+    )
 }
 
 /// The gate is ours, so a socket that is there was left by the dead.

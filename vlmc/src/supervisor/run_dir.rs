@@ -25,6 +25,16 @@ impl RunDir {
         self.0.join("supervisor.sock")
     }
 
+    /// The number of the time since no host lived.
+    pub fn tenure(&self) -> PathBuf {
+        self.0.join("tenure")
+    }
+
+    /// A role whose store does not answer says so there.
+    pub fn paused(&self, role: &str) -> PathBuf {
+        self.0.join(format!("paused-{role}"))
+    }
+
     /// Hosts that have, or had, a lock here, but those that are named.
     pub fn hosts_but(&self, known: &[String]) -> Vec<String> {
         let entries = std::fs::read_dir(&self.0).into_iter().flatten().flatten();

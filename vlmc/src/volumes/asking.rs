@@ -47,6 +47,29 @@ impl<'a> Ask<'a> {
     }
 }
 
+/// Who is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    Mapper,
+    Bridge,
+}
+
+impl Whom {
+    fn port(self, config: &Config) -> Option<u32> {
+        match self {
+            Self::Mapper => mapper_port(config),
+            Self::Bridge => Some(config.bridges.start),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Mapper => "mapper",
+            Self::Bridge => "bridge",
+        }
+    }
+}
+
 /// The configured mapper's port.
 pub(super) fn mapper_port(config: &Config) -> Option<u32> {
     config.roles.iter().find_map(|role| match role.settings {
@@ -55,15 +78,16 @@ pub(super) fn mapper_port(config: &Config) -> Option<u32> {
     })
 }
 
-/// Asks the mapper, and waits for at most `timeout`.
+/// Asks, and waits for at most `timeout`.
 pub fn ask<T: DeserializeOwned>(
     config: &Config,
     timeout: Duration,
+    whom: Whom,
     ask: &Ask<'_>,
     call: Option<&impl Serialize>,
 ) -> Result<T, ErrorReport> {
     let segment = host::join(config)?;
-    served::check(config, &segment)?;
+    served::check(config, &segment, whom)?;
     let unavailable = |why: String| {
         ErrorReport::new(
             ErrorCode::Unavailable,
@@ -74,8 +98,11 @@ pub fn ask<T: DeserializeOwned>(
     let port = segment
         .bind_dynamic(&BindOptions::default().label("vlmc"))
         .map_err(|error| unavailable(error.to_string()))?;
-    let mapper = mapper_port(config).and_then(|number| segment.geometry().port(number));
-    let mapper = mapper.ok_or_else(|| unavailable("no mapper is configured".into()))?;
+    let port_asked = whom
+        .port(config)
+        .and_then(|number| segment.geometry().port(number));
+    let port_asked =
+        port_asked.ok_or_else(|| unavailable(format!("no {} is configured", whom.name())))?;
     let reactor = Reactor::new(port, &ReactorOptions::default().threads_max(1))
         .map_err(|error| unavailable(error.to_string()))?;
     let handle = reactor.handle();
@@ -87,13 +114,20 @@ pub fn ask<T: DeserializeOwned>(
     let deadline_ns = handle.after_ns(timeout);
     reactor.block_on(async move {
         let station = handle.station();
-        let mut sent = std::pin::pin!(send(&handle, &station, mapper, &ask, &text, deadline_ns));
+        let mut sent = std::pin::pin!(send(
+            &handle,
+            &station,
+            port_asked,
+            &ask,
+            &text,
+            deadline_ns
+        ));
         loop {
             let look_again_ns = handle.after_ns(LOOK_AGAIN).min(deadline_ns);
             match handle.timeout_at_ns(look_again_ns, &mut sent).await {
-                Ok(Ok(reply)) => return answer_of(&reply),
+                Ok(Ok(reply)) => return answer_of(&reply, whom),
                 // Who died with it may be started again, or not (SERVED-1).
-                Err(_) if handle.now_ns() < deadline_ns => served::check(config, &segment)?,
+                Err(_) if handle.now_ns() < deadline_ns => served::check(config, &segment, whom)?,
                 Ok(Err(CallError::Expired { .. })) | Err(_) => {
                     return Err(ErrorReport::new(
                         ErrorCode::Timeout,
@@ -110,7 +144,7 @@ pub fn ask<T: DeserializeOwned>(
 async fn send(
     handle: &Handle,
     station: &Rc<Station>,
-    mapper: PortId,
+    asked: PortId,
     ask: &Ask<'_>,
     text: &[u8],
     deadline_ns: u64,
@@ -136,10 +170,10 @@ async fn send(
     draft.set_extent(0, text.len() as u64);
     draft.set_deadline_ns(deadline_ns);
     let _ = handle;
-    station.call(draft, mapper).await
+    station.call(draft, asked).await
 }
 
-fn answer_of<T: DeserializeOwned>(reply: &Reply) -> Result<T, ErrorReport> {
+fn answer_of<T: DeserializeOwned>(reply: &Reply, whom: Whom) -> Result<T, ErrorReport> {
     let bytes = |count: u64| {
         let data = reply.data()?.part(0, count).ok()?;
         let mut bytes = vec![0; usize::try_from(count).ok()?];
@@ -159,7 +193,7 @@ fn answer_of<T: DeserializeOwned>(reply: &Reply) -> Result<T, ErrorReport> {
             serde_json::from_slice(text).map_err(|error| {
                 ErrorReport::new(
                     ErrorCode::Failed,
-                    format!("the mapper's answer makes no sense: {error}"),
+                    format!("the {}'s answer makes no sense: {error}", whom.name()),
                     "are all programs of one version?",
                 )
             })

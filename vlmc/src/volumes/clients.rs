@@ -77,9 +77,11 @@ impl Clients {
         }
     }
 
-    /// One of the volumes that have clients, and how many clients there are.
-    pub fn any(&self) -> Option<(&str, usize)> {
-        let first = self.all.first()?;
-        Some((&first.target, self.all.len()))
+    /// One of the volumes that have clients, and how many clients there are; those of some volumes do not count.
+    pub fn any_but(&self, volumes: &[VolumeRef]) -> Option<(&str, usize)> {
+        let counts = |user: &&User| !volumes.iter().any(|volume| user.is_of(volume));
+        let mut others = self.all.iter().filter(counts);
+        let first = others.next()?;
+        Some((&first.target, 1 + others.count()))
     }
 }

@@ -2,23 +2,21 @@
 
 use std::time::Duration;
 
-use archipelago_nbd::{Place, Uri};
 use archipelago_protocol::{
     CHILDREN, CreateCall, ErrorCode, GcAnswer, GcCall, HashAnswer, LOCK, LOCKS, ListAnswer,
-    ListCall, LockInfo, LocksAnswer, RemoveCall, RenameCall, ResizeCall, UNLOCK, VolumeInfo,
-    VolumeName, VolumeRef,
+    ListCall, LockInfo, LocksAnswer, LocksCall, LostInfo, RemoveCall, RenameCall, ResizeCall,
+    UNLOCK, UnlockAnswer, UnlockCall, VolumeInfo, VolumeName, VolumeRef,
 };
 use rustix::rand::{GetRandomFlags, getrandom};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use xseg::{OpCode, flags};
 
-use super::asking::{Ask, ask};
-use super::attachments::Attachments;
-use super::clients::Clients;
+use super::asking::{Ask, Whom, ask};
+use crate::attach::Attacher;
 use crate::cli::{
-    AttachKind, Attachment, Breaking, CloneRequest, Collecting, CreateRequest, CreateSource,
-    ErrorReport, MapRequest, Progress, ResizeRequest, Volumes,
+    Attachment, Breaking, CloneRequest, Collecting, CreateRequest, CreateSource, ErrorReport,
+    MapRequest, Progress, ResizeRequest, Volumes,
 };
 use crate::config::Config;
 
@@ -45,7 +43,7 @@ impl<'a> PortVolumes<'a> {
         words: &Ask<'_>,
         call: Option<&impl Serialize>,
     ) -> Result<T, ErrorReport> {
-        ask(self.config, self.timeout, words, call)
+        ask(self.config, self.timeout, Whom::Mapper, words, call)
     }
 
     fn of_volume<'b>(op: OpCode, volume: &'b VolumeRef) -> Ask<'b> {
@@ -57,95 +55,38 @@ impl<'a> PortVolumes<'a> {
 
     /// Refuses what must not happen to a volume that is attached here.
     fn check_not_mapped(&mut self, volume: &VolumeRef) -> Result<(), ErrorReport> {
-        let attachments = Attachments::of(self.config);
         // Of one that cannot be asked for, as one that is damaged, only the name is known.
-        let id = match attachments.all()?.is_empty() {
-            true => return Ok(()),
-            false => self.info(volume).map(|info| info.id).unwrap_or_default(),
-        };
-        match attachments.find(&id, &volume.to_string())? {
-            None => Ok(()),
-            Some(attachment) => Err(ErrorReport::new(
-                ErrorCode::Busy,
-                format!("{volume} is mapped as {}", attachment.address()),
-                format!("`vlmc unmap '{}'` unmaps it", attachment.address()),
-            )),
-        }
+        let id = self.info(volume).map(|info| info.id).unwrap_or_default();
+        self.attacher().check_free(&id, &volume.to_string())
     }
 
-    fn uri(&self, volume: &VolumeRef) -> Result<String, ErrorReport> {
-        let export = volume.to_string().parse().map_err(|_| {
-            ErrorReport::new(
-                ErrorCode::Invalid,
-                format!("{volume} cannot be the name of an export"),
-                "",
-            )
-        })?;
-        let place = Place::Unix {
-            socket: self.config.nbd.socket.clone(),
+    /// What was taken from this node: asks nothing of the store.
+    pub fn lost(&self) -> Result<Vec<LostInfo>, ErrorReport> {
+        let call = LocksCall {
+            lost_only: true,
+            ..LocksCall::default()
         };
-        Ok(Uri { place, export }.to_string())
+        let answer: LocksAnswer = self.ask(&Ask::new(LOCKS, ""), Some(&call))?;
+        Ok(answer.lost)
+    }
+
+    fn attacher(&self) -> Attacher<'_> {
+        Attacher::new(self.config, self.timeout)
     }
 }
 
 impl Volumes for PortVolumes<'_> {
     fn map(&mut self, request: &MapRequest) -> Result<Attachment, ErrorReport> {
-        if request.kind == AttachKind::Ublk {
-            return Err(ErrorReport::new(
-                ErrorCode::Unsupported,
-                "volumes are not attached over ublk by this version",
-                "use --type nbd",
-            ));
-        }
         let info = self.info(&request.volume)?;
-        self.check_not_mapped(&request.volume)?;
-        let volume = request.volume.to_string();
-        let is_read_only = request.is_read_only || info.is_snapshot;
-        let attachment = Attachment {
-            kind: "nbd".into(),
-            device: None,
-            socket: Some(self.config.nbd.socket.display().to_string()),
-            uri: Some(self.uri(&request.volume)?),
-            is_read_only,
-            clients: Clients::of(self.config).count(&volume),
-            volume,
-        };
-        let attachments = Attachments::of(self.config);
-        attachments.add(&info.id, attachment.clone())?;
-        // Whoever comes from now on cannot write; those who are there already may.
-        if request.is_read_only
-            && !info.is_snapshot
-            && let Err(used) = Clients::check_unused(self.config, &attachment.volume)
-        {
-            attachments.remove(&attachment.volume)?;
-            return Err(used);
-        }
-        Ok(attachment)
+        self.attacher().attach(request, &info)
     }
 
     fn unmap(&mut self, device: &str) -> Result<(), ErrorReport> {
-        let attachments = Attachments::of(self.config);
-        let all = attachments.all()?;
-        let is_meant = |attachment: &&Attachment| {
-            attachment.address() == device || attachment.volume == device
-        };
-        match all.iter().find(is_meant) {
-            Some(attachment) => {
-                Clients::check_unused(self.config, &attachment.volume)?;
-                attachments.remove(&attachment.volume)
-            }
-            None => Err(ErrorReport::new(
-                ErrorCode::NotFound,
-                format!("{} is not mapped by archipelago", device.escape_debug()),
-                "`vlmc showmapped` shows what is",
-            )),
-        }
+        self.attacher().detach(device)
     }
 
     fn attachments(&mut self) -> Result<Vec<Attachment>, ErrorReport> {
-        let clients = Clients::of(self.config);
-        let all = Attachments::of(self.config).all()?.into_iter();
-        Ok(all.map(|one| clients.count_into(one)).collect())
+        self.attacher().attachments()
     }
 
     fn create(&mut self, request: &CreateRequest) -> Result<VolumeInfo, ErrorReport> {
@@ -224,15 +165,33 @@ impl Volumes for PortVolumes<'_> {
         self.ask::<serde_json::Value>(&words, NOTHING).map(drop)
     }
 
-    fn unlock(&mut self, volume: &VolumeName, breaking: Breaking) -> Result<(), ErrorReport> {
+    fn unlock(
+        &mut self,
+        volume: &VolumeName,
+        breaking: Breaking,
+    ) -> Result<Vec<LockInfo>, ErrorReport> {
         let words = Ask {
             flags: match breaking {
                 Breaking::OwnOnly => 0,
-                Breaking::Anybodys => flags::FORCE,
+                Breaking::Anybodys | Breaking::Anyway => flags::FORCE,
             },
             ..Ask::new(UNLOCK, volume.as_str())
         };
-        self.ask::<()>(&words, NOTHING)
+        let call = UnlockCall {
+            anyway: breaking == Breaking::Anyway,
+            node: None,
+        };
+        let answer: UnlockAnswer = self.ask(&words, Some(&call))?;
+        Ok(answer.broken)
+    }
+
+    fn evict_node(&mut self, node: &str) -> Result<Vec<LockInfo>, ErrorReport> {
+        let call = UnlockCall {
+            node: Some(node.to_owned()),
+            ..UnlockCall::default()
+        };
+        let answer: UnlockAnswer = self.ask(&Ask::new(UNLOCK, ""), Some(&call))?;
+        Ok(answer.broken)
     }
 
     fn rename(&mut self, volume: &VolumeName, new_name: &VolumeName) -> Result<(), ErrorReport> {
@@ -249,8 +208,24 @@ impl Volumes for PortVolumes<'_> {
             size: request.size.bytes(),
             allow_shrink: request.allow_shrink,
         };
+        let volume: VolumeRef = request.volume.clone().into();
+        // Who uses it would lose what they have there; their kernel may not even learn of it.
+        if request.allow_shrink && call.size < self.info(&volume)?.size {
+            self.check_not_mapped(&volume)?;
+        }
         let words = Ask::new(OpCode::RESIZE, request.volume.as_str());
-        self.ask::<serde_json::Value>(&words, Some(&call)).map(drop)
+        self.ask::<serde_json::Value>(&words, Some(&call))?;
+        let attacher = Attacher::new(self.config, self.timeout);
+        let mut node = self.clone();
+        let mut look = |_: &str| node.info(&volume);
+        let told = attacher.resized(request.volume.as_str(), &mut look);
+        told.map_err(|error| {
+            let message = format!(
+                "the volume is resized, but those who use it do not know: {}",
+                error.message
+            );
+            ErrorReport { message, ..error }
+        })
     }
 
     /// It takes as long as it takes: asked again and again, the mapper tells how far it is. Each answer has the time-out.
@@ -302,9 +277,26 @@ impl Volumes for PortVolumes<'_> {
         )
     }
 
-    fn locks(&mut self) -> Result<Vec<LockInfo>, ErrorReport> {
-        let answer: LocksAnswer = self.ask(&Ask::new(LOCKS, ""), NOTHING)?;
-        Ok(answer.locks)
+    fn locks(&mut self) -> Result<LocksAnswer, ErrorReport> {
+        let mut all = LocksAnswer::default();
+        for _ in 0..PAGES_MAX {
+            let call = LocksCall {
+                after: all.locks.last().map(|lock| lock.volume.clone()),
+                lost_only: false,
+            };
+            let page: LocksAnswer = self.ask(&Ask::new(LOCKS, ""), Some(&call))?;
+            let is_last = !page.more || page.locks.is_empty();
+            all.locks.extend(page.locks);
+            all.lost = page.lost;
+            if is_last {
+                return Ok(all);
+            }
+        }
+        Err(ErrorReport::new(
+            ErrorCode::Failed,
+            "the list of locks has no end",
+            "",
+        ))
     }
 
     fn children(&mut self, volume: &VolumeRef) -> Result<Vec<VolumeInfo>, ErrorReport> {

@@ -7,12 +7,16 @@
 use archipelago_protocol::ErrorCode;
 use xseg::Segment;
 
+use super::asking::Whom;
 use crate::cli::ErrorReport;
 use crate::config::{Config, RoleConfig, RoleSettings};
 use crate::supervisor::{LocalNode, Phase, Report};
 
 /// The roles without which a call has no answer: the mapper that is asked, and what it asks.
-fn needed(config: &Config) -> Vec<&RoleConfig> {
+fn needed(config: &Config, whom: Whom) -> Vec<&RoleConfig> {
+    if whom == Whom::Bridge {
+        return config.nbd_composer().into_iter().collect();
+    }
     let owner = |port: u32| config.roles.iter().find(|role| role.ports.contains(port));
     let mapper = super::asking::mapper_port(config).and_then(owner);
     let Some(mapper) = mapper else {
@@ -31,12 +35,12 @@ fn needed(config: &Config) -> Vec<&RoleConfig> {
 }
 
 /// Refuses if one of them has no process, and nobody is going to make it one (SERVED-1).
-pub(super) fn check(config: &Config, segment: &Segment) -> Result<(), ErrorReport> {
+pub(super) fn check(config: &Config, segment: &Segment, whom: Whom) -> Result<(), ErrorReport> {
     let is_dead = |role: &&RoleConfig| {
         let report = segment.report_port(role.ports.start);
         report.is_ok_and(|report| !report.process_alive)
     };
-    let dead: Vec<&RoleConfig> = needed(config).into_iter().filter(is_dead).collect();
+    let dead: Vec<&RoleConfig> = needed(config, whom).into_iter().filter(is_dead).collect();
     let Some(first) = dead.first() else {
         return Ok(());
     };

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::stores;
 use crate::support::{Node, must};
 
 /// Bytes that are not all alike.
@@ -37,10 +38,12 @@ fn qemu_io(uri: &str, commands: &[&str]) {
 fn images_are_copied_in_and_out_and_clones_diverge_from_what_they_came_from() {
     let node = Node::started("");
     let (one, other) = (node.path("one.img"), node.path("other.img"));
-    image(&one, 64 << 20, 1);
-    image(&other, 64 << 20, 2);
+    let mib = stores::fewer(64, 16);
+    image(&one, mib << 20, 1);
+    image(&other, mib << 20, 2);
     let (one, other) = (one.to_str().unwrap(), other.to_str().unwrap());
-    node.vlmc(&["create", "disk", "--size", "64"]).ok();
+    node.vlmc(&["create", "disk", "--size", &mib.to_string()])
+        .ok();
     let (disk, copy, monday) = (node.uri("disk"), node.uri("copy"), node.uri("monday"));
     must("nbdcopy", &["--flush", one, &disk]);
     same(one, &disk);
@@ -133,7 +136,7 @@ fn fio_finds_what_it_wrote() {
             &uri,
             "--rw=randwrite",
             "--bs=4k",
-            "--size=32M",
+            &format!("--size={}M", stores::fewer(32, 6)),
         ])
         .args([
             "--iodepth=16",

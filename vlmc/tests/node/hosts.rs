@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
+use crate::nbd::{Ask, Client};
 use crate::support::{Node, must, until};
 
 const ISOLATED: &str = "[hosts]\nisolate = true\n";
@@ -127,6 +128,33 @@ fn hosts_outlive_a_killed_supervisor_and_the_next_one_adopts_them() {
     until("the adopted are gone", || {
         !hosts.iter().any(|pid| lives(*pid))
     });
+}
+
+/// F89: a client's request that does not end holds the stop up for a while, and not when one says it twice.
+#[test]
+fn who_is_told_twice_to_stop_does_not_wait_for_clients() {
+    let node = Node::started(ISOLATED);
+    node.vlmc(&["create", "disk", "--size", "8"]).ok();
+    let (first, hosts) = (supervisor(&node), node.pids());
+    let blocker = node.pid_of("blockerb").unwrap();
+    let mut client = Client::connect(&node.path("run/nbd.sock"), "disk").unwrap();
+    signal(blocker, Signal::STOP);
+    let write = Ask::Write {
+        at: 0,
+        data: vec![7; 4096],
+    };
+    let client = std::thread::spawn(move || client.ask_all(&[write]));
+    std::thread::sleep(std::time::Duration::from_millis(500)); // until it is on its way
+    let log = || node.logs();
+    signal(first, Signal::TERM);
+    until("a host stops", || log().contains("stopping"));
+    signal(first, Signal::TERM);
+    until("it is told again", || {
+        log().contains("told again: clients are not waited for")
+    });
+    signal(blocker, Signal::CONT);
+    client.join().unwrap();
+    until("all are gone", || !hosts.iter().any(|pid| lives(*pid)));
 }
 
 #[test]

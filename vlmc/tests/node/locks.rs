@@ -56,7 +56,10 @@ fn a_foreign_lock_is_named_and_broken_only_by_force() {
     }
     node.vlmc(&["info", "disk"]).ok();
     assert_eq!(node.names(), ["disk"]);
-    node.vlmc(&["unlock", "-f", "disk"]).ok();
+    let said = node.vlmc(&["unlock", "-f", "disk"]).ok();
+    for part in ["broken: the lock on disk of ", " (token ", "at risk: "] {
+        assert!(said.contains(part), "{said}");
+    }
     node.vlmc(&["lock", "disk"]).ok();
     node.vlmc(&["unlock", "disk"]).ok();
     node.vlmc(&["snapshot", "disk", "monday"]).ok();

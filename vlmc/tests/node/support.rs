@@ -1,12 +1,14 @@
 //! A node of one's own, in a directory of its own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::stores;
 
 static NODES: AtomicU32 = AtomicU32::new(0);
 
@@ -60,18 +62,38 @@ impl Said {
 impl Node {
     /// A configured node that does not run.
     pub fn new(settings: &str) -> Self {
+        Self::with_blockers(settings, stores::settings)
+    }
+
+    /// The same with settings of the blockers, by the places that they could have.
+    pub fn with_blockers(settings: &str, blocker: impl Fn(&Path) -> String) -> Self {
         let directory = tempfile::Builder::new().prefix("node-").tempdir().unwrap();
         let node = Self { directory };
         let number = NODES.fetch_add(1, Ordering::Relaxed);
         let text = format!(
             "run_dir = \"{dir}/run\"\nlog_dir = \"{dir}/log\"\n{settings}\n\
              [segment]\nname = \"archipelago-test-{pid}-{number}\"\nsize = \"64MiB\"\n\
-             [role.blockerb]\narchip_dir = \"{dir}/blocks\"\n\
-             [role.blockerm]\narchip_dir = \"{dir}/maps\"\n",
+             [role.blockerb]\n{blocks}\n[role.blockerm]\n{maps}\n",
             dir = node.directory.path().display(),
+            blocks = blocker(&node.path("blocks")),
+            maps = blocker(&node.path("maps")),
             pid = std::process::id(),
         );
         std::fs::write(node.config(), text).unwrap();
+        node
+    }
+
+    /// One that runs, and shares the stores of another one. It goes before that one.
+    pub fn beside(other: &Self, name: &str, settings: &str) -> Self {
+        let node = Self::new(&format!("node = \"{name}\"\n{settings}"));
+        let config = std::fs::read_to_string(node.config()).unwrap();
+        let place = |of: &Self, store: &str| stores::settings(&of.path(store));
+        let mut shared = config;
+        for store in ["blocks", "maps"] {
+            shared = shared.replace(&place(&node, store), &place(other, store));
+        }
+        std::fs::write(node.config(), shared).unwrap();
+        node.archipelago(&["start"]).ok();
         node
     }
 
@@ -142,33 +164,11 @@ impl Node {
 
     /// The objects that a store keeps.
     pub fn objects(&self, store: &str) -> Vec<String> {
-        let paths = self.object_paths(store).into_iter();
-        let name = |path: PathBuf| {
-            path.file_name()
-                .map(|name| name.to_string_lossy().into_owned())
-        };
-        paths.filter_map(name).collect()
+        stores::objects(&self.path(store))
     }
 
     pub fn object_paths(&self, store: &str) -> Vec<PathBuf> {
-        let mut found = Vec::new();
-        let mut directories = vec![self.path(store).join("objects")];
-        while let Some(directory) = directories.pop() {
-            for entry in std::fs::read_dir(&directory)
-                .into_iter()
-                .flatten()
-                .flatten()
-            {
-                let path = entry.path();
-                if path.is_dir() {
-                    directories.push(path);
-                } else {
-                    found.push(path);
-                }
-            }
-        }
-        found.sort();
-        found
+        stores::files(&self.path(store))
     }
 
     pub fn logs(&self) -> String {

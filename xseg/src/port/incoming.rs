@@ -195,6 +195,11 @@ impl Incoming {
         std::array::from_fn(|index| self.record().op_id[index].load(Ordering::Relaxed))
     }
 
+    /// Is anybody left to whom its answer could go? Who is gone never comes back: the next one at its port is another.
+    pub fn has_asker(&self) -> bool {
+        delivery::has_way_back(self.core.mapping(), self.slot, usize::from(self.depth))
+    }
+
     /// For a cancellation: does it mean that request of ours?
     pub fn cancels(&self, other: &Self) -> bool {
         let [slot, serial, ..] = self.args();

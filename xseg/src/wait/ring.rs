@@ -7,6 +7,7 @@
 //!   whatever the word holds.
 //! * **WAIT-2** Every ring holds the gate of its segment as a registered file before any I/O is submitted to it
 //!   (GATE-1).
+//! * **WAIT-3** Each wait looks at what is beside the ports, and a sleep begins only after that was asked to tell and had nothing.
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
@@ -16,6 +17,7 @@ use io_uring::types::{Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, Probe, opcode};
 use rustix::io::Errno;
 
+use super::beside::{Beside, Nothing};
 use super::helper::Helper;
 use super::spin::Spin;
 use crate::bell::{Armed, Bell};
@@ -224,6 +226,17 @@ impl Waiter {
         &mut self,
         ports: &[&Port],
         timeout: Option<Duration>,
+        finished: impl FnMut(Completion),
+    ) -> Result<bool, WaitError> {
+        self.wait_beside(ports, timeout, &mut Nothing, finished)
+    }
+
+    /// The same, until there is something `beside` that, too.
+    pub fn wait_beside(
+        &mut self,
+        ports: &[&Port],
+        timeout: Option<Duration>,
+        beside: &mut impl Beside,
         mut finished: impl FnMut(Completion),
     ) -> Result<bool, WaitError> {
         // No end: for ever.
@@ -232,20 +245,23 @@ impl Waiter {
             .and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             self.flush()?;
-            // All three are asked: what woke us is not to end the next wait as well.
+            // All are asked: what woke us is not to end the next wait as well, and nothing is overlooked because there is much else.
             let was_rung = self.heed_rings();
-            if self.reap(&mut finished) | was_rung || has_news(ports) {
+            if self.reap(&mut finished) | was_rung | beside.look() || has_news(ports) {
                 return Ok(true);
             }
             if timeout == Some(Duration::ZERO) {
                 return Ok(false);
             }
-            if !self.spin.is_off() && self.look(ports, until) {
+            if !self.spin.is_off() && self.look(ports, until, beside) {
                 continue;
             }
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
                 return Ok(false);
+            }
+            if beside.listen() {
+                return Ok(true);
             }
             let asleep = (!self.spin.is_off()).then(Instant::now);
             self.sleep(ports, left)?;
@@ -265,10 +281,11 @@ impl Waiter {
     }
 
     /// The adaptive spin, or the endless one.
-    fn look(&mut self, ports: &[&Port], until: Option<Instant>) -> bool {
+    fn look(&mut self, ports: &[&Port], until: Option<Instant>, beside: &mut impl Beside) -> bool {
         let mut spin = std::mem::replace(&mut self.spin, Spin::new(Duration::ZERO));
         let found = spin.look(until, || {
-            self.has_completions() || has_news(ports) || self.bell_core().is_rung()
+            let is_ours = self.has_completions() || has_news(ports);
+            is_ours || self.bell_core().is_rung() || beside.look()
         });
         self.spin = spin;
         found

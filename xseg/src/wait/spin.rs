@@ -1,22 +1,39 @@
-//! How long to look before sleeping: a few microseconds while that pays, nothing while it does not.
+//! How long to look before sleeping: a few microseconds while that mostly pays, hardly ever while it does not.
+//!
+//! What comes within a look is worth more than the look: it costs no sleep, no call that wakes us, and nobody else gets the
+//! processor meanwhile. What does not come costs all of it. So looks are taken while more than half of them find something. While they
+//! do not, one wait in [`PROBE_EVERY`] looks all the same: how long we slept says nothing of when it came, where the machine
+//! is busy and it takes a while until we run again.
 
 use std::time::{Duration, Instant};
 
-/// The adaptive budget. Pure but for the clock that its caller reads.
+/// The adaptive look. Pure but for the clock that its caller reads.
 #[derive(Debug)]
 pub(super) struct Spin {
     max: Duration,
-    budget: Duration,
+    /// How many looks find something, of [`ALL`]; recent ones count more.
+    found: u32,
+    /// Waits without a look since the last one.
+    passed: u32,
 }
 
+const ALL: u32 = 1 << 16;
+/// More finds than that, and a look pays.
+const ENOUGH: u32 = ALL / 2;
+/// How much of what was before a look makes forgotten: one part in so many.
+const FORGET: u32 = 8;
+/// While looks do not pay.
+const PROBE_EVERY: u32 = 32;
 /// A long look lets others run so often.
-const YIELD_EVERY: Duration = Duration::from_micros(10);
-/// Below this a spin is shorter than looking at the clock.
-const WORTH: Duration = Duration::from_nanos(200);
+const YIELD_EVERY: Duration = Duration::from_micros(25);
 
 impl Spin {
     pub fn new(max: Duration) -> Self {
-        Self { max, budget: max }
+        Self {
+            max,
+            found: ALL,
+            passed: 0,
+        }
     }
 
     /// Never look before sleeping?
@@ -24,36 +41,53 @@ impl Spin {
         self.max.is_zero()
     }
 
-    /// Something came while we looked.
-    pub fn paid(&mut self) {
-        self.budget = (self.budget.saturating_mul(2)).min(self.max);
-    }
-
-    /// Nothing came, and we slept so long. A sleep shorter than the longest spin says that spinning would have paid.
+    /// We slept so long. A sleep shorter than a look says that a look finds something.
     pub fn slept(&mut self, slept: Duration) {
         if slept <= self.max {
-            self.budget = self.max;
-        } else {
-            self.budget /= 2;
-            if self.budget < WORTH {
-                self.budget = Duration::ZERO;
-            }
+            self.found_something();
         }
     }
 
-    /// Calls `is_there` until it says yes, the budget is spent or `until` has come (`None`: never).
-    pub fn look(&mut self, until: Option<Instant>, mut is_there: impl FnMut() -> bool) -> bool {
-        if self.budget.is_zero() {
+    fn found_something(&mut self) {
+        self.found += (ALL - self.found) / FORGET;
+        // One find is enough to look again.
+        self.found = self.found.max(ENOUGH);
+    }
+
+    fn found_nothing(&mut self) {
+        self.found -= self.found / FORGET;
+    }
+
+    /// Is it worth a look now?
+    fn may_look(&mut self) -> bool {
+        let is_probe = self.passed + 1 >= PROBE_EVERY;
+        let may_look = !self.is_off() && (self.found >= ENOUGH || is_probe);
+        self.passed = if may_look { 0 } else { self.passed + 1 };
+        may_look
+    }
+
+    /// Calls `is_there` until it says yes, the longest look is over or `until` has come (`None`: never).
+    pub fn look(&mut self, until: Option<Instant>, is_there: impl FnMut() -> bool) -> bool {
+        if !self.may_look() {
             return false;
         }
+        let found = self.look_now(until, is_there);
+        if found {
+            self.found_something();
+        } else {
+            self.found_nothing();
+        }
+        found
+    }
+
+    fn look_now(&self, until: Option<Instant>, mut is_there: impl FnMut() -> bool) -> bool {
         let begun = Instant::now();
-        let spent = begun.checked_add(self.budget); // none: endless
+        let spent = begun.checked_add(self.max); // none: endless
         let end = [spent, until].into_iter().flatten().min();
         let mut yield_at = begun + YIELD_EVERY;
         loop {
             for _ in 0..16 {
                 if is_there() {
-                    self.paid();
                     return true;
                 }
                 std::hint::spin_loop();
@@ -76,37 +110,73 @@ mod tests {
 
     const MAX: Duration = Duration::from_micros(10);
 
-    #[test]
-    fn long_sleeps_end_the_spinning_and_a_short_one_brings_it_back() {
-        let mut spin = Spin::new(MAX);
-        for _ in 0..10 {
-            spin.slept(Duration::from_millis(1));
+    /// How many of so many waits, which are all like that, look.
+    fn looks(spin: &mut Spin, waits: usize, finds: bool) -> usize {
+        let mut looks = 0;
+        for _ in 0..waits {
+            let mut asked = false;
+            let found = spin.look(None, || {
+                asked = true;
+                finds
+            });
+            if !found {
+                spin.slept(Duration::from_millis(1));
+            }
+            looks += usize::from(asked);
         }
-        assert_eq!(spin.budget, Duration::ZERO);
-        assert!(!spin.look(None, || unreachable!("no budget, no look")));
-        spin.slept(MAX / 2);
-        assert_eq!(spin.budget, MAX);
+        looks
     }
 
     #[test]
-    fn a_look_takes_its_whole_budget_and_no_longer_than_it_may() {
-        let budget = YIELD_EVERY * 20;
-        let mut spin = Spin::new(budget);
+    fn looks_that_find_nothing_become_rare_and_never_end() {
+        let mut spin = Spin::new(MAX);
+        assert!(looks(&mut spin, 20, false) < 20);
+        let waits = 100 * PROBE_EVERY as usize;
+        assert_eq!(looks(&mut spin, waits, false), 100);
+    }
+
+    #[test]
+    fn one_find_brings_the_looks_back() {
+        let mut spin = Spin::new(MAX);
+        looks(&mut spin, 1000, false);
+        let until_a_probe = looks(&mut spin, PROBE_EVERY as usize, true);
+        assert!(until_a_probe > 0);
+        assert_eq!(looks(&mut spin, 100, true), 100);
+    }
+
+    #[test]
+    fn a_sleep_shorter_than_a_look_brings_the_looks_back() {
+        let mut spin = Spin::new(MAX);
+        looks(&mut spin, 1000, false);
+        spin.slept(MAX / 2);
+        assert_eq!(looks(&mut spin, 1, true), 1);
+    }
+
+    #[test]
+    fn who_finds_something_mostly_looks_each_time() {
+        let mut spin = Spin::new(MAX);
+        for _ in 0..1000 {
+            assert_eq!(looks(&mut spin, 3, true), 3);
+            assert_eq!(looks(&mut spin, 1, false), 1);
+        }
+    }
+
+    #[test]
+    fn without_a_longest_look_there_is_none() {
+        let mut spin = Spin::new(Duration::ZERO);
+        assert_eq!(looks(&mut spin, 1000, true), 0);
+    }
+
+    #[test]
+    fn a_look_takes_its_whole_time_and_no_longer_than_it_may() {
+        let max = YIELD_EVERY * 10;
+        let mut spin = Spin::new(max);
         let begun = Instant::now();
         assert!(!spin.look(None, || false));
-        assert!(begun.elapsed() >= budget);
+        assert!(begun.elapsed() >= max);
         let mut endless = Spin::new(Duration::MAX);
         let until = Instant::now() + YIELD_EVERY;
         assert!(!endless.look(Some(until), || false));
         assert!(Instant::now() >= until);
-    }
-
-    #[test]
-    fn what_comes_while_looking_keeps_the_budget_up() {
-        let mut spin = Spin::new(MAX);
-        spin.slept(Duration::from_millis(1));
-        let before = spin.budget;
-        assert!(spin.look(None, || true));
-        assert!(spin.budget > before);
     }
 }

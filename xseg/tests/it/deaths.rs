@@ -155,6 +155,24 @@ fn a_successor_is_handed_what_its_predecessor_held_only_when_it_has_room() {
     assert_all_free(&room.segment);
 }
 
+/// DELIVERY-1
+#[test]
+fn who_holds_a_request_can_tell_that_its_asker_is_gone() {
+    let room = Room::new();
+    let (client, server) = (room.bind_dynamic(), room.bind(0));
+    send(&client, room.port(0), 1);
+    let request = next_request(&server);
+    assert!(request.has_asker());
+    drop(client);
+    assert!(!request.has_asker());
+    // Another one at its port is another one.
+    let other = room.bind_dynamic();
+    assert!(!request.has_asker());
+    request.answer(0);
+    drop((other, server));
+    assert_all_free(&room.segment);
+}
+
 /// SETTLE-3
 #[test]
 fn after_settlement_a_static_port_is_vacant_and_what_was_sent_to_it_waits() {

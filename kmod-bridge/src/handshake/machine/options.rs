@@ -2,11 +2,11 @@
 
 use archipelago_front::{DiskName, NotAName};
 
-use super::{Handshake, Opening, Phase, Selected};
-use crate::handshake::agreed::MetaContext;
+use super::{Finding, Handshake, Opening, Phase};
+use crate::handshake::context::ContextKind;
 use crate::handshake::option::{InfoRequest, Malformed, MetaRequest, Purpose, expect_empty};
-use crate::handshake::options::HandshakeError;
-use crate::wire::{BASE_ALLOCATION, OptionCode, OptionReply, ReplyMode};
+use crate::handshake::options::{HandshakeError, Security};
+use crate::wire::{OptionCode, OptionReply, ReplyMode};
 
 impl Handshake {
     pub(super) fn take_option(
@@ -25,12 +25,13 @@ impl Handshake {
             OptionCode::LIST => self.ask_for_list(payload),
             OptionCode::STRUCTURED_REPLY => self.raise_mode(option, payload, ReplyMode::Structured),
             OptionCode::EXTENDED_HEADERS => self.raise_mode(option, payload, ReplyMode::Extended),
-            OptionCode::LIST_META_CONTEXT => self.list_contexts(payload),
-            OptionCode::SET_META_CONTEXT => self.set_contexts(payload),
-            _ => expect_empty(payload).map(|()| {
-                let why = "this server has no TLS on this socket";
-                self.refuse(option, OptionReply::ERR_UNSUP, why);
-            }),
+            OptionCode::LIST_META_CONTEXT => self.ask_for_contexts(option, payload),
+            OptionCode::SET_META_CONTEXT => {
+                // Whatever comes of it, what was selected before no longer is.
+                self.selected = None;
+                self.ask_for_contexts(option, payload)
+            }
+            _ => self.start_tls(option, payload),
         };
         if let Err(malformed) = answered {
             self.refuse(option, OptionReply::ERR_INVALID, &malformed.to_string());
@@ -40,6 +41,21 @@ impl Handshake {
 
     pub(super) fn refuse(&mut self, option: OptionCode, reply: OptionReply, why: &str) {
         self.answers.answer(option, reply, why.as_bytes());
+    }
+
+    fn start_tls(&mut self, option: OptionCode, payload: &[u8]) -> Result<(), Malformed> {
+        expect_empty(payload)?;
+        if self.is_secure {
+            let why = "the connection is encrypted already";
+            self.refuse(option, OptionReply::ERR_INVALID, why);
+        } else if self.options.security == Security::None {
+            let why = "this server has no TLS on this socket";
+            self.refuse(option, OptionReply::ERR_UNSUP, why);
+        } else {
+            self.answers.answer(option, OptionReply::ACK, &[]);
+            self.phase = Phase::Securing;
+        }
+        Ok(())
     }
 
     fn choose_the_old_way(&mut self, payload: &[u8]) -> Result<(), HandshakeError> {
@@ -114,54 +130,36 @@ impl Handshake {
         Ok(())
     }
 
-    fn list_contexts(&mut self, payload: &[u8]) -> Result<(), Malformed> {
-        let option = OptionCode::LIST_META_CONTEXT;
-        let request = MetaRequest::parse(payload)?;
-        if self.refuses_contexts(option, &request) {
-            return Ok(());
-        }
-        if request.lists_allocation() {
-            // Numbers are given only to what was selected.
-            self.answers.context(option, 0, BASE_ALLOCATION);
-        }
-        self.answers.answer(option, OptionReply::ACK, &[]);
-        Ok(())
-    }
-
-    fn set_contexts(&mut self, payload: &[u8]) -> Result<(), Malformed> {
-        let option = OptionCode::SET_META_CONTEXT;
-        // Whatever comes of it, what was selected before no longer is.
-        self.selected = None;
-        let request = MetaRequest::parse(payload)?;
-        if self.refuses_contexts(option, &request) {
-            return Ok(());
-        }
-        let allocation = request.selects_allocation();
-        if allocation {
-            let number = MetaContext::ALLOCATION.0;
-            self.answers.context(option, number, BASE_ALLOCATION);
-        }
-        self.selected = Some(Selected {
-            name: request.name,
-            allocation,
-        });
-        self.answers.answer(option, OptionReply::ACK, &[]);
-        Ok(())
-    }
-
     /// Contexts need chunks to be told in, and an export that could be.
-    fn refuses_contexts(&mut self, option: OptionCode, request: &MetaRequest) -> bool {
+    fn ask_for_contexts(&mut self, option: OptionCode, payload: &[u8]) -> Result<(), Malformed> {
+        let request = MetaRequest::parse(payload)?;
         if self.mode == ReplyMode::Simple {
             let why = "structured replies, or extended headers, must be agreed on first";
             self.refuse(option, OptionReply::ERR_INVALID, why);
-            return true;
+            return Ok(());
         }
-        match DiskName::parse(&request.name) {
-            Ok(_) => false,
+        let name = match DiskName::parse(&request.name) {
+            Ok(name) => name,
             Err(error) => {
                 self.refuse_name(option, error);
-                true
+                return Ok(());
             }
+        };
+        let wanted = match option {
+            OptionCode::LIST_META_CONTEXT => request.listed(),
+            _ => request.named(),
+        };
+        let needs_export = wanted.iter().any(|kind| *kind != ContextKind::Allocation);
+        let finding = Finding {
+            option,
+            name,
+            wanted,
+        };
+        if needs_export {
+            self.phase = Phase::Finding(finding);
+        } else {
+            self.tell_contexts(finding);
         }
+        Ok(())
     }
 }

@@ -1,11 +1,12 @@
 //! Handshakes, spelled out to the byte.
 
 mod fuzz;
+mod security;
 
 use archipelago_front::{DiskFacts, Features, Listed, OpenRefusal};
 
 use super::*;
-use crate::handshake::agreed::MetaContext;
+use crate::handshake::context::MetaContext;
 
 /// What a client says, in its bytes.
 fn option(code: u32, payload: &[u8]) -> Vec<u8> {
@@ -73,6 +74,14 @@ fn obey(handshake: &mut Handshake, decision: &Decision) {
             }),
             _ => Err(OpenRefusal::Unknown),
         }),
+        Decision::FindSnapshots { name, .. } if name.as_str() != "v" => {
+            handshake.found(Err(OpenRefusal::Unknown));
+        }
+        Decision::FindSnapshots { snapshots, .. } => {
+            let mut found = snapshots.clone();
+            found.retain(|snapshot| snapshot.as_str().starts_with("day"));
+            handshake.found(Ok(&found));
+        }
         _ => {}
     }
 }
@@ -103,7 +112,9 @@ impl Client {
                     let taken = self.handshake.feed(bytes);
                     bytes = &bytes[taken..];
                 }
-                Decision::List | Decision::Open { .. } => obey(&mut self.handshake, &decision),
+                Decision::List | Decision::Open { .. } | Decision::FindSnapshots { .. } => {
+                    obey(&mut self.handshake, &decision);
+                }
                 _ => return (self.handshake.output(), decision),
             }
         }
@@ -160,7 +171,7 @@ fn go_answers_what_was_asked_and_begins_transmission() {
             name: "v".parse().unwrap(),
             facts: facts(),
             mode: ReplyMode::Simple,
-            context: None,
+            contexts: Vec::new(),
         }))
     );
 }
@@ -254,7 +265,11 @@ fn contexts_are_listed_and_selected_by_name() {
         [selected, answer(10, 1, &[])].concat()
     );
     let agreed = client.agreed(&option(7, &info_payload("v", &[])));
-    assert_eq!(agreed.context, Some(MetaContext::ALLOCATION));
+    let allocation = MetaContext {
+        number: 1,
+        kind: ContextKind::Allocation,
+    };
+    assert_eq!(agreed.contexts, [allocation]);
     assert_eq!(agreed.mode, ReplyMode::Structured);
 }
 
@@ -271,8 +286,59 @@ fn a_context_counts_only_for_the_export_that_it_was_selected_for_and_only_the_la
         let mut client = Client::new().structured();
         client.answers(&select("v", &["base:allocation"]));
         client.answers(&last);
-        assert_eq!(client.agreed(&go).context, None);
+        assert_eq!(client.agreed(&go).contexts, []);
     }
+}
+
+#[test]
+fn changes_since_a_snapshot_are_a_context_if_the_snapshot_is_there() {
+    // HANDSHAKE-4
+    let mut client = Client::new().structured();
+    let since = |name: &str| format!("archipelago:changed-since:{name}");
+    let queries = [
+        &since("day1"),
+        "base:allocation",
+        &since("none"),
+        &since("day2"),
+    ];
+    let context = |code, number: u8, name: &str| {
+        answer(code, 4, &[&[0, 0, 0, number], name.as_bytes()].concat())
+    };
+    let told = |code, numbers: [u8; 3]| {
+        let names = [since("day1"), "base:allocation".to_owned(), since("day2")];
+        let mut told = Vec::new();
+        for (number, name) in numbers.into_iter().zip(&names) {
+            told.extend(context(code, number, name));
+        }
+        told.extend(answer(code, 1, &[]));
+        told
+    };
+    let list = client.answers(&option(9, &meta_payload("v", &queries)));
+    assert_eq!(list, told(9, [0, 0, 0]));
+    let set = client.answers(&option(10, &meta_payload("v", &queries)));
+    assert_eq!(set, told(10, [1, 2, 3]));
+    let agreed = client.agreed(&option(7, &info_payload("v", &[])));
+    let kinds: Vec<String> = agreed.contexts.iter().map(|one| one.kind.name()).collect();
+    assert_eq!(
+        kinds,
+        [since("day1"), "base:allocation".into(), since("day2")]
+    );
+
+    let mut client = Client::new().structured();
+    let elsewhere = option(10, &meta_payload("w", &queries));
+    assert_eq!(refusal(&client.answers(&elsewhere)), (10, 1 << 31 | 6));
+}
+
+#[test]
+fn no_client_selects_more_contexts_than_are_good_for_it() {
+    let mut client = Client::new().structured();
+    let names: Vec<String> = (0..30)
+        .map(|day| format!("archipelago:changed-since:day{day}"))
+        .collect();
+    let queries: Vec<&str> = names.iter().map(String::as_str).collect();
+    client.answers(&option(10, &meta_payload("v", &queries)));
+    let agreed = client.agreed(&option(7, &info_payload("v", &[])));
+    assert_eq!(agreed.contexts.len(), 8);
 }
 
 #[test]

@@ -1,11 +1,21 @@
 //! Requests, good and bad, by their headers.
 
 use super::*;
-use crate::handshake::MetaContext;
+use crate::handshake::{ContextKind, MetaContext};
 use archipelago_front::{DiskFacts, DiskName, Features};
 use proptest::prelude::*;
 
 const SIZE: u64 = 1 << 20;
+
+/// Two, with the numbers 1 and 2.
+fn contexts() -> Vec<MetaContext> {
+    let changed = ContextKind::ChangedSince("monday".parse().unwrap());
+    let kinds = [ContextKind::Allocation, changed];
+    let numbered = (1..).zip(kinds);
+    numbered
+        .map(|(number, kind)| MetaContext { number, kind })
+        .collect()
+}
 
 fn admission(mode: ReplyMode, features: Features) -> Admission {
     let agreed = Agreed {
@@ -16,7 +26,7 @@ fn admission(mode: ReplyMode, features: Features) -> Admission {
             description: String::new(),
         },
         mode,
-        context: Some(MetaContext::ALLOCATION),
+        contexts: contexts(),
     };
     Admission::new(agreed, 64 << 10)
 }
@@ -29,6 +39,23 @@ fn header(command: CommandCode, offset: u64, length: u64, flags: u16) -> Request
         offset,
         length,
     }
+}
+
+/// ADMISSION-1
+#[test]
+fn an_export_that_was_resized_is_as_large_as_it_is_now() {
+    let size_bytes = Rc::new(Cell::new(SIZE));
+    let admission = admission(ReplyMode::Simple, Features::ALL).with_size(size_bytes.clone());
+    let is_admitted = || {
+        admission
+            .judge(&header(CommandCode::READ, SIZE, 4096, 0))
+            .is_ok()
+    };
+    assert!(!is_admitted());
+    size_bytes.set(SIZE + 4096);
+    assert!(is_admitted());
+    size_bytes.set(SIZE + 4095);
+    assert!(!is_admitted());
 }
 
 fn refused(command: CommandCode, offset: u64, length: u64, flags: u16) -> NbdError {
@@ -165,7 +192,11 @@ fn every_command_is_understood_with_its_flags() {
     );
     assert_eq!(
         judge(CommandCode::BLOCK_STATUS, SIZE, REQ_ONE),
-        Ok(Command::BlockStatus { length, one: true })
+        Ok(Command::BlockStatus {
+            length,
+            one: true,
+            contexts: ContextSet::all(2),
+        })
     );
 }
 
@@ -176,8 +207,58 @@ fn a_status_needs_a_context_and_a_range() {
     let empty = header(CommandCode::BLOCK_STATUS, 0, 0, 0);
     assert_eq!(admission.judge(&empty), Err(Refusal::Empty));
     assert!(admission.judge(&whole).is_ok());
-    admission.agreed.context = None;
+    admission.agreed.contexts.clear();
     assert_eq!(admission.judge(&whole), Err(Refusal::NoContext));
+}
+
+/// A block status of `length` bytes of payload, and what it comes to.
+fn filtered(mode: ReplyMode, length: u64, payload: &[u8]) -> Result<Command, Refusal> {
+    let admission = admission(mode, Features::ALL);
+    let flags = command_flags::PAYLOAD_LEN | command_flags::REQ_ONE;
+    let header = header(CommandCode::BLOCK_STATUS, 512, length, flags);
+    match admission.status_payload_len(&header) {
+        Some(len) => admission.judge_status(&header, &payload[..len]),
+        None => admission.judge(&header),
+    }
+}
+
+#[test]
+fn a_status_may_be_about_some_of_the_contexts() {
+    // ADMISSION-1, ADMISSION-3
+    let payload = |length: u64, numbers: &[u32]| {
+        let mut payload = length.to_be_bytes().to_vec();
+        payload.extend(numbers.iter().flat_map(|number| number.to_be_bytes()));
+        payload
+    };
+    let judged = |mode, length, numbers: &[u32]| {
+        let payload = payload(length, numbers);
+        filtered(mode, payload.len() as u64, &payload)
+    };
+    let extended = ReplyMode::Extended;
+    let mut second = ContextSet::default();
+    second.insert(1);
+    for (numbers, contexts) in [(&[2][..], second), (&[2, 1], ContextSet::all(2))] {
+        let command = Command::BlockStatus {
+            length: 1024,
+            one: true,
+            contexts,
+        };
+        assert_eq!(judged(extended, 1024, numbers), Ok(command));
+    }
+    for numbers in [&[3][..], &[1, 1], &[0]] {
+        assert_eq!(judged(extended, 1024, numbers), Err(Refusal::StatusContext));
+    }
+    for numbers in [&[][..], &[1, 2, 1]] {
+        assert_eq!(judged(extended, 1024, numbers), Err(Refusal::StatusPayload));
+    }
+    assert_eq!(judged(extended, SIZE, &[1]), Err(Refusal::Outside));
+    assert_eq!(judged(extended, u64::MAX, &[1]), Err(Refusal::Outside));
+    assert_eq!(judged(extended, 0, &[1]), Err(Refusal::Empty));
+    for length in [1, 7, 8, 11, 13, u64::MAX] {
+        assert_eq!(filtered(extended, length, &[]), Err(Refusal::StatusPayload));
+    }
+    let structured = ReplyMode::Structured;
+    assert_eq!(judged(structured, 1024, &[1]), Err(Refusal::Flags));
 }
 
 #[test]

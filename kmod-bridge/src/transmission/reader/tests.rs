@@ -5,7 +5,7 @@ mod fuzz;
 use archipelago_front::{DiskFacts, DiskName, Features};
 
 use super::*;
-use crate::handshake::Agreed;
+use crate::handshake::{Agreed, ContextKind, MetaContext};
 use crate::wire::{ReplyMode, command_flags};
 
 const SIZE: u64 = 1 << 30;
@@ -20,7 +20,10 @@ fn reader(mode: ReplyMode) -> RequestReader {
             description: String::new(),
         },
         mode,
-        context: None,
+        contexts: vec![MetaContext {
+            number: 1,
+            kind: ContextKind::Allocation,
+        }],
     };
     RequestReader::new(Admission::new(agreed, PAYLOAD_MAX))
 }
@@ -138,6 +141,38 @@ fn an_unknown_extended_command_with_a_payload_keeps_the_stream_in_step() {
             ..
         }
     ));
+}
+
+#[test]
+fn a_status_with_a_payload_is_judged_when_all_of_it_is_there() {
+    // READER-1, READER-2
+    let mut reader = reader(ReplyMode::Extended);
+    let flags = command_flags::PAYLOAD_LEN;
+    let mut bytes = header(CommandCode::BLOCK_STATUS, flags, 0, 12).encode(ReplyMode::Extended);
+    bytes.extend(512_u64.to_be_bytes());
+    bytes.extend(1_u32.to_be_bytes());
+    assert_eq!(reader.step(&bytes[..43]), (0, Step::Receive));
+    let (taken, step) = reader.step(&bytes);
+    assert_eq!(taken, 44);
+    assert!(matches!(
+        step,
+        Step::Request(Request {
+            command: Command::BlockStatus { length: 512, .. },
+            ..
+        })
+    ));
+    // One that says nothing is skipped.
+    let mut bytes = header(CommandCode::BLOCK_STATUS, flags, 0, 5).encode(ReplyMode::Extended);
+    bytes.extend([0; 5]);
+    let (taken, step) = reader.step(&bytes);
+    assert_eq!(taken, 37);
+    assert!(matches!(step, Step::Refuse { .. }));
+}
+
+#[test]
+fn nobody_waits_for_the_rest_of_what_is_no_request() {
+    let (_, step) = reader(ReplyMode::Simple).step(b"GET ");
+    assert!(matches!(step, Step::Close(TransmissionError::Magic(_))));
 }
 
 #[test]

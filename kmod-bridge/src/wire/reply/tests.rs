@@ -1,5 +1,7 @@
 //! The bytes of answers, spelled out.
 
+use archipelago_front::Extent;
+
 use super::*;
 
 const COOKIE: u64 = 0x0102_0304_0506_0708;
@@ -54,9 +56,9 @@ fn a_structured_answer_is_one_chunk_that_says_it_is_the_last() {
         mode.error(COOKIE, 512, NbdError::Io, "no"),
         bytes("668e33ef 0001 8001 0102030405060708 00000008 00000005 0002 6e6f")
     );
-    let extents = [Extent::data(4096), Extent::hole(512)];
+    let extents = [Extent::data(4096), Extent::hole(512)].map(|one| Descriptor::from(&one));
     assert_eq!(
-        mode.block_status(COOKIE, 0, 1, &extents),
+        mode.block_status(COOKIE, 0, (1, &extents), Position::Last),
         bytes(
             "668e33ef 0001 0005 0102030405060708 00000014 00000001 00001000 00000000 00000200 00000003"
         )
@@ -91,9 +93,9 @@ fn an_extended_answer_repeats_the_offset_and_has_wide_extents() {
              0000000000000400 00001000"
         )
     );
-    let extents = [Extent::hole(1 << 40)];
+    let extents = [Descriptor::from(&Extent::hole(1 << 40))];
     assert_eq!(
-        mode.block_status(COOKIE, 0, 1, &extents),
+        mode.block_status(COOKIE, 0, (1, &extents), Position::Last),
         bytes(
             "6e8a278c 0001 0006 0102030405060708 0000000000000000 0000000000000018 \
              00000001 00000001 0000010000000000 0000000000000003"

@@ -16,6 +16,8 @@ use xseg::{BindOptions, Errno, Incoming, OpCode, flags};
 pub const SHORT_AT: u64 = (1 << 20) + 1001;
 pub const FAILS_AT: u64 = (1 << 20) + 1003;
 pub const FULL_AT: u64 = (1 << 20) + 1007;
+/// Volumes of names that begin so have bytes of their own.
+const OWN: &str = "volume-";
 /// Of just this length, which no program asks for, nothing is read.
 pub const FAILS_LENGTH: u64 = 1009;
 
@@ -26,6 +28,7 @@ pub struct Asked {
     pub flushes: AtomicU64,
     pub zeroes: AtomicU64,
     pub discards: AtomicU64,
+    pub statuses: AtomicU64,
     /// Uses that began, and those that ended.
     pub opens: AtomicU64,
     pub closes: AtomicU64,
@@ -36,7 +39,10 @@ pub struct Asked {
 struct Composer {
     handle: Handle,
     station: Rc<Station>,
+    /// Of all volumes that have none of their own.
     disk: MemDisk,
+    /// Of `volume-0`, `volume-1` and so on, made when they are asked for.
+    own: RefCell<BTreeMap<String, MemDisk>>,
     size: u64,
     asked: Arc<Asked>,
     status_extents_max: usize,
@@ -59,6 +65,7 @@ pub fn compose(handle: &Handle, size: u64, asked: Arc<Asked>) -> SegmentDisks {
             handle: handle.clone(),
             station: composer.clone(),
             disk: MemDisk::new(size),
+            own: RefCell::default(),
             size,
             asked,
             status_extents_max: 3,
@@ -84,6 +91,17 @@ impl Drop for Composer {
 }
 
 impl Composer {
+    fn disk(&self, request: &Incoming) -> MemDisk {
+        let name = request.target();
+        let name = name.as_str().unwrap_or("");
+        if !name.starts_with(OWN) {
+            return self.disk.clone();
+        }
+        let mut own = self.own.borrow_mut();
+        let disk = own.entry(name.to_owned());
+        disk.or_insert_with(|| MemDisk::new(self.size)).clone()
+    }
+
     async fn io(&self, request: Incoming) {
         let asked = request.request();
         // As one that asks a mapper: a buffer of its own, at a time when clients could have taken all.
@@ -101,12 +119,12 @@ impl Composer {
             _ => {}
         }
         if asked.op == OpCode::READ {
-            let bytes = self.disk.get(asked.offset, asked.length as usize);
+            let bytes = self.disk(&request).get(asked.offset, asked.length as usize);
             data.write(0, &bytes).unwrap();
         } else {
             let mut bytes = vec![0; asked.length as usize];
             data.read(0, &mut bytes).unwrap();
-            self.disk.put(asked.offset, &bytes);
+            self.disk(&request).put(asked.offset, &bytes);
             self.note_durable(&request);
         }
         request.answer(asked.length);
@@ -127,15 +145,18 @@ impl Composer {
         };
         counter.fetch_add(1, Ordering::SeqCst);
         self.note_durable(&request);
-        let trimmed = self.disk.trim(asked.offset, asked.length, false).await;
+        let disk = self.disk(&request);
+        let trimmed = disk.trim(asked.offset, asked.length, false).await;
         trimmed.unwrap();
         request.answer(asked.length);
     }
 
     async fn status(&self, request: Incoming) {
         use archipelago_front::Disk;
+        self.asked.statuses.fetch_add(1, Ordering::SeqCst);
         let asked = request.request();
-        let told = self.disk.block_status(asked.offset, asked.length).await;
+        let disk = self.disk(&request);
+        let told = disk.block_status(asked.offset, asked.length).await;
         let told: Vec<_> = told.unwrap();
         let told = told.iter().filter(|extent| extent.len_bytes > 0);
         let mut bytes = Vec::new();
@@ -194,6 +215,7 @@ impl Composer {
         let (name, volume) = (request.target(), request.snapshot());
         let read_only = match (name.as_str(), volume.as_str()) {
             (Some("disk"), Some("")) => 0,
+            (Some(name), Some("")) if name.starts_with(OWN) => 0,
             (Some("frozen"), Some("" | "disk")) => 1,
             (Some("busy"), _) => return request.fail(Errno::BUSY),
             _ => return request.fail(Errno::NOENT),

@@ -1,5 +1,6 @@
 //! A server in a thread, a client that says what it is told, and the programs that people use.
 
+pub mod certificates;
 mod composer;
 mod image;
 mod programs;
@@ -9,7 +10,7 @@ mod slow;
 
 pub use composer::{Asked, FAILS_AT, FAILS_LENGTH, FULL_AT, SHORT_AT, compose};
 pub use image::{image, text};
-pub use programs::{run, run_in, shell};
-pub use raw::{RawClient, connect};
-pub use server::{Served, serve, serve_with};
+pub use programs::{begin_shell, refused, run, run_in, shell};
+pub use raw::{RawClient, connect, greet};
+pub use server::{Served, disks, serve, serve_at, serve_in, serve_with};
 pub use slow::{SlowExports, Tap};

@@ -1,7 +1,7 @@
 //! Programs that people use. One that is not installed fails the test: a green run means that they all were there.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 const PACKAGES: &[(&str, &str)] = &[
     ("nbdinfo", "libnbd-bin"),
@@ -13,15 +13,19 @@ const PACKAGES: &[(&str, &str)] = &[
     ("fio", "fio"),
 ];
 
-fn output(directory: &Path, program: &str, arguments: &[&str]) -> Output {
+fn command(program: &str, arguments: &[&str]) -> Command {
     // The packages' own Python knows their modules; another one that comes earlier in the path does not.
     let path = std::env::var("PATH").unwrap_or_default();
     let mut command = Command::new(program);
     command
         .args(arguments)
-        .current_dir(directory)
         .env("PATH", format!("/usr/bin:/bin:{path}"));
-    match command.output() {
+    command
+}
+
+fn output(directory: &Path, program: &str, arguments: &[&str]) -> Output {
+    let ended = command(program, arguments).current_dir(directory).output();
+    match ended {
         Ok(output) => output,
         Err(error) => {
             let known = PACKAGES.iter().find(|(name, _)| *name == program);
@@ -51,4 +55,19 @@ pub fn run_in(directory: &Path, program: &str, arguments: &[&str]) -> String {
 /// Runs lines of Python that know the handle `h` of libnbd, not yet connected.
 pub fn shell(script: &str) -> String {
     run("nbdsh", &["-c", script])
+}
+
+/// Runs a program that must fail, and returns what it says about that.
+pub fn refused(program: &str, arguments: &[&str]) -> String {
+    let output = output(Path::new("/"), program, arguments);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{program} {arguments:?}: {said}");
+    said
+}
+
+/// Begins to run such lines.
+pub fn begin_shell(script: &str) -> Child {
+    let mut command = command("nbdsh", &["-c", script]);
+    let begun = command.stdout(Stdio::piped()).spawn();
+    begun.expect("nbdsh: install the Debian packages python3-libnbd and libnbd-bin")
 }

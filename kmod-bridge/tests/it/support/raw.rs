@@ -21,8 +21,8 @@ pub struct RawReply {
     pub data: Vec<u8>,
 }
 
-/// Connects and goes as far as the flags.
-pub fn connect(served: &Served) -> RawClient {
+/// Connects and reads the greeting.
+pub fn greet(served: &Served) -> RawClient {
     let stream = UnixStream::connect(served.socket()).unwrap();
     stream
         .set_read_timeout(Some(Duration::from_secs(60)))
@@ -33,6 +33,12 @@ pub fn connect(served: &Served) -> RawClient {
     };
     let greeting = client.read(18);
     assert_eq!(&greeting[..16], b"NBDMAGICIHAVEOPT");
+    client
+}
+
+/// Connects and goes as far as the flags.
+pub fn connect(served: &Served) -> RawClient {
+    let mut client = greet(served);
     client.write(&3u32.to_be_bytes());
     client
 }
@@ -50,7 +56,11 @@ impl RawClient {
 
     /// Whether the server has closed the connection; waits for it.
     pub fn is_closed(&mut self) -> bool {
-        matches!(self.stream.read(&mut [0]), Ok(0) | Err(_))
+        match self.stream.read(&mut [0]) {
+            Ok(count) => count == 0,
+            // What it had not read yet is lost with the connection; anything else is the test's own patience that ends.
+            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+        }
     }
 
     pub fn option(&mut self, code: u32, payload: &[u8]) {
@@ -69,8 +79,8 @@ impl RawClient {
         word(12)
     }
 
-    /// Chooses an export in the given dialect.
-    pub fn go(mut self, export: &str, mode: ReplyMode) -> Self {
+    /// Agrees on a dialect.
+    pub fn agree(&mut self, mode: ReplyMode) {
         let option = match mode {
             ReplyMode::Simple => None,
             ReplyMode::Structured => Some(8),
@@ -81,6 +91,11 @@ impl RawClient {
             assert_eq!(self.option_reply(), 1);
         }
         self.mode = mode;
+    }
+
+    /// Chooses an export in the given dialect.
+    pub fn go(mut self, export: &str, mode: ReplyMode) -> Self {
+        self.agree(mode);
         self.option(7, &Self::go_payload(export));
         while self.option_reply() != 1 {}
         self
@@ -134,12 +149,17 @@ impl RawClient {
         }
     }
 
-    /// The next chunk of a structured answer: cookie, kind, whether it is the last, payload.
+    /// The next chunk of a structured or extended answer: cookie, kind, whether it is the last, payload.
     pub fn chunk(&mut self) -> Chunk {
-        assert_eq!(self.mode, ReplyMode::Structured);
-        let head = self.read(20);
-        assert_eq!(head[..4], 0x668e_33ef_u32.to_be_bytes());
-        let length = u32::from_be_bytes(head[16..].try_into().unwrap());
+        let (magic, len) = match self.mode {
+            ReplyMode::Simple => panic!("simple answers have no chunks"),
+            ReplyMode::Structured => (0x668e_33ef_u32, 20),
+            ReplyMode::Extended => (0x6e8a_278c, 32),
+        };
+        let head = self.read(len);
+        assert_eq!(head[..4], magic.to_be_bytes());
+        // The low half of an extended length: no chunk is that long.
+        let length = u32::from_be_bytes(head[len - 4..].try_into().unwrap());
         Chunk {
             is_last: head[5] == 1,
             kind: u16::from_be_bytes([head[6], head[7]]),

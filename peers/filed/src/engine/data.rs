@@ -13,6 +13,7 @@ use xseg::{Data, Incoming, Request};
 
 use super::core::{Engine, error_of};
 use super::opening::Missing;
+use super::steps::write_in_steps;
 use crate::files::{Mode, OpenFile, Using};
 
 /// What every device takes: offsets, lengths and addresses of I/O past the page cache are multiples of it.
@@ -135,17 +136,33 @@ impl Engine {
             }
         }
         let _inside = file.gate.enter(Mode::Buffered).await;
-        let memory = self.station.memory(data);
         match way {
             Way::Out => {
+                let memory = self.station.memory(data);
                 let read = self.handle.read_full_at(&file.plain, range.offset, memory);
                 read.await.0.map(|count| count as u64)
             }
             Way::In => {
-                let written = self.handle.write_all_at(&file.plain, range.offset, memory);
-                written.await.0.map(|()| range.len)
+                let written = self.write_buffered(&file.plain, range.offset, data);
+                written.await.map(|()| range.len)
             }
         }
+    }
+
+    /// Into the page cache.
+    async fn write_buffered(
+        &self,
+        fd: &Rc<std::os::fd::OwnedFd>,
+        offset: u64,
+        data: Data<'_>,
+    ) -> Result<(), Errno> {
+        write_in_steps(offset, data.len(), async |step| {
+            let part = data.part(step.start, step.end - step.start);
+            let memory: Memory = self.station.memory(part.map_err(|error| error.errno())?);
+            let written = self.handle.write_all_at(fd, offset + step.start, memory);
+            written.await.0
+        })
+        .await
     }
 
     /// Past the page cache, in steps that stay aligned. INVAL: the device wants it otherwise.
@@ -186,9 +203,8 @@ impl Engine {
         len: u64,
     ) -> Result<(), StoreError> {
         if let Some(data) = payload(request, len)? {
-            let memory = self.station.memory(data);
-            let written = self.handle.write_all_at(fd, 0, memory).await;
-            written.0.map_err(error_of)?;
+            let written = self.write_buffered(fd, 0, data).await;
+            written.map_err(error_of)?;
         }
         self.handle
             .fsync(fd, SyncScope::All)

@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use archipelago_store::peer::Leave;
-use archipelago_store::{LockOwner, LockRecord, ObjectName, StoreError};
+use archipelago_store::{LockOwner, LockRecord, ObjectName, OwnerLife, StoreError};
 use xseg::Errno;
 
 use super::core::Engine;
@@ -94,6 +94,23 @@ impl Engine {
         given.await?;
         self.tell_waiters();
         Ok(())
+    }
+
+    /// Breaks it, whether its owner lives or not.
+    pub async fn break_lock(&self, name: &ObjectName, owner: &LockOwner) -> Result<(), StoreError> {
+        let _turn = self.lock_turns.at(name).await;
+        let (name, owner) = (name.clone(), owner.clone());
+        let broken =
+            self.blocking_with_descriptors(move |root| root.locks.break_anyway(&name, &owner));
+        broken.await?;
+        self.tell_waiters();
+        Ok(())
+    }
+
+    pub async fn owner_life(&self, name: &ObjectName) -> Result<OwnerLife, StoreError> {
+        let name = name.clone();
+        self.blocking_with_descriptors(move |root| root.locks.owner_life(&name))
+            .await
     }
 
     /// Gives the lock back, and leaves no trace of it: nobody uses its name again.

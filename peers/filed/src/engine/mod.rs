@@ -10,6 +10,7 @@ mod making;
 mod opening;
 mod parallel;
 mod space;
+mod steps;
 mod syncing;
 #[cfg(test)]
 mod tests;

@@ -25,15 +25,18 @@
 //! * **LOCK-4** What was answered survives power loss (STORE-3).
 //! * **LOCK-5** Of a lock that was forgotten nothing is left; whoever died over that left an empty directory, which is a lock that
 //!   nobody has ever taken.
+//! * **LOCK-6** A lock whose owner lives is not broken, as far as that can be told (PRESENCE-2), unless whoever does it says that he
+//!   knows; and that one was broken is said by all its later states.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use archipelago_store::{LockOwner, LockRecord, ObjectName, StoreError};
+use archipelago_store::{LockOwner, LockRecord, ObjectName, OwnerLife, StoreError};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::record::{read_state, write_state};
+use super::owners::{Owners, Presences};
+use super::record::{State, read_state, write_state};
 use crate::layout::Place;
 use crate::root::{Directory, Publication, Staged, Temporary, read_small, write_all};
 
@@ -69,6 +72,7 @@ impl LockState {
                 },
                 token: *token,
                 since: 0,
+                broken: 0,
             }),
         }
     }
@@ -79,6 +83,8 @@ struct Seen {
     folder: Directory,
     number: u64,
     state: LockState,
+    /// The greatest number of a state that was taken from its owner by force.
+    broken: u64,
     /// The file that says so. As long as it is open no other file can be taken for it.
     file: OwnedFd,
 }
@@ -87,12 +93,14 @@ struct Seen {
 pub(crate) struct LockFolder {
     directory: Directory,
     temporary: Arc<Temporary>,
+    owners: Owners,
 }
 
 impl LockFolder {
     pub fn open(directory: Directory) -> Result<Self, Errno> {
         let temporary = Temporary::begin(directory.make_directory(TEMPORARY)?)?;
         Ok(Self {
+            owners: Owners::open(&directory)?,
             directory,
             temporary: Arc::new(temporary),
         })
@@ -146,7 +154,7 @@ impl LockFolder {
         let (outer, staged) = (self.temporary.directory(), self.temporary.fresh_name());
         let folder = outer.make_directory(&staged)?;
         let fd = folder.create_file(&file_of(FIRST), OFlags::WRONLY)?;
-        let text = write_state(name, FIRST, None);
+        let text = write_state(name, FIRST, None, 0);
         let made = write_all(&fd, text.as_bytes())
             .and_then(|()| rustix::io::retry_on_intr(|| rustix::fs::fsync(&fd)))
             .and_then(|()| folder.sync())
@@ -168,8 +176,9 @@ impl LockFolder {
         seen: &Seen,
         number: u64,
         holder: Option<&LockRecord>,
+        broken: u64,
     ) -> Result<(), Errno> {
-        let text = write_state(name, number, holder);
+        let text = write_state(name, number, holder, broken);
         let mut staged = Staged::with(&self.temporary, text.as_bytes())?;
         let folder = &seen.folder;
         staged.publish(folder, &file_of(number), Publication::Exclusive)?;
@@ -206,8 +215,9 @@ impl LockFolder {
                 owner: owner.clone(),
                 token: self.after(seen.number)?,
                 since,
+                broken: seen.broken,
             };
-            match self.advance(name, &seen, record.token, Some(&record)) {
+            match self.advance(name, &seen, record.token, Some(&record), seen.broken) {
                 Ok(()) => return Ok(record),
                 Err(Errno::EXIST | Errno::NOENT) => {}
                 Err(errno) => return Err(self.error(errno)),
@@ -223,25 +233,79 @@ impl LockFolder {
         owner: &LockOwner,
         force: bool,
     ) -> Result<(), StoreError> {
+        let how = if force { Force::IfDead } else { Force::No };
+        self.free(name, owner, how)
+    }
+
+    /// Breaks it, whether its owner lives or not (LOCK-6).
+    pub fn break_anyway(&self, name: &ObjectName, owner: &LockOwner) -> Result<(), StoreError> {
+        self.free(name, owner, Force::Anyway)
+    }
+
+    /// Whether the owner of the lock lives.
+    pub fn owner_life(&self, name: &ObjectName) -> Result<OwnerLife, StoreError> {
+        match self.state(name)? {
+            LockState::Free => Err(StoreError::NotLocked),
+            LockState::Unknown(_) => Ok(OwnerLife::Unknown),
+            LockState::Held(record) => match self.owners.is_alive(&record.owner) {
+                Ok(true) => Ok(OwnerLife::Lives),
+                Ok(false) => Ok(OwnerLife::Gone),
+                Err(errno) => Err(self.error(errno)),
+            },
+        }
+    }
+
+    fn free(&self, name: &ObjectName, owner: &LockOwner, how: Force) -> Result<(), StoreError> {
         let mut meant = None;
         for _ in 0..TRIES_MAX {
             let Some(seen) = self.look(name)? else {
                 return meant.map_or(Err(StoreError::NotLocked), |_| Ok(()));
             };
             match meant {
-                None => may_give_back(&seen.state, owner, force)?,
+                None => may_give_back(&seen.state, owner, how)?,
                 // Ours was changed while we tried: whoever did it has done what we were to do.
                 Some(number) if seen.number != number => return Ok(()),
                 Some(_) => {}
             }
             meant = Some(seen.number);
-            match self.advance(name, &seen, self.after(seen.number)?, None) {
+            // While the lock is broken its owner does not begin to live (LOCK-6).
+            let absent = match how {
+                Force::Anyway => None,
+                Force::No | Force::IfDead => self.absence_of_another(&seen.state, owner)?,
+            };
+            let broken = match seen.state.holder() {
+                Some(held) if held.owner != *owner => seen.number,
+                _ => seen.broken,
+            };
+            let next = self.after(seen.number)?;
+            let given = self.advance(name, &seen, next, None, broken);
+            drop(absent);
+            match given {
                 Ok(()) => return Ok(()),
                 Err(Errno::EXIST | Errno::NOENT) => {}
                 Err(errno) => return Err(self.error(errno)),
             }
         }
         Err(StoreError::Io(Errno::AGAIN))
+    }
+
+    /// Keeps the owner of a lock from beginning to live, if it is somebody else, and does not live (LOCK-6).
+    fn absence_of_another(
+        &self,
+        state: &LockState,
+        owner: &LockOwner,
+    ) -> Result<Option<Presences>, StoreError> {
+        let LockState::Held(record) = state else {
+            return Ok(None);
+        };
+        if record.owner == *owner {
+            return Ok(None);
+        }
+        match self.owners.keep_out(&record.owner) {
+            Ok(Presences::Some) => Err(refusal(state)),
+            Ok(absent) => Ok(Some(absent)),
+            Err(errno) => Err(self.error(errno)),
+        }
     }
 
     /// Gives it back if it is the owner's, and removes all of it (LOCK-5).
@@ -304,11 +368,19 @@ impl LockFolder {
     }
 }
 
-fn may_give_back(state: &LockState, owner: &LockOwner, force: bool) -> Result<(), StoreError> {
+/// May the lock of another one be broken?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Force {
+    No,
+    IfDead,
+    Anyway,
+}
+
+fn may_give_back(state: &LockState, owner: &LockOwner, how: Force) -> Result<(), StoreError> {
     match state {
         LockState::Free => Err(StoreError::NotLocked),
         LockState::Held(record) if record.owner == *owner => Ok(()),
-        _ if force => Ok(()),
+        _ if how != Force::No => Ok(()),
         held => Err(refusal(held)),
     }
 }
@@ -326,15 +398,18 @@ fn look_in(folder: Directory, name: &ObjectName) -> Result<Option<Seen>, Errno> 
         Err(Errno::ISDIR | Errno::NXIO | Errno::LOOP) => Vec::new(),
         Err(errno) => return Err(errno),
     };
-    let state = match read_state(&text, name, number) {
-        Some(None) => LockState::Free,
-        Some(Some(record)) => LockState::Held(record),
-        None => LockState::Unknown(number),
+    let (state, broken) = match read_state(&text, name, number) {
+        Some(State { holder, broken }) => {
+            let state = holder.map_or(LockState::Free, LockState::Held);
+            (state, broken)
+        }
+        None => (LockState::Unknown(number), 0),
     };
     Ok(Some(Seen {
         folder,
         number,
         state,
+        broken,
         file,
     }))
 }
@@ -411,8 +486,9 @@ mod tests {
                 owner: owner("late"),
                 token: seen.number + 1,
                 since: 0,
+                broken: 0,
             };
-            let late = locks.advance(&name, seen, seen.number + 1, Some(&record));
+            let late = locks.advance(&name, seen, seen.number + 1, Some(&record), 0);
             assert_eq!(late, Err(Errno::EXIST)); // LOCK-2
             assert_eq!(locks.state(&name), Ok(LockState::Held(last.clone())));
         }
@@ -438,8 +514,9 @@ mod tests {
                     owner: owner("late"),
                     token: seen.number + 1,
                     since: 0,
+                    broken: 0,
                 };
-                let late = locks.advance(&name, seen, seen.number + 1, Some(&record));
+                let late = locks.advance(&name, seen, seen.number + 1, Some(&record), 0);
                 assert!(matches!(late, Err(Errno::NOENT | Errno::EXIST))); // LOCK-5
                 let removed = locks.remove(&name, seen);
                 assert!(removed.is_err());

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use archipelago_store::{LockOwner, ObjectName, StoreError};
+use archipelago_store::{LockOwner, ObjectName, OwnerLife, StoreError};
 
-use super::{LockFolder, LockState};
+use super::{LockFolder, LockState, Presence};
 use crate::root::Directory;
 
 fn open(path: &Path) -> LockFolder {
@@ -230,4 +230,53 @@ fn lock_5_of_many_who_race_and_forget_each_has_it_alone() {
         }
     });
     assert_eq!(open(home.path()).state(&name()), Ok(LockState::Free));
+}
+
+#[test]
+fn lock_6_a_lock_is_broken_only_when_its_owner_is_dead_and_its_later_owners_are_told() {
+    let home = tempfile::tempdir().unwrap();
+    let (top, path) = (home.path(), home.path().join("locks"));
+    let present = Presence::announce(top, None, &owner("a"), 1).unwrap();
+    let locks = open(&path);
+    let first = locks.take(&name(), &owner("a"), 0).unwrap();
+    assert_eq!(first.broken, 0);
+    let refused = locks.give_back(&name(), &owner("b"), true).unwrap_err();
+    assert!(refused.to_string().contains("a on node"), "{refused}"); // LOCK-6
+    assert_eq!(locks.state(&name()), Ok(LockState::Held(first.clone())));
+    assert_eq!(locks.owner_life(&name()), Ok(OwnerLife::Lives));
+    // By who says that he knows.
+    locks.break_anyway(&name(), &owner("b")).unwrap();
+    assert_eq!(locks.owner_life(&name()), Err(StoreError::NotLocked));
+    let first = locks.take(&name(), &owner("a"), 0).unwrap();
+    assert!(first.broken > 0); // LOCK-6
+    drop(present);
+    assert_eq!(locks.owner_life(&name()), Ok(OwnerLife::Gone));
+    locks.give_back(&name(), &owner("b"), true).unwrap();
+    let mut last = locks.take(&name(), &owner("b"), 0).unwrap();
+    assert_eq!(last.broken, first.token); // LOCK-6
+    for turn in 0..4 {
+        // By force, and yet it is its own.
+        let given = open(&path).give_back(&name(), &owner("b"), turn % 2 == 0);
+        given.unwrap();
+        last = open(&path).take(&name(), &owner("b"), turn).unwrap();
+        assert_eq!(last.broken, first.token);
+        assert_eq!(
+            open(&path).state(&name()),
+            Ok(LockState::Held(last.clone()))
+        );
+    }
+    locks.give_back(&name(), &owner("a"), true).unwrap();
+    let next = locks.take(&name(), &owner("a"), 0).unwrap();
+    assert_eq!(next.broken, last.token);
+}
+
+#[test]
+fn lock_6_who_takes_a_lock_that_was_damaged_and_broken_is_told_as_well() {
+    let home = tempfile::tempdir().unwrap();
+    let locks = open(home.path());
+    let first = locks.take(&name(), &owner("a"), 0).unwrap();
+    fs::write(state_file(home.path()), b"garbage").unwrap();
+    locks.give_back(&name(), &owner("a"), true).unwrap();
+    let next = locks.take(&name(), &owner("a"), 0).unwrap();
+    assert_eq!(next.broken, first.token); // LOCK-6
 }

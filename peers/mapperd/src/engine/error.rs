@@ -24,6 +24,16 @@ pub enum MapError {
         /// Seconds since 1970, if that could be told.
         since: Option<u64>,
     },
+    /// Its lock is not broken: who has it lives (L3).
+    #[error("{name} is locked by {owner}{}, which runs", since_text(*since))]
+    OwnerLives {
+        name: String,
+        owner: String,
+        since: Option<u64>,
+    },
+    /// Somebody broke its lock though we live (F49). Who has it now, if somebody has.
+    #[error("{name} was taken from this node: its lock was broken{}", by_text(by.as_deref()))]
+    Taken { name: String, by: Option<String> },
     #[error("{name} is not locked")]
     NotLocked { name: String },
     /// Its lock is not taken from under it.
@@ -89,6 +99,11 @@ fn since_text(since: Option<u64>) -> String {
         .unwrap_or_default()
 }
 
+fn by_text(by: Option<&str>) -> String {
+    by.map(|by| format!(", and is held by {by} now"))
+        .unwrap_or_default()
+}
+
 impl MapError {
     /// What the wire says.
     pub fn errno(&self) -> Errno {
@@ -100,15 +115,26 @@ impl MapError {
             | Self::InUse { .. }
             | Self::Held { .. }
             | Self::Collecting => Errno::BUSY,
-            Self::Locked { .. } => Errno::NOLCK,
+            Self::Locked { .. } | Self::OwnerLives { .. } => Errno::NOLCK,
             Self::Stopping => Errno::AGAIN,
             Self::ReadOnly { .. } => Errno::ROFS,
             Self::NotOpen { .. } | Self::NotLocked { .. } => Errno::BADFD,
             Self::Invalid { .. } | Self::NotASnapshot { .. } | Self::Smaller { .. } => Errno::INVAL,
             Self::Unsupported { .. } => Errno::OPNOTSUPP,
             Self::Stale | Self::Orphaned { .. } => Errno::STALE,
-            Self::Corrupt { .. } | Self::Missing { .. } | Self::Failed { .. } => Errno::IO,
+            Self::Corrupt { .. }
+            | Self::Missing { .. }
+            | Self::Failed { .. }
+            | Self::Taken { .. } => Errno::IO,
             Self::Store { source, .. } => source.errno(),
+        }
+    }
+
+    /// The same of a lock that was to be broken.
+    pub fn by_who_lives(self) -> Self {
+        match self {
+            Self::Locked { name, owner, since } => Self::OwnerLives { name, owner, since },
+            other => other,
         }
     }
 
@@ -131,6 +157,12 @@ impl MapError {
             Self::Busy { .. } => "look whether `archipelago status` is well, and ask again".into(),
             Self::Locked { name, .. } => format!(
                 "close it there, or, if nobody uses it there any more, break its lock with `vlmc unlock -f {name}`"
+            ),
+            Self::OwnerLives { name, .. } => format!(
+                "close it there (`vlmc close {name}`), or stop that node: a lock is broken only when no process of its owner is left"
+            ),
+            Self::Taken { name, .. } => format!(
+                "disconnect its clients here: they know nothing of what is written elsewhere; or say `vlmc open {name}` if they may go on"
             ),
             Self::NotLocked { name } => {
                 format!("`vlmc locks` shows what is locked; `vlmc lock {name}` locks it")

@@ -26,7 +26,7 @@ impl<W: World> Mapper<W> {
             .create_entry(Directory::Names, to, id, kind)
             .await?;
         if loaded.head.flags.snapshot {
-            let token = self.base.lock(id, false).await?;
+            let token = self.base.lock(id, false).await?.token;
             let changed = self
                 .base
                 .change_head(id, token, |head| head.name = to.to_owned())
@@ -99,7 +99,7 @@ impl<W: World> Mapper<W> {
         flags.nameless = true;
         flags.trashed_at_seconds = std::num::NonZeroU64::new(now);
         if flags.snapshot {
-            let token = self.base.lock(id, false).await?;
+            let token = self.base.lock(id, false).await?.token;
             self.base.put_in_trash(id).await?;
             let changed = self
                 .base

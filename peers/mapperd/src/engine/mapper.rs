@@ -20,9 +20,19 @@ use archipelago_store::StoreError;
 use super::content_turns::Turns;
 use super::error::MapError;
 use super::load::Loaded;
+use super::lost::Lost;
 use super::volume::{Volume, Whom};
 use super::world::{Base, ComposerId, World};
 use crate::map::{Head, VolumeId};
+
+/// May the lock of another one be broken?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Force {
+    No,
+    IfDead,
+    /// Also if it lives: it may go on writing until it finds out (F49).
+    Anyway,
+}
 
 #[derive(Debug)]
 pub struct Mapper<W: World> {
@@ -36,6 +46,8 @@ pub struct Mapper<W: World> {
     pub(super) going: RefCell<BTreeSet<VolumeId>>,
     /// Snapshots that are being read from end to end, and by how many (HASH-3).
     pub(super) held: RefCell<BTreeMap<VolumeId, u32>>,
+    /// Volumes that were taken from us while clients used them (LOST-1).
+    pub(super) lost: RefCell<BTreeMap<VolumeId, Lost>>,
     /// Who is still to be told that a volume failed, and why (MAPPER-5).
     owed: RefCell<BTreeMap<(VolumeId, ComposerId), String>>,
     pub(super) is_stopping: Cell<bool>,
@@ -52,6 +64,7 @@ impl<W: World> Mapper<W> {
             emptying: Mutex::new(()),
             going: RefCell::default(),
             held: RefCell::default(),
+            lost: RefCell::default(),
             owed: RefCell::default(),
             is_stopping: Cell::new(false),
             turns: Turns::default(),
@@ -82,6 +95,11 @@ impl<W: World> Mapper<W> {
 
     /// The open volume of this id, opened if it is not.
     pub async fn open_id(&self, id: VolumeId, wait: bool) -> Result<Rc<Volume<W>>, MapError> {
+        self.check_not_lost(id)?;
+        self.open_also_lost(id, wait).await
+    }
+
+    async fn open_also_lost(&self, id: VolumeId, wait: bool) -> Result<Rc<Volume<W>>, MapError> {
         if let Some(volume) = self.open_volume(id) {
             return Ok(volume);
         }
@@ -110,7 +128,14 @@ impl<W: World> Mapper<W> {
                 let _opening = self.opening.lock().await;
                 match self.known(id) {
                     None => {
-                        let volume = Volume::open(self.base.clone(), id, whom).await?;
+                        let opened = Volume::open(self.base.clone(), id, whom).await;
+                        if let Err(MapError::Taken { name, .. }) = &opened {
+                            // Composers may have it from our predecessor.
+                            if let Err(error) = self.recall_left(id, name).await {
+                                tracing::warn!(volume = %id, %error, "composers go on with it");
+                            }
+                        }
+                        let volume = opened?;
                         self.open.borrow_mut().insert(id, volume.clone());
                         return Ok(volume);
                     }
@@ -127,7 +152,8 @@ impl<W: World> Mapper<W> {
     pub async fn open(&self, name: &str, wait: bool) -> Result<Rc<Volume<W>>, MapError> {
         let id = self.find(name).await?.head.id;
         loop {
-            let volume = self.open_id(id, wait).await?;
+            let volume = self.open_also_lost(id, wait).await?;
+            self.end_loss(id);
             volume.ask_for();
             // Whoever closes it already, because nobody had asked for it, comes first.
             let _change = volume.begin_change().await;
@@ -155,6 +181,7 @@ impl<W: World> Mapper<W> {
     /// Everything that was answered of a volume is durable when this returns, also what our predecessor's composers wrote
     /// since it died (D2, MAPPER-3).
     pub async fn flush(&self, id: VolumeId, composer: ComposerId) -> Result<(), MapError> {
+        self.check_not_lost(id)?;
         if let Some(why) = self.owed.borrow_mut().remove(&(id, composer)) {
             return Err(MapError::Failed { volume: id, why }); // MAPPER-5
         }
@@ -252,6 +279,13 @@ impl<W: World> Mapper<W> {
     /// Gives the lock of a volume back. By force anybody's, and that of a volume that is open here, which is closed.
     pub async fn unlock(&self, name: &str, is_forced: bool) -> Result<(), MapError> {
         let id = self.find(name).await?.head.id;
+        let force = if is_forced { Force::IfDead } else { Force::No };
+        self.unlock_id(id, name, force).await
+    }
+
+    /// The same of what may have lost its name.
+    pub async fn unlock_id(&self, id: VolumeId, name: &str, force: Force) -> Result<(), MapError> {
+        let is_forced = force != Force::No;
         if let Some(volume) = self.open_volume(id) {
             // The lock alone is never taken from under an open volume.
             if !is_forced {
@@ -266,14 +300,37 @@ impl<W: World> Mapper<W> {
         if is_ours {
             self.recall_left(id, name).await?;
         }
-        if is_forced || is_ours {
+        if is_ours {
             self.base.let_go(id).await?;
         }
-        match self.base.unlock(id, is_forced).await {
+        let unlocked = match force {
+            Force::Anyway if !is_ours => self.base.break_lock(id).await,
+            _ => self.base.unlock(id, is_forced).await,
+        };
+        let is_anybodys = matches!(
+            &unlocked,
+            Ok(())
+                | Err(MapError::Store {
+                    source: StoreError::NotLocked,
+                    ..
+                })
+        );
+        // That somebody holds it is forgotten when the lock is broken, and not if that is refused.
+        if is_forced && !is_ours && is_anybodys {
+            self.base.let_go(id).await?;
+        }
+        match unlocked {
             Err(MapError::Store {
                 source: StoreError::Locked { owner },
                 ..
-            }) => Err(self.base.locked(id, name.to_owned(), owner).await),
+            }) => {
+                let locked = self.base.locked(id, name.to_owned(), owner).await;
+                Err(if is_forced {
+                    locked.by_who_lives()
+                } else {
+                    locked
+                })
+            }
             Err(MapError::Store {
                 source: StoreError::NotLocked,
                 ..
@@ -306,10 +363,32 @@ impl<W: World> Mapper<W> {
     }
 
     pub async fn close_volume(&self, volume: &Volume<W>) -> Result<(), MapError> {
-        let closed = if let Some(why) = volume.failure().filter(|_| !volume.has_ended()) {
+        let closed = self.close_or_abandon(volume).await;
+        // Found out while it was closed: then it is dropped as one that failed.
+        let closed = match closed {
+            Err(MapError::Taken { .. }) if !volume.has_ended() => {
+                self.close_or_abandon(volume).await
+            }
+            closed => closed,
+        };
+        let mut open = self.open.borrow_mut();
+        if open.get(&volume.id).is_some_and(|known| known.is_closed()) {
+            open.remove(&volume.id);
+        }
+        closed?;
+        volume.taken().map_or(Ok(()), Err)
+    }
+
+    async fn close_or_abandon(&self, volume: &Volume<W>) -> Result<(), MapError> {
+        if let Some(error) = volume.taken() {
+            self.begin_loss(volume, error);
+        }
+        if let Some(why) = volume.failure().filter(|_| !volume.has_ended()) {
             let composers = volume.with_state(|state| state.composers());
             let abandoned = volume.abandon().await;
-            if abandoned.is_ok() {
+            // Who used a volume that was lost is told for as long as it stays (LOST-1), and whoever comes after it is not.
+            let is_told = self.lost.borrow().contains_key(&volume.id);
+            if abandoned.is_ok() && !is_told {
                 let owed = composers
                     .into_iter()
                     .map(|one| ((volume.id, one), why.clone()));
@@ -318,21 +397,17 @@ impl<W: World> Mapper<W> {
             abandoned
         } else {
             volume.close().await
-        };
-        let mut open = self.open.borrow_mut();
-        if open.get(&volume.id).is_some_and(|known| known.is_closed()) {
-            open.remove(&volume.id);
         }
-        closed
     }
 
     /// Closes all volumes, as far as that is possible.
     pub async fn close_all(&self) -> Result<(), MapError> {
         let mut outcome = Ok(());
         for volume in self.volumes() {
-            let closed = self.close_volume(&volume).await;
-            if outcome.is_ok() {
-                outcome = closed;
+            match self.close_volume(&volume).await {
+                Err(MapError::Taken { .. }) => {} // it is not ours to close
+                closed if outcome.is_ok() => outcome = closed,
+                _ => {}
             }
         }
         outcome
@@ -358,6 +433,7 @@ impl<W: World> Mapper<W> {
             };
             match tidied.await {
                 Ok(()) | Err(MapError::NotOpen { .. }) => {}
+                Err(MapError::Taken { .. }) => self.drop_taken(&volume).await,
                 Err(error) => tracing::warn!(volume = %volume.id, %error, "not tidied up"),
             }
         }

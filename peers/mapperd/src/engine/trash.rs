@@ -85,7 +85,7 @@ impl<W: World> Mapper<W> {
                 Err(error) => return Err(error),
             }
         }
-        let token = self.base.lock(id, false).await?;
+        let token = self.base.lock(id, false).await?.token;
         let outcome = self.fold_away(id, token).await;
         if !matches!(outcome, Ok(Folded::Wholly)) {
             self.base.let_go(id).await?;
@@ -180,7 +180,7 @@ impl<W: World> Mapper<W> {
     ) -> Result<Folded, MapError> {
         let id = below.head.id;
         let folded = if below.head.flags.snapshot {
-            let token = self.base.lock(id, false).await?;
+            let token = self.base.lock(id, false).await?.token;
             let folded = self.fold_into_snapshot(gone, below, token, beside).await;
             self.unlock_quietly(id).await;
             folded?;

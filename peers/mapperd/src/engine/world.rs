@@ -16,6 +16,13 @@ use crate::map::{BootId, VolumeId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ComposerId(pub u32);
 
+/// Who uses a volume: a port, and the serial number of what it asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserId {
+    pub port: u32,
+    pub serial: u64,
+}
+
 /// A composer did not answer in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoAnswer(pub ComposerId);
@@ -39,6 +46,12 @@ pub trait World: std::fmt::Debug + 'static {
 
     /// Who may hold delegations that an earlier mapper gave.
     fn composers(&self) -> BTreeSet<ComposerId> {
+        BTreeSet::new()
+    }
+
+    /// Who uses what is called so, through any composer.
+    fn users(&self, name: &str) -> BTreeSet<UserId> {
+        let _ = name;
         BTreeSet::new()
     }
 

@@ -1,11 +1,10 @@
 //! What administrators ask.
 
 use archipelago_protocol::{
-    CreateCall, Damaged, ListAnswer, ListCall, LockInfo, LocksAnswer, RemoveCall, RenameCall,
-    ResizeCall, VolumeInfo,
+    CreateCall, Damaged, ListAnswer, ListCall, LockInfo, RemoveCall, RenameCall, ResizeCall,
+    VolumeInfo,
 };
-use archipelago_store::LockRecord;
-use xseg::{Incoming, OpCode, flags};
+use xseg::{Incoming, OpCode};
 
 use super::answer::{Answer, call, name, target_name};
 use super::mapperd::Mapperd;
@@ -126,18 +125,7 @@ impl Mapperd {
 
     async fn lock_of(&self, head: &Head) -> Result<Option<LockInfo>, MapError> {
         let record = self.mapper.base().lock_record(head.id).await?;
-        Ok(record.map(|record| self.lock_info(head, &record)))
-    }
-
-    fn lock_info(&self, head: &Head, record: &LockRecord) -> LockInfo {
-        LockInfo {
-            volume: head.name.clone(),
-            node: record.owner.node.clone(),
-            deployment: record.owner.deployment.clone(),
-            since: record.since,
-            token: record.token,
-            is_ours: record.owner == *self.mapper.base().world.owner(),
-        }
+        Ok(record.map(|record| self.lock_info(&head.name, &record)))
     }
 
     pub(super) async fn snapshot(&self, request: &Incoming) -> Result<Answer, MapError> {
@@ -284,30 +272,6 @@ impl Mapperd {
         let target = target_name(request)?;
         self.mapper.lock(&target).await?;
         self.told(&target).await
-    }
-
-    pub(super) async fn unlock(&self, request: &Incoming) -> Result<Answer, MapError> {
-        let is_forced = request.request().flags & flags::FORCE != 0;
-        match self.mapper.unlock(&target_name(request)?, is_forced).await {
-            // The mapper that died with this request may have done it.
-            Err(MapError::NotLocked { .. }) if request.request().redelivered => {}
-            unlocked => unlocked?,
-        }
-        Ok(Answer::default())
-    }
-
-    pub(super) async fn locks(&self) -> Result<Answer, MapError> {
-        let mut answer = LocksAnswer::default();
-        for entry in self.mapper.base().entries().await? {
-            let loaded = match self.mapper.base().find(&entry.name).await {
-                Err(error) if error.is_damage() => continue,
-                found => found?,
-            };
-            if let Some(loaded) = loaded {
-                answer.locks.extend(self.lock_of(&loaded.head).await?);
-            }
-        }
-        Answer::json(&answer)
     }
 
     pub(super) async fn children(&self, request: &Incoming) -> Result<Answer, MapError> {

@@ -26,6 +26,9 @@ const JOURNAL_BYTES: u64 = 128 << 10;
 /// Between a change and the tidying up after it (M5: within five seconds).
 const TIDY_AFTER: Duration = Duration::from_secs(2);
 
+/// Between looks at the locks of open volumes (TAKEN-2).
+const LOOK_AFTER_LOCKS: Duration = Duration::from_secs(5);
+
 /// How a mapper is run.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -88,7 +91,9 @@ impl Running {
             me: me.clone(),
         });
         let service = handle.serve(station, options.nr_ops, peer.clone());
-        let (tidying, emptying) = (peer.clone(), peer.clone());
+        let (tidying, emptying, looking) = (peer.clone(), peer.clone(), peer.clone());
+        let own = handle.clone();
+        handle.spawn(async move { looking.keep_looking_after_locks(&own).await });
         let own = handle.clone();
         handle.spawn(async move { tidying.keep_tidy(&own).await });
         let own = handle.clone();
@@ -129,6 +134,17 @@ impl Mapperd {
                 return;
             }
             self.mapper.tidy(JOURNAL_BYTES).await;
+        }
+    }
+
+    /// Whoever breaks our locks does not tell us (F49).
+    async fn keep_looking_after_locks(&self, handle: &Handle) {
+        loop {
+            handle.sleep(LOOK_AFTER_LOCKS).await;
+            if self.is_stopping.get() {
+                return;
+            }
+            self.mapper.look_after_locks().await;
         }
     }
 
@@ -192,7 +208,7 @@ impl Mapperd {
             OpCode::CLOSE => self.close(request).await,
             LOCK => self.lock(request).await,
             UNLOCK => self.unlock(request).await,
-            LOCKS => self.locks().await,
+            LOCKS => self.locks(request).await,
             CHILDREN => self.children(request).await,
             OpCode::HASH => self.hash(request).await,
             OpCode::GC => self.gc(request).await,

@@ -111,7 +111,9 @@ impl Mapperd {
                     })
                 }
                 // Reads do without the lock (L2).
-                Err(MapError::Locked { .. }) => head_of(&loaded.head, NOT_KEPT, u64::MAX),
+                Err(MapError::Locked { .. } | MapError::Taken { .. }) => {
+                    head_of(&loaded.head, NOT_KEPT, u64::MAX)
+                }
                 Err(error) => return Err(error),
             }
         };
@@ -154,9 +156,9 @@ impl Mapperd {
             Err(MapError::ReadOnly { .. }) => {
                 Ok(Readable::Still(Rc::new(self.mapper.base().view(id).await?)))
             }
-            Err(MapError::Locked { .. }) => Ok(Readable::Foreign(Rc::new(
-                self.mapper.base().view(id).await?,
-            ))),
+            Err(MapError::Locked { .. } | MapError::Taken { .. }) => Ok(Readable::Foreign(
+                Rc::new(self.mapper.base().view(id).await?),
+            )),
             Err(error) => Err(error),
         }
     }
@@ -249,6 +251,7 @@ impl Mapperd {
         self.letting_go.over(id).await;
         // Writes wait until the owner releases the lock (L2).
         let volume = self.mapper.open_id(id, true).await?;
+        check_asker(request)?;
         let composer = ComposerId(call.composer);
         volume.add_composer(composer);
         let subs = call.from..call.from.saturating_add(call.count);
@@ -325,6 +328,7 @@ impl Mapperd {
         self.letting_go.over(id).await;
         let words = request.request();
         let volume = self.mapper.open_id(id, true).await?;
+        check_asker(request)?;
         let epoch = volume
             .discard(Some(composer), words.offset, words.length)
             .await?;
@@ -337,6 +341,14 @@ impl Mapperd {
         self.mapper.flush(id, composer(request)?).await?;
         Ok(Answer::default())
     }
+}
+
+/// What was asked for by a composer that is gone is not begun any more: another node may have had the lock since (L3).
+fn check_asker(request: &Incoming) -> Result<(), MapError> {
+    if request.has_asker() {
+        return Ok(());
+    }
+    Err(MapError::Stale)
 }
 
 /// Of a volume that was closed meanwhile nothing is told: its lock is given back, and nobody would recall it (CLOSE-3).

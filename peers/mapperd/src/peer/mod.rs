@@ -5,6 +5,7 @@ mod calls;
 mod collecting;
 mod hashing;
 mod letting_go;
+mod locking;
 mod mapperd;
 mod maps;
 mod predecessor;

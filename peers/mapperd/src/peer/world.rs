@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
 use xseg::{OpCode, PortId};
 
-use crate::engine::{ComposerId, NoAnswer, World};
+use crate::engine::{ComposerId, NoAnswer, UserId, World};
 use crate::map::{BootId, VolumeId};
 
 /// Between pieces of long work: some hundred pieces a second.
@@ -85,12 +85,20 @@ impl PortWorld {
 
     /// Does anybody use what is called so through this composer?
     pub fn is_used(&self, composer: ComposerId, name: &str) -> bool {
+        !self.users_through(composer, name).is_empty()
+    }
+
+    fn users_through(&self, composer: ComposerId, name: &str) -> Vec<UserId> {
         let segment = self.station.segment();
         let port = segment.geometry().port(composer.0);
-        port.is_some_and(|port| {
-            let users = archipelago_protocol::users(segment, port);
-            users.iter().any(|user| user.target == name)
-        })
+        let users = port.map(|port| archipelago_protocol::users(segment, port));
+        let users = users.unwrap_or_default().into_iter();
+        let of_name = users.filter(|user| user.target == name);
+        let id_of = |user: archipelago_protocol::User| UserId {
+            port: user.port,
+            serial: user.serial,
+        };
+        of_name.map(id_of).collect()
     }
 }
 
@@ -134,6 +142,11 @@ impl World for PortWorld {
 
     fn composers(&self) -> BTreeSet<ComposerId> {
         self.composers.clone()
+    }
+
+    fn users(&self, name: &str) -> BTreeSet<UserId> {
+        let through = |composer: &ComposerId| self.users_through(*composer, name);
+        self.composers.iter().flat_map(through).collect()
     }
 
     fn instance(&self) -> u32 {

@@ -5,6 +5,7 @@
 )]
 
 mod adopting;
+mod broken_locks;
 mod client;
 mod drafts;
 mod failing;
@@ -21,5 +22,6 @@ mod script;
 mod seeds;
 mod space;
 mod stories;
+mod taken;
 mod two_composers;
 mod world;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use archipelago_mapperd::engine::{Base, ComposerId, Mapper, NoAnswer, World};
+use archipelago_mapperd::engine::{Base, ComposerId, Mapper, NoAnswer, UserId, World};
 use archipelago_mapperd::map::{BootId, VolumeId};
 use archipelago_protocol::Recall;
 use archipelago_store::sim::{SimStore, yield_now};
@@ -30,6 +30,8 @@ pub struct SimWorld {
     /// Those of the deployment.
     composers: RefCell<BTreeSet<ComposerId>>,
     recalls: RefCell<Vec<(ComposerId, Recall)>>,
+    /// Who uses the volumes, whatever they are called.
+    users: RefCell<BTreeSet<UserId>>,
 }
 
 /// A composer does something with what it was told, until this is dropped.
@@ -60,6 +62,17 @@ impl SimWorld {
         self.recalls.borrow().clone()
     }
 
+    /// A client begins to use a volume, or stops.
+    pub fn set_used(&self, serial: u64, is_used: bool) {
+        let user = UserId { port: 9, serial };
+        let mut users = self.users.borrow_mut();
+        if is_used {
+            users.insert(user);
+        } else {
+            users.remove(&user);
+        }
+    }
+
     /// Maps and data in one store, which dies as a whole.
     pub fn in_one(seed: u64) -> Self {
         Self::over_one(SimStore::new(seed), 1, 1)
@@ -87,6 +100,7 @@ impl SimWorld {
             next_operation: Cell::new(0),
             composers: RefCell::default(),
             recalls: RefCell::default(),
+            users: RefCell::default(),
         }
     }
 
@@ -152,6 +166,10 @@ impl World for SimWorld {
         self.composers.borrow().clone()
     }
 
+    fn users(&self, _: &str) -> BTreeSet<UserId> {
+        self.users.borrow().clone()
+    }
+
     /// Answered when all that the composer began before is ended.
     async fn recall(
         &self,
@@ -173,6 +191,18 @@ impl World for SimWorld {
 
 pub fn mapper_of(world: SimWorld) -> Mapper<SimWorld> {
     Mapper::new(Rc::new(Base::new(world, 64)))
+}
+
+/// Another node of the same stores.
+pub fn beside(mapper: &Mapper<SimWorld>, node: &str) -> Mapper<SimWorld> {
+    let world = &mapper.base().world;
+    node_over(world.maps(), world.data(), world.next_id(), node)
+}
+
+pub fn node_over(maps: &SimStore, data: &SimStore, next_id: u64, node: &str) -> Mapper<SimWorld> {
+    // Ids are drawn far from those that others draw.
+    let next_id = next_id + 1000;
+    mapper_of(SimWorld::over(maps.clone(), data.clone(), 1, next_id).owned_by(node))
 }
 
 /// The mapper is killed; the machine goes on.

@@ -30,7 +30,15 @@ pub(crate) enum Action {
     /// Until something can be read, or written.
     Readable,
     Writable,
+    /// What only the descriptor's driver understands. All of it is in here: no memory is involved.
+    Command {
+        number: u32,
+        payload: CommandPayload,
+    },
 }
+
+/// What a driver is told with a command.
+pub type CommandPayload = [u8; 16];
 
 /// An operation in the kernel's terms. Copies of it are only as good as the [`super::Operations`] entry that it was
 /// made for.
@@ -83,6 +91,9 @@ impl RawCall {
                 .build(),
             Action::Readable => opcode::PollAdd::new(fd, libc::POLLIN as u32).build(),
             Action::Writable => opcode::PollAdd::new(fd, libc::POLLOUT as u32).build(),
+            Action::Command { number, payload } => {
+                opcode::UringCmd16::new(fd, number).cmd(payload).build()
+            }
         }
     }
 
@@ -137,6 +148,7 @@ impl RawCall {
             Action::Write => unsafe { libc::pwritev2(fd, piece, 1, -1, flags) },
             Action::Accept => accept(fd),
             Action::Readable | Action::Writable => 0,
+            Action::Command { .. } => -(libc::EOPNOTSUPP as isize), // there is no other way than io_uring
             _ => unreachable!("files are not polled"),
         })
     }

@@ -5,8 +5,13 @@
 //!   moved to: it owns the bytes, or the buffer, or keeps the segment mapped.
 
 use std::ops::Range;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
+use rustix::io::Errno;
 use xseg::{Buffer, Data, Segment};
+
+use super::action::{Action, RawCall};
+use super::operations::LEN_MAX;
 
 /// Bytes that an operation reads from or writes to. It comes back with the operation's result.
 #[derive(Debug)]
@@ -116,13 +121,59 @@ impl Memory {
         }
     }
 
-    /// Good for [`Memory::len`] bytes (MEMORY-1).
-    pub(super) fn address(&mut self) -> *mut u8 {
+    /// Fills what operations see from a file, here and now. For drivers that answer out of memory, and do so sooner than a ring's
+    /// thread could be woken for it; the reactor stands still meanwhile.
+    pub fn read_now(&mut self, fd: BorrowedFd<'_>, offset: u64) -> Result<usize, Errno> {
+        self.call(Action::ReadAt { offset }, fd)
+    }
+
+    /// The same, the other way.
+    pub fn write_now(&mut self, fd: BorrowedFd<'_>, offset: u64) -> Result<usize, Errno> {
+        self.call(Action::WriteAt { offset }, fd)
+    }
+
+    fn call(&mut self, action: Action, fd: BorrowedFd<'_>) -> Result<usize, Errno> {
+        let call = RawCall {
+            action,
+            fd: fd.as_raw_fd(),
+            at: self.address(),
+            len: self.len.min(LEN_MAX) as u32,
+            message: std::ptr::null(),
+        };
+        // SAFETY: the address is good for the length while `self` is borrowed (MEMORY-1), and so is the descriptor.
+        let done = unsafe { call.block() };
+        usize::try_from(done).map_err(|_| Errno::from_raw_os_error(-done))
+    }
+
+    /// Good for [`Memory::len`] bytes (MEMORY-1): for libraries that take addresses. Whoever hands it on keeps the memory until
+    /// nobody uses it any more.
+    pub fn address(&mut self) -> *mut u8 {
         let first = match &mut self.backing {
             Backing::Bytes(bytes) => bytes.as_mut_ptr(),
             Backing::Buffer(buffer) => buffer.data().address(),
             Backing::Segment { at, .. } => *at,
         };
         first.wrapping_add(self.from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn a_part_of_memory_is_written_and_read_here_and_now() {
+        // MEMORY-1
+        let file = tempfile::tempfile().unwrap();
+        let mut written = Memory::from(b"0123456789".to_vec()).part(2..6);
+        assert_eq!(written.write_now(file.as_fd(), 100), Ok(4));
+        let mut read = Memory::from(vec![0; 8]).part(3..8);
+        assert_eq!(read.read_now(file.as_fd(), 100), Ok(4));
+        assert_eq!(read.into_bytes().unwrap(), *b"\0\0\x002345\0");
+        let (pipe, _) = std::io::pipe().unwrap();
+        let refused = Memory::from(vec![0; 8]).read_now(pipe.as_fd(), 0);
+        assert_eq!(refused, Err(Errno::SPIPE));
     }
 }

@@ -8,13 +8,18 @@
 )]
 
 mod action;
+mod event_bell;
+mod inherited;
 mod memory;
 mod message;
 mod operations;
 mod signal;
 mod stream;
 
+pub use action::CommandPayload;
 pub(crate) use action::{Action, RawCall};
+pub use event_bell::EventBell;
+pub use inherited::inherited_descriptor;
 pub use memory::Memory;
 pub(crate) use operations::{Operations, Outcome};
 pub use signal::block_signals;

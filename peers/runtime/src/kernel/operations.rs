@@ -27,7 +27,7 @@ use crate::slab::{Key, Slab};
 /// The completion of a cancellation says nothing that its operation's does not.
 const CANCEL_TOKEN: u64 = 0;
 /// The kernel does less than 2 GiB at a time.
-const LEN_MAX: usize = 1 << 30;
+pub(super) const LEN_MAX: usize = 1 << 30;
 
 /// What an operation ended with.
 #[derive(Debug)]
@@ -236,6 +236,19 @@ impl Operations {
         }
     }
 
+    /// Takes all commands out: a driver may keep them for ever, and no cancellation reaches them, but the end of the ring does.
+    /// They have no memory; what they have is to be kept until then (OPERATION-1).
+    pub fn take_commands(&mut self) -> Vec<impl Sized + use<>> {
+        let mut taken = Vec::new();
+        for key in self.keys() {
+            let place = self.places.get_mut(key);
+            if place.is_some_and(|one| matches!(one.call.action, Action::Command { .. })) {
+                taken.extend(self.remove(key));
+            }
+        }
+        taken
+    }
+
     /// How many there are: pending, or done and not taken.
     pub fn count(&self) -> usize {
         self.places.count()
@@ -302,6 +315,24 @@ mod tests {
         };
         assert_eq!(outcome.result, Ok(3));
         assert_eq!(operations.count(), 1);
+    }
+
+    #[test]
+    fn commands_are_taken_out_and_nothing_else_and_what_they_have_stays_until_they_are_dropped() {
+        // OPERATION-1
+        let (mut operations, fd) = (Operations::default(), socket());
+        let command = Action::Command {
+            number: 1,
+            payload: [0; 16],
+        };
+        let kept = begin(&mut operations, Action::Recv, &fd);
+        operations.begin(command, fd.clone(), [None, None]);
+        let taken = operations.take_commands();
+        assert_eq!((operations.count(), Rc::strong_count(&fd)), (1, 3));
+        drop(taken);
+        assert_eq!(Rc::strong_count(&fd), 2);
+        drop(operations.forget(kept));
+        drop(operations.complete((kept.to_bits(), 0)));
     }
 
     #[test]

@@ -53,7 +53,7 @@ fn set_of(signals: &[Signal]) -> libc::sigset_t {
     set
 }
 
-fn last_errno() -> Errno {
+pub(super) fn last_errno() -> Errno {
     let error = std::io::Error::last_os_error();
     Errno::from_raw_os_error(error.raw_os_error().unwrap_or(libc::EIO))
 }

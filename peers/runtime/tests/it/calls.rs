@@ -238,6 +238,37 @@ fn who_waits_for_a_buffer_gets_it_when_another_is_dropped() {
 }
 
 #[test]
+fn who_waits_for_a_large_buffer_keeps_nobody_from_a_small_one() {
+    // CALL-2
+    let geometry = Geometry::new(16, 8, 16)
+        .and_then(|geometry| geometry.with_buffers(4096, 2))
+        .and_then(|geometry| geometry.with_buffers(1 << 20, 1))
+        .unwrap();
+    let segment = CreateOptions::new(geometry).create_private().unwrap();
+    run(
+        reactor(&segment, 1, WaitMethod::Auto),
+        |handle| async move {
+            let station = handle.station();
+            let large = station.buffer(1 << 20).await.unwrap();
+            let mut waiting = handle.spawn({
+                let station = station.clone();
+                async move {
+                    station
+                        .buffer(1 << 20)
+                        .await
+                        .map(|buffer| buffer.data().len())
+                }
+            });
+            let early = handle.timeout(Duration::from_millis(5), &mut waiting);
+            assert!(early.await.is_err());
+            assert_eq!(station.buffer(1).await.unwrap().data().len(), 4096);
+            drop(large);
+            assert_eq!(waiting.await.unwrap(), 1 << 20);
+        },
+    );
+}
+
+#[test]
 fn who_can_do_with_less_waits_only_while_nothing_would_do() {
     // CALL-4
     let geometry = Geometry::new(16, 8, 16)

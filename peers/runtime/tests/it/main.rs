@@ -16,3 +16,4 @@ mod tasks;
 mod tenants;
 mod threads;
 mod timing;
+mod watching;

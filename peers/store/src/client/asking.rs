@@ -155,7 +155,7 @@ pub(super) fn payload(reply: &Reply, len: u64) -> Result<Vec<u8>, StoreError> {
 
 /// The lock record of an answer: its holder, if there is one.
 pub(super) fn record(reply: &Reply) -> Result<Option<LockRecord>, StoreError> {
-    let [token, since, bytes, _] = reply.args();
+    let [token, since, bytes, broken] = reply.args();
     if bytes == 0 {
         return Ok(None);
     }
@@ -164,6 +164,7 @@ pub(super) fn record(reply: &Reply) -> Result<Option<LockRecord>, StoreError> {
         owner,
         token,
         since,
+        broken,
     }))
 }
 

@@ -7,11 +7,11 @@ use rustix::io::Errno;
 
 use super::asking::{NONSENSE, lock_result, number, payload, record, refused};
 use super::blocker::BlockerClient;
-use crate::contract::{Listing, LockOwner, LockRecord, ObjectStat, Scope, Store};
+use crate::contract::{Listing, LockOwner, LockRecord, ObjectStat, OwnerLife, Scope, Store};
 use crate::error::StoreError;
 use crate::name::ObjectName;
 use crate::range::range_end;
-use crate::wire::{Call, OWNER_PART_BYTES_MAX, decode_strings, encode_owner};
+use crate::wire::{Call, OWNER_PART_BYTES_MAX, decode_strings, encode_owner, life_of};
 
 /// Room for an owner in an answer.
 const OWNER_BYTES_MAX: u64 = 2 * (1 + OWNER_PART_BYTES_MAX as u64);
@@ -285,6 +285,25 @@ impl Store for BlockerClient {
         let filled = self.filled(&owner_payload(owner)?).await?;
         let call = Call::Unlock { name, force };
         lock_result(&self.ask(&call, filled, OWNER_BYTES_MAX).await?)
+    }
+
+    async fn break_lock(&self, name: &ObjectName, owner: &LockOwner) -> Result<(), StoreError> {
+        let filled = self.filled(&owner_payload(owner)?).await?;
+        let call = Call::BreakLock { name: name.clone() };
+        match lock_result(&self.ask(&call, filled, OWNER_BYTES_MAX).await?) {
+            // It can do no more than any other break does.
+            Err(StoreError::Io(Errno::OPNOTSUPP)) => self.unlock(name, owner, true).await,
+            broken => broken,
+        }
+    }
+
+    async fn owner_life(&self, name: &ObjectName) -> Result<OwnerLife, StoreError> {
+        let call = Call::OwnerLife { name: name.clone() };
+        match self.ask_number(&call).await {
+            Ok(number) => Ok(life_of(number)),
+            Err(StoreError::Io(Errno::OPNOTSUPP)) => Ok(OwnerLife::Unknown),
+            Err(error) => Err(error),
+        }
     }
 
     async fn forget_lock(&self, name: &ObjectName, owner: &LockOwner) -> Result<(), StoreError> {

@@ -49,6 +49,11 @@ impl Check {
         names.map(|(number, name)| Check { name, number })
     }
 
+    /// Does it need objects longer than a store must allow?
+    pub fn needs_long_objects(&self) -> bool {
+        self.name == "far_offsets_work"
+    }
+
     /// The check of this name.
     ///
     /// # Panics
@@ -67,6 +72,7 @@ checks! {
     data::empty_writes_create_and_extend_nothing,
     data::empty_reads_read_nothing,
     data::overlapping_writes_leave_the_last_one,
+    data::distant_offsets_work,
     data::far_offsets_work,
     data::impossible_ranges_are_refused,
     data::missing_objects_are_not_found,

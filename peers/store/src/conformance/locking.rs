@@ -82,6 +82,13 @@ pub(super) async fn a_broken_lock_has_a_greater_token_next(store: &impl Store) {
     assert!(second.token > first.token, "{first:?} {second:?}");
     expect_refused(store.lock(&volume, &owner("one"), false).await, "two");
     expect_refused(store.unlock(&volume, &owner("one"), false).await, "two");
+    // Who comes later is told as well, also the one from whom it was taken.
+    unlock(store, &volume, "two").await;
+    let third = lock(store, &volume, "one").await;
+    assert_eq!(first.broken, 0);
+    for later in [second, third] {
+        assert!([0, first.token].contains(&later.broken), "{later:?}");
+    }
 }
 
 pub(super) async fn tokens_grow_at_every_change_of_owner(store: &impl Store) {

@@ -12,6 +12,7 @@ struct Lock {
     holder: Option<LockRecord>,
     /// The last token that anyone got: the next one gets a greater one.
     token: u64,
+    broken: u64,
     waiting: Vec<Waker>,
 }
 
@@ -40,6 +41,7 @@ impl LockTable {
                     owner: owner.clone(),
                     token: lock.token,
                     since,
+                    broken: lock.broken,
                 };
                 lock.holder = Some(record.clone());
                 Ok(record)
@@ -67,7 +69,10 @@ impl LockTable {
             Some(held) if held.owner != *owner && !force => Err(StoreError::Locked {
                 owner: held.owner.to_string(),
             }),
-            Some(_) => {
+            Some(held) => {
+                if held.owner != *owner {
+                    lock.broken = held.token;
+                }
                 lock.holder = None;
                 lock.waiting.drain(..).for_each(Waker::wake);
                 Ok(())
@@ -101,6 +106,7 @@ impl LockTable {
         let kept = |lock: &Lock| Lock {
             holder: lock.holder.clone(),
             token: lock.token,
+            broken: lock.broken,
             waiting: Vec::new(),
         };
         let locks = self.locks.iter();

@@ -91,7 +91,7 @@ fn set_holder(request: &mut Incoming, holder: Option<&LockRecord>) {
         .data()
         .is_some_and(|data| data.write(0, &encoded).is_ok());
     let bytes = if written { encoded.len() as u64 } else { 0 };
-    request.set_answer_args([record.token, record.since, bytes, 0]);
+    request.set_answer_args([record.token, record.since, bytes, record.broken]);
 }
 
 /// The lock is the asker's now.

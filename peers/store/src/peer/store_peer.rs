@@ -13,7 +13,7 @@ use super::waiting::WaitingRoom;
 use crate::contract::{LockOwner, LockRecord, Scope, Store};
 use crate::error::StoreError;
 use crate::name::ObjectName;
-use crate::wire::{Call, Head};
+use crate::wire::{Call, Head, life_number};
 
 /// A blocker that keeps its objects in `S`: in memory, say. Payloads are copied.
 #[derive(Debug)]
@@ -169,6 +169,10 @@ impl<S: Store + 'static> StorePeer<S> {
                 };
                 self.answer_given(request, &name, given).await;
             }
+            Call::BreakLock { name } => {
+                let broken = self.store.break_lock(&name, &owner).await;
+                self.answer_given(request, &name, broken).await;
+            }
             Call::ForgetLock { name } => {
                 let given = self.store.forget_lock(&name, &owner).await;
                 self.answer_given(request, &name, given).await;
@@ -247,6 +251,10 @@ impl<S: Store + 'static> Peer for StorePeer<S> {
                 answer_done(request, self.store.data_in(&name, part).await);
             }
             Call::Hash { name } => answer_hash(request, self.store.hash(&name).await),
+            Call::OwnerLife { name } => {
+                let life = self.store.owner_life(&name).await;
+                answer_done(request, life.map(life_number));
+            }
             Call::Write { .. }
             | Call::WriteFull { .. }
             | Call::CreateExclusive { .. }
@@ -255,6 +263,7 @@ impl<S: Store + 'static> Peer for StorePeer<S> {
             Call::Lock { .. }
             | Call::Unlock { .. }
             | Call::ForgetLock { .. }
+            | Call::BreakLock { .. }
             | Call::LockOwner { .. } => {
                 self.lock(request, call).await;
             }

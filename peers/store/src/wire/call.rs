@@ -1,7 +1,25 @@
 //! What a store can be asked, after all checks.
 
-use crate::contract::Scope;
+use crate::contract::{OwnerLife, Scope};
 use crate::name::ObjectName;
+
+/// What [`Call::OwnerLife`] is answered with.
+pub fn life_number(life: OwnerLife) -> u64 {
+    match life {
+        OwnerLife::Unknown => 0,
+        OwnerLife::Lives => 1,
+        OwnerLife::Gone => 2,
+    }
+}
+
+/// And back. What is not known is not known.
+pub fn life_of(number: u64) -> OwnerLife {
+    match number {
+        1 => OwnerLife::Lives,
+        2 => OwnerLife::Gone,
+        _ => OwnerLife::Unknown,
+    }
+}
 
 /// A request to a store. Lengths were checked against the payload, ranges against what an object can have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +112,14 @@ pub enum Call {
         name: ObjectName,
     },
     LockOwner {
+        name: ObjectName,
+    },
+    /// By force, also if its owner lives.
+    BreakLock {
+        name: ObjectName,
+    },
+    /// Answered with [`life_number`].
+    OwnerLife {
         name: ObjectName,
     },
 }

@@ -118,11 +118,13 @@ impl Head {
                 since: self.args[0],
                 wait: !self.has(flags::NOWAIT),
             },
+            OpCode::RELEASE if self.args[0] == 2 => Call::BreakLock { name: self.name()? },
             OpCode::RELEASE if self.args[0] != 0 => Call::ForgetLock { name: self.name()? },
             OpCode::RELEASE => Call::Unlock {
                 name: self.name()?,
                 force: self.has(flags::FORCE),
             },
+            OpCode::LOCK_OWNER if self.args[0] != 0 => Call::OwnerLife { name: self.name()? },
             OpCode::LOCK_OWNER => Call::LockOwner { name: self.name()? },
             OpCode::LIST => Call::List {
                 group: self.group()?,

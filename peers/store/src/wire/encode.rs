@@ -41,8 +41,10 @@ impl Call {
             Self::Sync { .. } => OpCode::SYNC,
             Self::Heal { .. } => HEAL,
             Self::Lock { .. } => OpCode::ACQUIRE,
-            Self::Unlock { .. } | Self::ForgetLock { .. } => OpCode::RELEASE,
-            Self::LockOwner { .. } => OpCode::LOCK_OWNER,
+            Self::Unlock { .. } | Self::ForgetLock { .. } | Self::BreakLock { .. } => {
+                OpCode::RELEASE
+            }
+            Self::LockOwner { .. } | Self::OwnerLife { .. } => OpCode::LOCK_OWNER,
         }
     }
 
@@ -63,6 +65,8 @@ impl Call {
             | Self::Lock { name, .. }
             | Self::Unlock { name, .. }
             | Self::ForgetLock { name }
+            | Self::BreakLock { name }
+            | Self::OwnerLife { name }
             | Self::LockOwner { name } => name.as_bytes(),
             Self::List { group, .. } => group,
             Self::Groups { after } => after.as_deref().unwrap_or_default(),
@@ -122,7 +126,8 @@ impl Call {
             Self::List { max, .. } => *max,
             Self::Groups { after } => u64::from(after.is_some()),
             Self::Lock { since, .. } => *since,
-            Self::DataIn { .. } | Self::ForgetLock { .. } => 1,
+            Self::DataIn { .. } | Self::ForgetLock { .. } | Self::OwnerLife { .. } => 1,
+            Self::BreakLock { .. } => 2,
             _ => 0,
         }
     }

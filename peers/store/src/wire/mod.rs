@@ -18,8 +18,9 @@
 //! | LIST | after | | most | room | the count; arguments: more, bytes; the names |
 //! | GROUPS (target: after) | | | 1 if after | room | the same |
 //! | ACQUIRE (NOWAIT) | | | since | owner | arguments: token, since, bytes; the holder |
-//! | RELEASE (FORCE) | | | 0, or 1 to forget it | owner | on EBUSY as ACQUIRE |
+//! | RELEASE (FORCE) | | | 0, 1 to forget it, 2 to break it whoever lives | owner | on EBUSY as ACQUIRE |
 //! | LOCK_OWNER | | | | room | as ACQUIRE; no bytes: nobody |
+//! | LOCK_OWNER | | | 1 | | done: its owner 1 lives, 2 does not, 0 cannot be told |
 //!
 //! Owners and lists of names are sequences of byte strings, each after its length in one byte.
 //!
@@ -37,7 +38,7 @@ mod strings;
 #[cfg(test)]
 mod tests;
 
-pub use call::Call;
+pub use call::{Call, life_number, life_of};
 pub use error::WireError;
 pub use head::Head;
 pub use op::{EXTEND, GROUPS, HEAL};

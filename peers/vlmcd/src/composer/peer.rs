@@ -1,8 +1,12 @@
 //! Requests of bridges, one after the other.
+//!
+//! # Invariants
+//! * **ASKER-1** What whoever asked for did not live to see done is not begun anew: no write comes back that another node has
+//!   overwritten, when this one gets the lock again (L3, S7).
 
-use archipelago_protocol::BLOCK_STATUS;
+use archipelago_protocol::{BLOCK_STATUS, CHANGED};
 use archipelago_runtime::Peer;
-use xseg::{Incoming, OpCode};
+use xseg::{Errno, Incoming, OpCode};
 
 use super::core::Composer;
 use super::users::name_of;
@@ -37,7 +41,13 @@ fn is_known(op: OpCode) -> bool {
             | OpCode::FLUSH
             | OpCode::INFO
             | BLOCK_STATUS
+            | CHANGED
     )
+}
+
+/// Does it change what the volume holds?
+fn is_change(op: OpCode) -> bool {
+    matches!(op, OpCode::WRITE | OpCode::WRITE_ZEROES | OpCode::DISCARD)
 }
 
 impl Composer {
@@ -69,6 +79,7 @@ impl Composer {
             OpCode::DISCARD => self.make_zero(volume, request, Ends::StayAsTheyAre).await?,
             OpCode::FLUSH => self.ask_flush(volume).await.map(|()| 0)?,
             BLOCK_STATUS => self.block_status(volume, request).await?,
+            CHANGED => self.changed(volume, request).await?,
             _ => return Ok(info(volume)), // INFO: nothing else comes here
         };
         Ok(done.into())
@@ -90,6 +101,8 @@ impl Peer for Composer {
             OpCode::OPEN => return self.open(request).await,
             OpCode::CLOSE => return self.close(request),
             op if !is_known(op) => return request.unsupported(),
+            // ASKER-1: it may have been done already, and overwritten by another node since.
+            op if is_change(op) && !request.has_asker() => return request.fail(Errno::CANCELED),
             _ => {}
         }
         let performed = self.perform(&request).await;

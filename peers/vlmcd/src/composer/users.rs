@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use archipelago_protocol::{Recall, VolumeIdBytes, users};
+use archipelago_protocol::{CHANGED, Recall, VolumeIdBytes, users};
 use xseg::{Errno, Incoming};
 
 use super::core::{Composer, Name};
@@ -56,10 +56,18 @@ impl Drop for Uses {
 }
 
 pub fn name_of(request: &Incoming) -> Name {
+    if request.request().op == CHANGED {
+        return (request.target().as_bytes().to_vec(), Vec::new());
+    }
     (
         request.target().as_bytes().to_vec(),
         request.snapshot().as_bytes().to_vec(),
     )
+}
+
+/// The snapshot that CHANGED compares with: there, it is the second name.
+pub fn snapshot_of(request: &Incoming) -> Name {
+    (request.snapshot().as_bytes().to_vec(), Vec::new())
 }
 
 impl Composer {

@@ -3,6 +3,7 @@
 mod block_map;
 mod cache;
 mod claims;
+mod difference;
 mod epochs;
 mod pieces;
 mod shape;
@@ -12,6 +13,7 @@ mod underway;
 pub use block_map::BlockMap;
 pub use cache::BlockCache;
 pub use claims::{ClaimId, ClaimMode, Claims};
+pub use difference::differences;
 pub use epochs::{Assigned, Epochs, QuestionId};
 pub use pieces::{Fill, Pad, Piece, WritePart, fill, pieces, write_parts};
 pub use shape::Shape;

@@ -1,6 +1,6 @@
 //! Ranges at the edges, and what a volume says of itself.
 
-use archipelago_protocol::{BLOCK_STATUS, EXTENT_BYTES, Extent};
+use archipelago_protocol::{BLOCK_STATUS, CHANGE_BYTES, CHANGED, Change, EXTENT_BYTES, Extent};
 use xseg::{Errno, OpCode, flags};
 
 use crate::world::run;
@@ -144,5 +144,73 @@ fn unknown_operations_are_refused_and_durable_writes_flush() {
         assert_eq!(world.mapper.count_of(OpCode::FLUSH), 1);
         assert_eq!(client.plain(OpCode::FLUSH, 0, 0).await, Ok(0));
         assert_eq!(world.mapper.count_of(OpCode::FLUSH), 2);
+    });
+}
+
+/// What CHANGED says of a range of `v` since the snapshot, as many runs as there is room for.
+async fn changed(
+    client: &crate::client::Client,
+    since: &str,
+    (offset, len): (u64, u64),
+    room: usize,
+) -> Result<Vec<(u64, bool)>, Errno> {
+    let buffer = client.station.buffer(4096).await.unwrap();
+    let mut draft = client.station.draft(CHANGED).await.unwrap();
+    draft.set_target(client.volume.as_bytes()).unwrap();
+    draft.set_snapshot(since.as_bytes()).unwrap();
+    draft.set_extent(offset, len);
+    draft.attach(buffer, (room * CHANGE_BYTES) as u64).unwrap();
+    let reply = client.station.call(draft, client.composer).await.unwrap();
+    let mut told = vec![0; reply.result()? as usize * CHANGE_BYTES];
+    reply.data().unwrap().read(0, &mut told).unwrap();
+    let told = Change::read_all(&told).unwrap();
+    Ok(told.iter().map(|run| (run.bytes, run.is_changed)).collect())
+}
+
+/// What DIFFERENCE-2 comes to
+#[test]
+fn what_changed_since_a_snapshot_is_what_was_written_or_discarded() {
+    run(5, SIZE, |world| async move {
+        let client = world.client("v");
+        client.write(0, &[1; 3 * 65536]).await.unwrap();
+        world.mapper.snapshot("v", "s", 2).await;
+        let all = (0, SIZE);
+        assert_eq!(changed(&client, "s", all, 8).await, Ok(vec![(SIZE, false)]));
+        client.write(8192 + 100, &[2; 50]).await.unwrap();
+        client.plain(OpCode::DISCARD, 65536, 4096).await.unwrap();
+        client.write(SIZE - 1, &[3]).await.unwrap();
+        let told = changed(&client, "s", all, 8).await.unwrap();
+        let expected = [
+            (8192, false),
+            (4096, true),
+            (65536 - 12_288, false),
+            (4096, true),
+            (2 * 65536 - 4096, false),
+            (777, true),
+        ];
+        assert_eq!(told, expected);
+        // No more than there is room for, and from the middle on.
+        let told = changed(&client, "s", (8192 + 4000, 1000), 1).await;
+        assert_eq!(told, Ok(vec![(96, true)]));
+        // A snapshot since itself, and since one before it.
+        world.mapper.snapshot("v", "t", 3).await;
+        let snapshot = world.client("t");
+        assert_eq!(
+            changed(&snapshot, "t", all, 8).await,
+            Ok(vec![(SIZE, false)])
+        );
+        assert_eq!(changed(&snapshot, "s", all, 8).await.unwrap(), expected);
+        assert_eq!(changed(&client, "s", (0, 0), 8).await, Ok(vec![]));
+        for (since, errno) in [
+            ("none", Errno::NOENT),
+            ("v", Errno::INVAL),
+            ("", Errno::NOENT),
+        ] {
+            let refused = changed(&client, since, all, 8).await;
+            assert_eq!(refused, Err(errno), "{since:?}");
+        }
+        let outside = changed(&client, "s", (1, SIZE), 8).await;
+        assert_eq!(outside, Err(Errno::INVAL));
+        assert_eq!(changed(&client, "s", all, 0).await, Err(Errno::INVAL));
     });
 }

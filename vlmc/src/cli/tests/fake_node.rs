@@ -25,6 +25,7 @@ impl FakeNode {
             uptime_seconds: (state == RoleState::Running).then_some(3700),
             restarts: 0,
             inflight: None,
+            paused_since: None,
             log_level: (state == RoleState::Running).then_some(role.log_level),
             message: (self.is_broken && role.name == "mapperd").then(|| "died 5 times".into()),
         };
@@ -51,6 +52,7 @@ impl Node for FakeNode {
             segment: "/dev/shm/archipelago".into(),
             roles: self.roles(config, RoleState::Running),
             attached: vec!["vm".into()],
+            lost: vec!["vm-3 was taken from this node".into()],
         })
     }
     fn quickstart(&mut self, config: &Config) -> Result<Quickstart, ErrorReport> {
@@ -80,12 +82,25 @@ impl Node for FakeNode {
         self.asked.push(format!("log-level {role} {level}"));
         Ok(())
     }
+    fn reattach(&mut self, _: &Config, leave_devices: bool) -> Result<usize, ErrorReport> {
+        self.asked.push(format!("reattach {leave_devices}"));
+        Ok(1)
+    }
+    fn device_name(&mut self, _: &Config, device: &str) -> Result<String, ErrorReport> {
+        Ok(format!("volume of {device}"))
+    }
     fn host(&mut self, _: &Config, name: &str) -> Result<(), ErrorReport> {
         self.asked.push(format!("host {name}"));
         Ok(())
     }
-    fn supervise(&mut self, _: &Config, host: Option<&str>) -> Result<(), ErrorReport> {
-        self.asked.push(format!("supervise {host:?}"));
+    fn supervise(
+        &mut self,
+        _: &Config,
+        host: Option<&str>,
+        leave_devices: bool,
+    ) -> Result<(), ErrorReport> {
+        self.asked
+            .push(format!("supervise {host:?} {leave_devices}"));
         Ok(())
     }
 }

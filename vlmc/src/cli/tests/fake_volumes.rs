@@ -1,7 +1,9 @@
 //! Volumes that are not there, and what was asked of them.
 
+use crate::attach::Kind;
 use archipelago_protocol::{
-    GcAnswer, GcOrphan, ListAnswer, LockInfo, VolumeInfo, VolumeName, VolumeRef,
+    GcAnswer, GcOrphan, ListAnswer, LockInfo, LocksAnswer, LostInfo, VolumeInfo, VolumeName,
+    VolumeRef,
 };
 
 use crate::cli::*;
@@ -28,6 +30,8 @@ fn lock(volume: &str) -> LockInfo {
         since: 1_000_000_000,
         token: 7,
         is_ours: true,
+        lives: Some(true),
+        in_trash: false,
     }
 }
 
@@ -49,8 +53,9 @@ fn volume(name: &str, size: u64) -> VolumeInfo {
 fn attachment() -> Attachment {
     Attachment {
         volume: "vm".into(),
-        kind: "nbd".into(),
+        kind: Kind::NbdSocket,
         device: None,
+        link: None,
         socket: Some("/run/a,b/nbd.sock".into()),
         uri: Some("nbd+unix:///vm?socket=/run/a,b/nbd.sock".into()),
         is_read_only: true,
@@ -119,8 +124,19 @@ impl Volumes for Fake {
     fn lock(&mut self, volume: &VolumeName) -> Result<(), ErrorReport> {
         self.did(("lock", volume.as_str()))
     }
-    fn unlock(&mut self, volume: &VolumeName, breaking: Breaking) -> Result<(), ErrorReport> {
+    fn unlock(
+        &mut self,
+        volume: &VolumeName,
+        breaking: Breaking,
+    ) -> Result<Vec<LockInfo>, ErrorReport> {
+        let broken = (breaking != Breaking::OwnOnly).then(|| lock(volume.as_str()));
         self.did(("unlock", volume.as_str(), breaking))
+            .map(|()| broken.into_iter().collect())
+    }
+    fn evict_node(&mut self, node: &str) -> Result<Vec<LockInfo>, ErrorReport> {
+        let broken = (node == "alpha").then(|| vec![lock("vm-2"), lock("vm-10")]);
+        self.did(("evict_node", node))
+            .map(|()| broken.unwrap_or_default())
     }
     fn rename(&mut self, volume: &VolumeName, new_name: &VolumeName) -> Result<(), ErrorReport> {
         self.did(("rename", volume.as_str(), new_name.as_str()))
@@ -141,9 +157,17 @@ impl Volumes for Fake {
         self.did(("clone", request))
             .map(|()| volume("clone", 1 << 30))
     }
-    fn locks(&mut self) -> Result<Vec<LockInfo>, ErrorReport> {
-        self.did("locks")
-            .map(|()| vec![lock("vm-2"), lock("vm-10")])
+    fn locks(&mut self) -> Result<LocksAnswer, ErrorReport> {
+        self.did("locks").map(|()| LocksAnswer {
+            locks: vec![lock("vm-2"), lock("vm-10")],
+            lost: vec![LostInfo {
+                volume: "vm-3".into(),
+                problem: "vm-3 was taken from this node".into(),
+                remedy: "disconnect its clients".into(),
+                clients: 2,
+            }],
+            more: false,
+        })
     }
     fn children(&mut self, of: &VolumeRef) -> Result<Vec<VolumeInfo>, ErrorReport> {
         self.did(("children", of.to_string()))

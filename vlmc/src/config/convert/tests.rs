@@ -111,11 +111,12 @@ fn the_python_form_of_the_guide_loads_as_what_it_said() {
         (archip_dir.as_path(), *direct),
         (Path::new("/srv/archip/blocks"), true)
     );
-    let expected = RoleSettings::RadosBlocker {
-        pool: "maps".into(),
-        cephx_id: None,
+    let RoleSettings::RadosBlocker { pool, cephx_id, .. } =
+        &config.role("blockerm").expect("there").settings
+    else {
+        panic!("a RADOS blocker");
     };
-    assert_eq!(config.role("blockerm").expect("there").settings, expected);
+    assert_eq!((pool.as_str(), cephx_id), ("maps", &None));
     assert_eq!(
         config.role("vlmcd").expect("there").ports,
         PortRange {

@@ -4,6 +4,7 @@ mod places;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -109,6 +110,10 @@ const GUIDE: &str = r#"
         portno_start = 210
         pool = "rbd"
         cephx_id = "me"
+        namespace = "here"
+        ceph_conf = "/srv/ceph.conf"
+        on_backend_loss = "error"
+        backend_timeout = "90s"
         [role.three]
         portno_start = 220
         blockerb_port = 201
@@ -155,6 +160,10 @@ fn every_setting_of_the_guide_acts_under_its_own_name() {
     let expected = RoleSettings::RadosBlocker {
         pool: "rbd".into(),
         cephx_id: Some("me".into()),
+        namespace: "here".into(),
+        ceph_conf: Some("/srv/ceph.conf".into()),
+        on_backend_loss: BackendLoss::Error,
+        backend_timeout: Duration::from_secs(90),
     };
     assert_eq!(config.role("two").expect("there").settings, expected);
     let expected = RoleSettings::Mapperd {
@@ -333,7 +342,20 @@ fn each_role_is_on_one_host() {
             .all(|host| host.roles == [host.name.clone()])
     );
 
+    // Who has all roles waits for nobody of its own machine, and may look longer.
+    let looks = [
+        ("", 20),
+        ("[hosts]\nisolate = true", 5),
+        ("[hosts]\nlook_us = 0", 0),
+        ("[hosts]\nisolate = true\nlook_us = 7", 7),
+    ];
+    for (text, look_us) in looks {
+        let config = with_text(text).unwrap_or_else(|error| panic!("{text}\n{error}"));
+        assert_eq!(config.look, Duration::from_micros(look_us), "{text}");
+    }
+
     let cases = [
+        ("[hosts]\nlook_us = 1001", "1001 is out of range"),
         ("[hosts]\na = [\"vlmcd\"]", "no host runs the role mapperd"),
         (
             "[hosts]\na = [\"vlmcd\", \"vlmcd\", \"mapperd\", \"blockerb\", \"blockerm\"]",
@@ -375,6 +397,13 @@ fn other_wrong_values_name_the_way_out() {
         ("timeout = 1.5", "a number with a fraction"),
         ("nbd = 1", "it is a section"),
         ("[nbd]\nlisten = \"localhost\"", "is no address"),
+        (
+            "[nbd]\nmemory_max = \"32 MiB\"",
+            "nbd.memory_max: is out of range: give 64 MiB to 1 TiB",
+        ),
+        ("[nbd]\nstall_timeout = 0", "no length of time in range"),
+        ("[nbd]\nhandshake_timeout = \"2h\"", "give 1 s to 3600 s"),
+        ("[nbd]\nlist = \"no\"", "true or false, without quotes"),
         (
             "[role.blockerb]\ndirect = \"yes\"",
             "true or false, without quotes",
@@ -473,8 +502,9 @@ fn what_is_shown_loads_as_the_same_configuration() {
     let texts = [
         "",
         "[hosts]\nisolate = true",
+        "[hosts]\nlook_us = 50",
         "[hosts]\nb = [\"mapperd\", \"vlmcd\"]\na = [\"blockerm\", \"blockerb\"]",
-        "group = \"disk\"\ntrash_ttl = \"7d\"\n[segment]\nsize = \"1536M\"\n[nbd]\nlisten = \"[::1]:10809\"",
+        "group = \"disk\"\ntrash_ttl = \"7d\"\n[segment]\nsize = \"1536M\"\n[nbd]\nlisten = \"[::1]:10809\"\nmemory_max = \"96M\"\nlist = false\nstall_timeout = \"2m\"",
         "XSEGBD_START = 7\nXSEGBD_END = 9\nrun_dir = \"/tmp/q\\\"uote\\\\\"",
         "roles = [[\"blockerb\", \"rados_blocker\"], \"mapperd\"]\n[role.blockerb]\ncephx_id = \"x\"",
     ];
@@ -534,4 +564,26 @@ proptest! {
             prop_assert!(users.iter().all(|count| *count <= 1));
         }
     }
+}
+
+/// P3: nothing of root's groups is left to a user without a configured one.
+#[test]
+fn a_user_without_a_configured_group_has_the_primary_one() {
+    let config = with_text("user = \"archipelago\"");
+    let refused = config.expect_err("only root becomes another").to_string();
+    assert!(refused.contains("only root"), "{refused}");
+    let dir = tempfile::tempdir().expect("a directory");
+    let environment = Environment {
+        uid: 0,
+        ..environment(dir.path())
+    };
+    fs::write(&environment.group_file, "disk:x:6:\n").expect("written");
+    let of = |text: &str| load_text("a.toml", text, &environment).expect("good");
+    let config = of("user = \"archipelago\"");
+    assert_eq!((config.group, config.primary_group), (None, Some(991)));
+    let passwd = "root:x:0:0::/:\narchipelago:x:990::::\n";
+    fs::write(&environment.passwd_file, passwd).expect("written");
+    let refused = load_text("a.toml", "user = \"archipelago\"", &environment);
+    let refused = refused.expect_err("no group").to_string();
+    assert!(refused.contains("has no group"), "{refused}");
 }

@@ -1,4 +1,4 @@
-//! Directories, and what is not built in: looked at by those who need them.
+//! Places: directories, looked at by those who need them, and pools.
 
 use super::*;
 
@@ -32,15 +32,12 @@ fn unusable_directories_are_named_with_the_way_out() {
 }
 
 #[test]
-fn the_directory_of_the_nbd_socket_and_roles_that_are_not_built_in_are_checked() {
+fn the_directory_of_the_nbd_socket_is_checked() {
     let dir = tempfile::tempdir().expect("a directory");
     let environment = environment(dir.path());
     let file = dir.path().join("file");
     fs::write(&file, "").expect("written");
-    let text = format!(
-        "[nbd]\nsocket = \"{}/nbd.sock\"\n[role.blockerb]\ntype = \"rados_blocker\"",
-        file.display()
-    );
+    let text = format!("[nbd]\nsocket = \"{}/nbd.sock\"", file.display());
     let config = load_text("a.toml", &text, &environment).unwrap_or_else(|error| panic!("{error}"));
     let problems = directories::check(&config, &environment);
     assert_eq!(problems.len(), 1, "{problems:?}");
@@ -49,14 +46,16 @@ fn the_directory_of_the_nbd_socket_and_roles_that_are_not_built_in_are_checked()
         text.starts_with("a.toml:2: nbd.socket: ") && text.contains("not a directory"),
         "{text}"
     );
-    let problems = unbuilt::check(&config);
-    assert_eq!(problems.len(), 1, "{problems:?}");
-    assert_eq!(
-        problems[0].to_string(),
-        "a.toml:4: role.blockerb.type: rados_blocker is not built into this program: use a file_blocker"
-    );
-    let config = with_text("").unwrap_or_else(|error| panic!("{error}"));
-    assert!(unbuilt::check(&config).is_empty());
+}
+
+#[test]
+fn two_blockers_do_not_share_a_namespace_of_a_pool() {
+    let both = "roles = [[\"blockerb\", \"rados_blocker\"], [\"blockerm\", \"rados_blocker\"]]\n\
+                [role.blockerb]\npool = \"one\"\n[role.blockerm]\npool = \"one\"\n";
+    assert!(with_text(both).is_ok());
+    let error = with_text(&format!("{both}namespace = \"blockerb\"")).expect_err("shared");
+    let text = error.to_string();
+    assert!(text.contains("blockerb of the pool one"), "{text}");
 }
 
 /// The directory of sockets in a place that anybody may write to must not be somebody else's trap.
@@ -81,4 +80,28 @@ fn a_run_directory_that_others_may_write_to_is_refused() {
     let text = format!("run_dir = \"{}\"", link.display());
     let config = load_text("a.toml", &text, &environment).expect("fine as such");
     assert!(directories::prepare(&config, &environment).is_err());
+}
+
+#[test]
+fn shared_keys_are_for_programs_that_were_built_with_them_and_for_no_others() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let environment = super::environment(dir.path());
+    let load = |text: &str| load_text("a.toml", text, &environment);
+    let alone = load("[nbd]\ntls_psk_file = \"/etc/archipelago/keys.psk\"");
+    if cfg!(feature = "tls-psk") {
+        let config = alone.unwrap_or_else(|error| panic!("{error}"));
+        let shown = show_toml(&config);
+        let again = load(&shown).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(again.nbd, config.nbd);
+    } else {
+        let refused = alone.expect_err("refused").to_string();
+        assert!(
+            refused.contains("a.toml:2: nbd.tls_psk_file: "),
+            "{refused}"
+        );
+        assert!(refused.contains("--features tls-psk"), "{refused}");
+    }
+    let both = "[nbd]\ntls_psk_file = \"/k\"\ntls_certificate = \"/c\"\ntls_key = \"/d\"";
+    let refused = load(both).expect_err("refused").to_string();
+    assert!(refused.contains("beside certificates"), "{refused}");
 }

@@ -6,6 +6,7 @@
 //! * **SUP-3** A host that dies `deaths_max` times within `deaths_window` is left down until somebody starts it (F20).
 //! * **SUP-4** Hosts get SIGTERM in the reverse of their order, each when those after it are gone; SIGKILL follows after
 //!   `stop_max`.
+//! * **SUP-5** When hosts are to begin anew, all that live are killed, and none is spawned before all are gone.
 
 use std::time::Duration;
 
@@ -54,6 +55,8 @@ pub struct Core {
     hosts: Vec<Host>,
     limits: Limits,
     is_ending: bool,
+    /// All begin anew.
+    is_renewing: bool,
 }
 
 impl Core {
@@ -62,6 +65,7 @@ impl Core {
             hosts: names.into_iter().map(Host::new).collect(),
             limits,
             is_ending: false,
+            is_renewing: false,
         }
     }
 
@@ -204,12 +208,45 @@ impl Core {
         };
     }
 
+    /// What one host found out makes void what all of them believe: none goes on.
+    pub fn renew(&mut self) {
+        self.is_renewing = true;
+    }
+
     /// What is to be done now. Spawned hosts count as starting, signalled ones as stopping.
     pub fn actions(&mut self, now: Duration) -> Vec<Action> {
         let mut actions = Vec::new();
+        if self.is_renewing {
+            self.kill_all(now, &mut actions);
+            if self.is_renewing {
+                return actions;
+            }
+        }
         self.spawn_due(now, &mut actions);
         self.stop_due(now, &mut actions);
         actions
+    }
+
+    /// Until all are gone (SUP-5). Then they start in order.
+    fn kill_all(&mut self, now: Duration, actions: &mut Vec<Action>) {
+        self.is_renewing = self.hosts.iter().any(|host| host.phase.is_alive());
+        for host in &mut self.hosts {
+            match host.phase {
+                Phase::Stopping {
+                    is_killed: true, ..
+                } => {}
+                Phase::Starting { .. } | Phase::Running | Phase::Stopping { .. } => {
+                    let is_killed = true;
+                    host.phase = Phase::Stopping {
+                        since: now,
+                        is_killed,
+                    };
+                    actions.push(Action::Kill(host.name.clone()));
+                }
+                Phase::Waiting { .. } => host.phase = Phase::Down,
+                Phase::Down | Phase::Failed => {}
+            }
+        }
     }
 
     fn spawn_due(&mut self, now: Duration, actions: &mut Vec<Action>) {

@@ -147,6 +147,31 @@ fn a_host_can_be_stopped_and_started_alone() {
     assert!(!core.is_over());
 }
 
+/// SUP-5
+#[test]
+fn hosts_that_begin_anew_are_all_killed_first_and_start_in_order() {
+    let mut core = core(&["a", "b", "c"]);
+    core.start(None);
+    for name in ["a", "b", "c"] {
+        core.adopted(name, ms(0));
+        core.ready(name);
+    }
+    core.exited("b", "exit code 79", ms(1));
+    core.renew();
+    let kill = |name: &str| Action::Kill(name.into());
+    assert_eq!(core.actions(ms(1)), [kill("a"), kill("c")]);
+    assert_eq!(core.actions(ms(2)), []);
+    core.killed("c", ms(3));
+    assert_eq!(core.actions(ms(3)), [], "one lives");
+    core.killed("a", ms(4));
+    assert_eq!(core.actions(ms(4)), [spawn("a")]);
+    core.ready("a");
+    assert_eq!(core.actions(ms(5)), [spawn("b")]);
+    core.ready("b");
+    assert_eq!(core.actions(ms(6)), [spawn("c")]);
+    assert_eq!(core.actions(ms(7)), []);
+}
+
 proptest! {
     /// SUP-1, SUP-3, SUP-4
     #[test]

@@ -178,21 +178,6 @@ fn a_role_is_started_alone_on_a_node_that_does_not_run() {
     node.start(&config, &Scope::default()).expect("started");
     assert_eq!(running().len(), 4);
     node.stop(&config, &Scope::default()).expect("stopped");
-    let error = node.supervise(&config, Some("nobody"), None, || Ok(()));
+    let error = node.supervise(&config, (Some("nobody"), false), None, || Ok(()));
     assert!(error.expect_err("unknown").message.contains("nobody"));
-}
-
-#[test]
-fn a_node_with_a_role_that_is_not_built_in_is_not_started() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let run_dir = dir.path().join("run");
-    let text = format!(
-        "run_dir = \"{}\"\n[role.blockerb]\ntype = \"rados_blocker\"",
-        run_dir.display()
-    );
-    let config = load_text("a.toml", &text, &environment()).expect("fine as such");
-    let node = LocalNode::new(environment(), "/no/program".into(), None);
-    let error = node.start(&config, &Scope::default()).expect_err("refused");
-    assert!(error.message.contains("rados_blocker"), "{error}");
-    assert!(!run_dir.exists(), "nothing was made");
 }

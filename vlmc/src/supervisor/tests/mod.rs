@@ -2,6 +2,7 @@
 //! supervisor.
 
 mod configured;
+mod fenced;
 mod races;
 
 use std::fs;
@@ -65,7 +66,7 @@ fn a_player_plays_its_part() {
             let config = load(file.as_deref(), &environment).expect("fine");
             let node = LocalNode::new(environment, program, file);
             let host = std::env::var(HOST).ok();
-            node.supervise(&config, host.as_deref(), None, || Ok(()))
+            node.supervise(&config, (host.as_deref(), false), None, || Ok(()))
                 .expect("ends well");
         }
         "broken" => {
@@ -76,6 +77,12 @@ fn a_player_plays_its_part() {
             let mut lock = HostLock::take(&run_dir, name).expect("free");
             if name == "crash" {
                 std::process::exit(3);
+            }
+            let fenced = format!("{:x}", tenure(&run_dir));
+            if name == "touchy"
+                && fs::read_to_string(run_dir.path().join("fenced")).is_ok_and(|at| at == fenced)
+            {
+                std::process::exit(FENCED_EXIT_CODE);
             }
             while name == "hesitant" && !run_dir.path().join("go").exists() {
                 std::thread::sleep(Duration::from_millis(5));
@@ -300,7 +307,7 @@ fn hosts_outlive_a_killed_supervisor_and_the_next_one_adopts_them() {
     let mut spawned = 0;
     let mut spawn = || {
         spawned += 1;
-        spawn_detached(player("supervisor", dir.path()), &log_file)
+        spawn_detached(player("supervisor", dir.path()), &log_file, &[])
     };
     let pids = |report: &Report| report.hosts.iter().map(|host| host.pid).collect::<Vec<_>>();
     let first = client.start(None, &mut spawn, &log_file).expect("started");
@@ -432,7 +439,7 @@ fn a_supervisor_that_cannot_start_leaves_its_last_words() {
         Patience::default(),
     );
     let log_file = dir.path().join("log");
-    let mut spawn = || spawn_detached(player("broken", dir.path()), &log_file);
+    let mut spawn = || spawn_detached(player("broken", dir.path()), &log_file, &[]);
     let error = client
         .start(None, &mut spawn, &log_file)
         .expect_err("it ended");

@@ -22,7 +22,7 @@ impl Arena {
 
     fn start(&self) -> Result<Report, SupervisorError> {
         let log_file = self.dir.path().join("log");
-        let mut spawn = || spawn_detached(player(self.part, self.dir.path()), &log_file);
+        let mut spawn = || spawn_detached(player(self.part, self.dir.path()), &log_file, &[]);
         self.client.start(None, &mut spawn, &log_file)
     }
 

@@ -47,7 +47,9 @@ fn run(bytes: &[u8], pieces: &[usize]) -> (Vec<u8>, Decision, usize) {
                 at += taken;
                 assert!(handshake.kept_bytes() <= at.min(OPTION_BYTES_MAX)); // HANDSHAKE-2
             }
-            Decision::List | Decision::Open { .. } => obey(&mut handshake, &decision),
+            Decision::List | Decision::Open { .. } | Decision::FindSnapshots { .. } => {
+                obey(&mut handshake, &decision);
+            }
             _ => return (sent, decision, at),
         }
     }

@@ -86,6 +86,7 @@ impl<W: World> Mapper<W> {
                 break;
             }
         }
+        heads.check_locks().await?;
         limits.add_young(heads.all().map(|(id, _)| id));
         let judge = Judge {
             mapper: self,

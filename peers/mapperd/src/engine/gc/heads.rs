@@ -70,6 +70,16 @@ impl<W: World> Heads<W> {
         self.known.iter().map(|(id, known)| (*id, known))
     }
 
+    /// What open volumes were marked by is known to whoever takes them from us later (TAKEN-1).
+    pub async fn check_locks(&self) -> Result<(), MapError> {
+        for known in self.known.values() {
+            if let Neighbour::Open(volume) = &known.is {
+                volume.check_lock().await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Content that open volumes had displaced when they were marked does not come back, and nobody reads it, when this
     /// returns (GC-3).
     pub async fn forget_content(&self) -> Result<(), MapError> {

@@ -155,7 +155,11 @@ impl<W: World> Judge<'_, W> {
                 continue;
             }
             let above = match mapper.open_volume(child) {
-                Some(volume) => volume.parent(),
+                Some(volume) => {
+                    let parent = volume.parent();
+                    volume.check_lock().await?; // TAKEN-1
+                    parent
+                }
                 None => match base.load(child).await? {
                     Some(loaded) => loaded.head.parent,
                     None => None,

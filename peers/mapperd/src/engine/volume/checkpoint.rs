@@ -111,6 +111,7 @@ impl<W: World> Volume<W> {
     }
 
     async fn clean_up_after_checkpoint(&self, before: &Head) -> Result<(), MapError> {
+        self.check_lock().await?; // TAKEN-1
         let parent = self.parent_view().await?;
         let now = self.in_force.borrow().clone();
         self.base.clean_up(before, &now, parent.as_deref()).await

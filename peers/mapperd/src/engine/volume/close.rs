@@ -93,6 +93,9 @@ impl<W: World> Volume<W> {
         self.end();
         drop(held);
         self.base.believe(self.id).await?;
+        if self.taken().is_some() {
+            return Ok(()); // there is nothing to give back
+        }
         self.give_lock_back().await
     }
 }

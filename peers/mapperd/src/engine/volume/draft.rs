@@ -27,6 +27,9 @@ impl<W: World> Volume<W> {
             .base
             .list_all(&names::draft_group(self.id), "list the drafts")
             .await?;
+        if !listed.is_empty() {
+            self.check_lock().await?; // TAKEN-1
+        }
         for draft in listed {
             let parent = self.state.borrow().head.parent;
             if let Some(id) = names::last_id(&draft)

@@ -1,6 +1,7 @@
 //! An open volume.
 
 mod adopting;
+mod after_break;
 mod changed;
 mod checkpoint;
 mod close;
@@ -12,6 +13,7 @@ mod resize;
 mod snapshot;
 mod space;
 mod state;
+mod taken;
 #[expect(clippy::module_inception, reason = "it holds the type of this name")]
 mod volume;
 

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use archipelago_runtime::local::{Mutex, Notify};
-use archipelago_store::{LockRecord, Store, StoreError};
+use archipelago_store::{LockRecord, ObjectName, OwnerLife, Store, StoreError};
 
 use super::changed::changed_blocks;
 use super::granting::first_stamp;
@@ -46,8 +46,8 @@ impl<W: World> Volume<W> {
             .lock_record(id)
             .await?
             .is_some_and(|record| record.owner == *base.world.owner());
-        let token = base.lock(id, false).await?;
-        match Self::open_locked(base.clone(), id, token, whom).await {
+        let lock = base.lock(id, false).await?;
+        match Self::open_locked(base.clone(), id, &lock, whom).await {
             Ok(volume) => {
                 // Our predecessor may have told composers what they may do; who takes the lock anew has none.
                 let composers = if was_ours {
@@ -72,12 +72,18 @@ impl<W: World> Volume<W> {
     async fn open_locked(
         base: Rc<Base<W>>,
         id: VolumeId,
-        token: u64,
+        lock: &LockRecord,
         whom: Whom,
     ) -> Result<Rc<Self>, MapError> {
+        let token = lock.token;
         let loaded = base.load(id).await?.ok_or_else(|| MapError::NotFound {
             name: id.to_string(),
         })?;
+        // TAKEN-1: the next owner's head is not ours to replace. Where the lock is ours all the same, the locks were lost, as in a
+        // store that was restored without them.
+        if loaded.head.version.token > token {
+            base.check_token(id, token).await?;
+        }
         if loaded.head.flags.snapshot {
             return Err(MapError::ReadOnly {
                 name: loaded.head.name,
@@ -121,15 +127,18 @@ impl<W: World> Volume<W> {
             token,
             ceiling_before,
             life: Cell::new(Life::Open),
+            taken: RefCell::default(),
             base,
         });
+        volume.leave_behind(lock.broken).await?;
         let mut now = volume.in_force.borrow().clone();
         now.segments = volume.log.segments_and_spare();
+        let unnamed = volume.base.unnamed(&now, unnamed_page_number).await?;
+        volume.check_lock().await?; // TAKEN-1
         volume.clean_up_after(&older, &now).await?;
-        volume
-            .base
-            .delete_unnamed(&now, unnamed_page_number)
-            .await?;
+        for object in unnamed {
+            volume.base.delete_quietly(&object).await?;
+        }
         volume.settle_drafts_in_change().await?;
         Ok(volume)
     }
@@ -140,6 +149,7 @@ impl<W: World> Volume<W> {
         let mut now = self.in_force.borrow().clone();
         older.retain(|version| *version < now.version);
         now.segments = self.log.segments_and_spare();
+        self.check_lock().await?; // TAKEN-1
         self.clean_up_after(&older, &now).await
     }
 
@@ -179,11 +189,11 @@ fn first_page_number(token: u64) -> u64 {
 }
 
 impl<W: World> Base<W> {
-    /// Takes a volume's lock, and gives its token.
-    pub async fn lock(&self, id: VolumeId, wait: bool) -> Result<u64, MapError> {
+    /// Takes a volume's lock.
+    pub async fn lock(&self, id: VolumeId, wait: bool) -> Result<LockRecord, MapError> {
         let object = names::lock(id);
         match self.maps().lock(&object, self.world.owner(), wait).await {
-            Ok(record) => Ok(record.token),
+            Ok(record) => Ok(record),
             Err(StoreError::Locked { owner }) => {
                 let name = self.name_of(id).await;
                 Err(self.locked(id, name, owner).await)
@@ -196,6 +206,24 @@ impl<W: World> Base<W> {
         let object = names::lock(id);
         let unlocked = self.maps().unlock(&object, self.world.owner(), force).await;
         unlocked.map_err(MapError::store("unlock", &object))
+    }
+
+    /// Breaks it, whether its owner lives or not.
+    pub async fn break_lock(&self, id: VolumeId) -> Result<(), MapError> {
+        let object = names::lock(id);
+        let broken = self.maps().break_lock(&object, self.world.owner()).await;
+        broken.map_err(MapError::store("break", &object))
+    }
+
+    /// Whether who has the lock lives, if that can be told.
+    pub async fn owner_lives(&self, id: VolumeId) -> Result<Option<bool>, MapError> {
+        let object = names::lock(id);
+        match self.maps().owner_life(&object).await {
+            Ok(OwnerLife::Lives) => Ok(Some(true)),
+            Ok(OwnerLife::Gone) => Ok(Some(false)),
+            Ok(OwnerLife::Unknown) | Err(StoreError::NotLocked) => Ok(None),
+            Err(error) => Err(MapError::store("look at", &object)(error)),
+        }
     }
 
     /// Somebody else has it, `owner` when it was asked for; since when is known if he still has it.
@@ -327,10 +355,11 @@ impl<W: World> Base<W> {
         Ok(touched)
     }
 
-    /// Deletes segments and pages that were begun by an owner that died before a head named them: they come after all
-    /// that the head in force names, and after the spare. What comes before may be a snapshot's.
-    async fn delete_unnamed(&self, now: &Head, first_page: u64) -> Result<(), MapError> {
+    /// Segments and pages that were begun by an owner that died before a head named them: they come after all that the head
+    /// in force names, and after the spare. What comes before may be a snapshot's.
+    async fn unnamed(&self, now: &Head, first_page: u64) -> Result<Vec<ObjectName>, MapError> {
         let id = now.id;
+        let mut unnamed = Vec::new();
         let last = now.segments.iter().filter(|segment| segment.birth == id);
         let last = last.map(|segment| (segment.token, segment.number)).max();
         for object in self
@@ -338,7 +367,7 @@ impl<W: World> Base<W> {
             .await?
         {
             if names::numbers(&object) > last {
-                self.delete_quietly(&object).await?;
+                unnamed.push(object);
             }
         }
         for object in self
@@ -346,10 +375,10 @@ impl<W: World> Base<W> {
             .await?
         {
             if names::number(&object).is_some_and(|number| number >= first_page) {
-                self.delete_quietly(&object).await?;
+                unnamed.push(object);
             }
         }
-        Ok(())
+        Ok(unnamed)
     }
 
     /// The segments that followed those that an old head names, up to those of the head in force.

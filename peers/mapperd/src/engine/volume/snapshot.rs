@@ -46,6 +46,7 @@ impl<W: World> Volume<W> {
         self.append([Record::Snapshot { child, floor }]).await?;
         self.state.borrow_mut().displaced.clear();
         self.flush().await?;
+        self.check_lock().await?; // TAKEN-1
         if let Some(parent) = parent {
             self.base
                 .delete_quietly(&names::edge(parent, self.id))
@@ -88,7 +89,8 @@ impl<W: World> Volume<W> {
     /// The volume hangs from another head from now on, or from none.
     pub async fn set_parent(&self, parent: Option<VolumeId>) -> Result<(), MapError> {
         self.append([Record::Parent { parent }]).await?;
-        self.flush().await
+        self.flush().await?;
+        self.check_lock().await // TAKEN-1
     }
 
     /// Changes what is said of the volume as a whole, durably.
@@ -96,7 +98,8 @@ impl<W: World> Volume<W> {
         let _change = self.change.lock().await;
         self.check_open()?;
         self.append([record]).await?;
-        self.flush().await
+        self.flush().await?;
+        self.check_lock().await // TAKEN-1
     }
 }
 

@@ -54,6 +54,7 @@ impl<W: World> Volume<W> {
             return Ok(());
         }
         self.flush().await?;
+        self.check_lock().await?; // TAKEN-1
         let mut by_block: BTreeMap<u64, BTreeSet<Source>> = BTreeMap::new();
         for displaced in &batch {
             by_block
@@ -75,6 +76,7 @@ impl<W: World> Volume<W> {
         let _change = self.change.lock().await;
         self.check_open()?;
         self.flush().await?;
+        self.check_lock().await?; // TAKEN-1
         self.quiesce(self.epoch()).await
     }
 

@@ -43,6 +43,8 @@ pub struct Volume<W: World> {
     /// No stamp up to it is given out by this owner (OWNER-2).
     pub(super) ceiling_before: Stamp,
     pub(super) life: Cell<Life>,
+    /// Why its lock is not ours any more (TAKEN-2).
+    pub(super) taken: RefCell<Option<MapError>>,
 }
 
 /// How far a volume's end has come.
@@ -222,6 +224,9 @@ impl<W: World> Volume<W> {
     /// The journal of a volume that has ended takes nothing: that is no failure.
     fn or_not_open(&self, outcome: Result<(), MapError>) -> Result<(), MapError> {
         match outcome {
+            Err(error @ MapError::Failed { .. }) if self.taken().is_some() => {
+                Err(self.taken().unwrap_or(error))
+            }
             Err(MapError::Failed { .. }) if self.has_ended() => {
                 Err(MapError::NotOpen { name: self.name() })
             }

@@ -1,0 +1,6 @@
+//! A store in a pool of a real cluster. All of it in few tests: each has a cluster of its own.
+
+mod conforms;
+mod fences;
+mod house;
+mod trouble;

@@ -1,0 +1,3 @@
+//! Devices in a real kernel.
+
+mod guests;
