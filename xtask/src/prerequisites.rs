@@ -239,8 +239,27 @@ fn install(missing: &[&Prerequisite]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
+    let Err(error) = apt_get(install_args(missing)) else {
+        return Ok(());
+    };
+    // A package of a newer release than the archive's can keep out all that is built beside it: QEMU's are of one version, or none.
+    let strangers = strangers(PREREQUISITES);
+    if strangers.is_empty() {
+        return Err(error);
+    }
+    eprintln!(
+        "{error:#}; once more, with the archive's own {}",
+        strangers.join(", ")
+    );
+    let mut args = install_args(missing);
+    args.push("--allow-downgrades");
+    args.extend(strangers.iter().map(String::as_str));
+    apt_get(args)
+}
+
+fn apt_get(args: Vec<&str>) -> Result<()> {
     let mut install = Command::new("apt-get");
-    install.args(install_args(missing));
+    install.args(args);
     command::run(install.env("DEBIAN_FRONTEND", "noninteractive"))
 }
 
@@ -252,6 +271,39 @@ fn install_args(missing: &[&Prerequisite]) -> Vec<&'static str> {
     let mut args = vec!["install", "--yes", "--no-install-recommends", "--no-remove"];
     args.extend(packages);
     args
+}
+
+/// Those of the table's packages that are installed in a version newer than all of the archive's, as `package=version` of its newest.
+fn strangers(table: &[Prerequisite]) -> Vec<String> {
+    let mut packages: Vec<_> = table.iter().map(|wanted| wanted.package).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    let stranger = |package: &str| {
+        let installed = output(
+            "dpkg-query",
+            &["--show", "--showformat=${Version}", package],
+        )?;
+        let archive = output("apt-cache", &["madison", package])?;
+        let version = archives_own(&archive, &installed)?;
+        output("dpkg", &["--compare-versions", &installed, "gt", version])?;
+        Some(format!("{package}={version}"))
+    };
+    packages.into_iter().filter_map(stranger).collect()
+}
+
+/// The newest of the versions that `apt-cache madison` lists, unless what is installed is among them.
+fn archives_own<'a>(madison: &'a str, installed: &str) -> Option<&'a str> {
+    let version = |line: &'a str| line.split('|').nth(1).map(str::trim);
+    let mut versions = madison.lines().filter_map(version);
+    let is_known = installed.is_empty() || versions.clone().any(|version| version == installed);
+    if is_known { None } else { versions.next() }
+}
+
+/// What a program prints, if it is there and succeeds.
+fn output(program: &str, args: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(args).output().ok()?;
+    let is_success = output.status.success();
+    is_success.then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 fn apt_get_line(missing: &[&Prerequisite]) -> String {
@@ -312,6 +364,16 @@ mod tests {
             apt_get_line(&missing(SAMPLE)),
             "apt-get install --yes --no-install-recommends --no-remove tools"
         );
+    }
+
+    #[test]
+    fn only_a_version_that_the_archive_does_not_have_is_replaced_by_its_newest() {
+        let madison =
+            " tools | 1:7.2-7u18 | archive main\n tools | 1:7.2-7u15 | archive security\n";
+        assert_eq!(archives_own(madison, "1:10.0-2"), Some("1:7.2-7u18"));
+        assert_eq!(archives_own(madison, "1:7.2-7u15"), None);
+        assert_eq!(archives_own(madison, ""), None);
+        assert_eq!(archives_own("", "1:10.0-2"), None);
     }
 
     #[test]
