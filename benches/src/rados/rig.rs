@@ -1,5 +1,6 @@
 //! The cluster, and everybody's disk in it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -25,11 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Disk {
     pub contender: Contender,
     pub target: Target,
-    _serves: Serves,
+    serves: Serves,
 }
 
 enum Serves {
-    Node { _node: Node },
+    Node(Node),
     Qemu { _qemu: Qemu },
     Nobody,
 }
@@ -66,8 +67,16 @@ impl Disk {
         Ok(Self {
             contender,
             target,
-            _serves: serves,
+            serves,
         })
+    }
+
+    /// The processes of ours, if it is our disk.
+    pub fn of_node(&self) -> Result<Option<BTreeSet<u32>>> {
+        match &self.serves {
+            Serves::Node(node) => node.processes().map(Some),
+            Serves::Qemu { .. } | Serves::Nobody => Ok(None),
+        }
     }
 }
 
@@ -83,7 +92,7 @@ fn volume(cluster: &Cluster, directory: &Path, size_mib: u64) -> Result<(Target,
     let node = Node::with_stores(directory, &stores.join("\n"), &[])?;
     node.time("vlmc", &["create", VOLUME, &format!("--size={size_mib}M")])?;
     let uri = node.uri(VOLUME);
-    Ok((Target::Nbd { uri }, Serves::Node { _node: node }))
+    Ok((Target::Nbd { uri }, Serves::Node(node)))
 }
 
 /// The cluster's configuration for clients whose writes are in the cluster when they are answered.

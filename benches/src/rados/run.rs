@@ -1,6 +1,6 @@
 //! All cells, one after the other.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use archipelago_ceph::ClusterOptions;
@@ -10,6 +10,7 @@ use super::contender::Contender;
 use super::report::{Tallies, name, print};
 use super::rig::{Disk, POOLS};
 use crate::cell::{LOADS, Load};
+use crate::profile::Profile;
 
 #[derive(Args, Debug)]
 pub struct Options {
@@ -31,6 +32,9 @@ pub struct Options {
     /// Where the cluster lies
     #[arg(long, default_value = "/tmp", value_name = "DIRECTORY")]
     directory: PathBuf,
+    /// Tells where the time of ours goes, too, by perf, in one more run of each cell
+    #[arg(long)]
+    profile: bool,
     /// One JSON object a line instead of a table
     #[arg(long)]
     json: bool,
@@ -103,7 +107,30 @@ pub fn run(options: &Options) -> Result<()> {
             }
         }
     }
+    if options.profile {
+        profile(options, &loads, &disks, scratch.path())?;
+    }
     print(&tallies, options.json)
+}
+
+/// Where the node's time goes in each cell; the cluster's daemons have theirs.
+fn profile(options: &Options, loads: &[Load], disks: &[Disk], directory: &Path) -> Result<()> {
+    for disk in disks {
+        let Some(processes) = disk.of_node()? else {
+            continue;
+        };
+        for &load in loads {
+            let profile = Profile::begin(&processes, directory)?;
+            disk.target.measure(load, options.seconds, 0, directory)?;
+            let places = profile.end()?;
+            eprintln!(
+                "where the time of {} goes, {}:\n{places}",
+                disk.contender,
+                name(load)
+            );
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -119,6 +146,7 @@ mod tests {
             cell: vec![text.to_owned()],
             contender: Vec::new(),
             directory: PathBuf::new(),
+            profile: false,
             json: false,
         };
         assert_eq!(options("q32").loads().unwrap().len(), 2);

@@ -66,6 +66,11 @@ pub enum RadosdError {
          one begins again, for which its supervisor sees"
     )]
     Fenced { owner: String, pool: String },
+    #[error(
+        "another deployment calls itself {owner}, and lives: it uses the pool {pool}. Give one of them another name, with `node` or \
+         `segment.name` in its configuration"
+    )]
+    Namesake { owner: String, pool: String },
     #[error("{what} failed ({source})")]
     Failed { what: &'static str, source: Errno },
 }
@@ -76,6 +81,7 @@ impl RadosdError {
             Self::NoLibrary { .. } | Self::NoIdentity { .. } => Errno::NOENT,
             Self::Nul { .. } => Errno::INVAL,
             Self::Fenced { .. } => Errno::SHUTDOWN,
+            Self::Namesake { .. } => Errno::BUSY,
             Self::Configuration { source, .. }
             | Self::Setting { source, .. }
             | Self::Connect { source }

@@ -26,6 +26,8 @@ pub struct RadosdOptions {
     pub role: String,
     /// The time of the owner's from one moment at which no process of its lives to the next: a number that is never used again.
     pub tenure: u128,
+    /// The one before, of which nobody lives; 0 if it is not known.
+    pub tenure_before: u128,
     /// Where those who rely on locks of this store write too: whose lock is broken here is fenced there before.
     pub companions: Vec<RadosdOptions>,
     /// What the cluster refuses since we were fenced is not answered: our process is about to end.
@@ -51,6 +53,7 @@ impl RadosdOptions {
             },
             role: "blocker".into(),
             tenure: 0,
+            tenure_before: 0,
             companions: Vec::new(),
             is_quiet_when_fenced: false,
             index_parts: INDEX_PARTS,

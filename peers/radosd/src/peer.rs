@@ -39,6 +39,9 @@ impl Radosd {
             waiting: WaitingRoom::new(handle),
         });
         let service = handle.serve(station, options.nr_ops, radosd.clone());
+        let (settling, listening) = (radosd.engine.clone(), radosd.engine.clone());
+        handle.spawn(async move { settling.keep_settling().await });
+        handle.spawn(async move { listening.keep_listening().await });
         Ok((radosd, service))
     }
 
@@ -140,10 +143,7 @@ impl Radosd {
                 engine.punch(scope, &name, range).await.map(|()| 0)
             }
             Call::Sync { scope } => engine.sync(scope).map(|()| 0),
-            Call::Heal { scope } => {
-                engine.heal(scope);
-                Ok(0)
-            }
+            Call::Heal { scope } => engine.heal(scope).await.map(|()| 0),
             _ => Err(StoreError::Invalid),
         };
         answer_done(request, done);

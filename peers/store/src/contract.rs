@@ -8,6 +8,9 @@
 //! * **STORE-4** Only an object that is not there is answered with `NotFound`: a failure is a failure (M6).
 //! * **STORE-5** A scope in which a write or a sync failed stays failed: its syncs are refused until `heal` (D3).
 //! * **STORE-6** Space of deleted objects and punched ranges is given back; what is read from a punched range is zero.
+//! * **STORE-7** What ended with `Late` fails its scope as well, and may still happen. When it cannot any more the store says so: by syncs
+//!   that it does not refuse any more, and by `heal`, which fails until then. A store of which something can be late
+//!   has on disk what it has answered.
 
 use std::ops::Range;
 
@@ -155,7 +158,7 @@ pub trait Store {
     /// STORE-2.
     async fn sync(&self, scope: Scope) -> Result<(), StoreError>;
 
-    /// Believes the scope again: its user has verified it (STORE-5).
+    /// Believes the scope again: its user has verified it (STORE-5). `Late` as long as something of it may still happen (STORE-7).
     async fn heal(&self, scope: Scope) -> Result<(), StoreError>;
 
     /// Takes the lock, or finds that `owner` has it already. `wait`: not answered until it is free.

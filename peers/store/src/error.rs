@@ -24,6 +24,10 @@ pub enum StoreError {
     /// A write or a sync failed before: nothing is believed until it was verified again (D3).
     #[error("an earlier write failed, and the object was not verified since")]
     Failed,
+    /// The store did not answer in time: what it was asked may have been done, or may still be done, until [`crate::Store::heal`] says
+    /// that it will not (STORE-7).
+    #[error("the store did not answer in time: whether it was done is not known")]
+    Late,
     #[error("the store failed: {0}")]
     Io(Errno),
 }
@@ -40,6 +44,7 @@ impl StoreError {
             Self::NoSpace => Errno::NOSPC,
             Self::Invalid => Errno::INVAL,
             Self::Failed => Errno::UCLEAN,
+            Self::Late => Errno::TIME,
             Self::Io(errno) => match Self::from(*errno) {
                 Self::Io(errno) => errno,
                 _ => Errno::IO,
@@ -61,6 +66,7 @@ impl From<Errno> for StoreError {
             Errno::NOSPC | Errno::DQUOT | Errno::FBIG => Self::NoSpace,
             Errno::INVAL | Errno::NAMETOOLONG => Self::Invalid,
             Errno::UCLEAN => Self::Failed,
+            Errno::TIME => Self::Late,
             other => Self::Io(other),
         }
     }
@@ -80,6 +86,7 @@ mod tests {
             StoreError::NotFound,
             StoreError::NoSpace,
             StoreError::Failed,
+            StoreError::Late,
         ] {
             assert_eq!(StoreError::from(said.errno()), said);
         }

@@ -16,7 +16,7 @@ use super::error::HostError;
 use super::identity;
 use super::run::Lent;
 use crate::config::{BackendLoss, Config, RoleConfig, RoleKind, RoleSettings, SyncKind};
-use crate::supervisor::{RunDir, tenure};
+use crate::supervisor::{RunDir, tenure, tenure_before};
 
 /// How long a composer may take to give up what it was told.
 const RECALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -237,7 +237,9 @@ fn radosd_options(config: &Config, role: &RoleConfig) -> Result<RadosdOptions, H
     let mut options = rados_place(role)?;
     options.owner = identity::owner(config);
     options.role.clone_from(&role.name);
-    options.tenure = tenure(&RunDir::new(&config.run_dir));
+    let run_dir = RunDir::new(&config.run_dir);
+    options.tenure = tenure(&run_dir);
+    options.tenure_before = tenure_before(&run_dir);
     options.is_quiet_when_fenced = true;
     let companions = companions(config, role).into_iter();
     let companions = companions.map(rados_place);

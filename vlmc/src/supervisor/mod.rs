@@ -50,4 +50,4 @@ pub use role_status::{Purpose, host_for, role_statuses};
 pub use run::Supervisor;
 pub use run_dir::RunDir;
 pub use sockets::Sockets;
-pub use tenure::{FENCED_EXIT_CODE, tenure};
+pub use tenure::{FENCED_EXIT_CODE, tenure, tenure_before};

@@ -21,9 +21,9 @@ pub const FENCED_EXIT_CODE: i32 = 79;
 pub(super) fn begin(run_dir: &RunDir) -> io::Result<()> {
     let mut number = [0; 16];
     getrandom(&mut number, GetRandomFlags::empty())?;
-    let number = u128::from_le_bytes(number);
+    let (number, before) = (u128::from_le_bytes(number), tenure(run_dir));
     let (file, new) = (run_dir.tenure(), run_dir.tenure().with_extension("new"));
-    fs::write(&new, format!("{number:032x}\n"))?;
+    fs::write(&new, format!("{number:032x}\n{before:032x}\n"))?;
     // Hosts may be somebody else's.
     fs::set_permissions(&new, fs::Permissions::from_mode(0o644))?;
     fs::rename(new, file)
@@ -31,6 +31,16 @@ pub(super) fn begin(run_dir: &RunDir) -> io::Result<()> {
 
 /// The number, for a host; 0 if its run directory was taken from under it.
 pub fn tenure(run_dir: &RunDir) -> u128 {
+    line(run_dir, 0)
+}
+
+/// The one before, of which no host lives; 0 if nobody remembers one, as after a boot.
+pub fn tenure_before(run_dir: &RunDir) -> u128 {
+    line(run_dir, 1)
+}
+
+fn line(run_dir: &RunDir, number: usize) -> u128 {
     let text = fs::read_to_string(run_dir.tenure()).unwrap_or_default();
-    u128::from_str_radix(text.trim_end(), 16).unwrap_or(0)
+    let line = text.lines().nth(number).unwrap_or_default();
+    u128::from_str_radix(line, 16).unwrap_or(0)
 }

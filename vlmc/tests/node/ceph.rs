@@ -127,6 +127,7 @@ const STORIES: &[&str] = &[
     "drill::clients_of_a_host_that_lives",
     "kills::a_snapshot",
     "kills::what_was_answered",
+    "migration::",
     "nodes::a_volume_goes_from_node_to_node",
     "nodes_storm::",
 ];

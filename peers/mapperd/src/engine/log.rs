@@ -7,6 +7,7 @@
 //! * **WAL-3** A segment's space is there before it is needed: one spare segment is kept (D5).
 //! * **WAL-4** A barrier is written only behind records whose objects were synced after they were written: none is
 //!   written while the objects are being synced (M6, F36).
+//! * **WAL-7** A failure passes by itself only if all that failed was late (STORE-7): one of another kind stays.
 //! * **WAL-5** A segment ends with a barrier that is durable before the next one begins.
 
 use std::cell::RefCell;
@@ -18,6 +19,7 @@ use archipelago_runtime::local::Mutex;
 use archipelago_store::{Store, StoreError};
 
 use super::error::MapError;
+use super::failure::Failure;
 use super::names;
 use crate::map::journal::{Appender, Position, Record};
 use crate::map::{BootId, FormatError, SegmentRef, VolumeId};
@@ -59,10 +61,15 @@ struct State {
     durable_offset: u64,
     /// Records with smaller numbers are durable, and the journal does not say so yet (LOG-5).
     untold: Option<u64>,
-    failed: Option<String>,
+    failed: Option<Failure>,
 }
 
 impl State {
+    fn latch(&mut self, failure: Failure) {
+        let is_late = failure.is_late;
+        self.failed.get_or_insert(failure).is_late &= is_late; // WAL-7
+    }
+
     fn note_synced(&mut self) {
         let end = self.appender.end();
         self.durable_offset = end.offset;
@@ -194,9 +201,9 @@ impl<S: Store> Log<S> {
     fn check(&self) -> Result<(), MapError> {
         match &self.state.borrow().failed {
             None => Ok(()),
-            Some(why) => Err(MapError::Failed {
+            Some(failure) => Err(MapError::Failed {
                 volume: self.id,
-                why: why.clone(),
+                why: failure.why.clone(),
             }),
         }
     }
@@ -288,7 +295,11 @@ impl<S: Store> Log<S> {
 
     fn fail(&self, action: &str, object: &str, error: &StoreError) -> MapError {
         let why = format!("{action} of {object}: {error}");
-        self.latch(why.clone());
+        let is_late = *error == StoreError::Late;
+        self.latch(Failure {
+            why: why.clone(),
+            is_late,
+        });
         MapError::Failed {
             volume: self.id,
             why,
@@ -296,7 +307,7 @@ impl<S: Store> Log<S> {
     }
 
     /// Why nothing more is appended.
-    pub fn failure(&self) -> Option<String> {
+    pub fn failure(&self) -> Option<Failure> {
         self.state.borrow().failed.clone()
     }
 
@@ -305,8 +316,8 @@ impl<S: Store> Log<S> {
     }
 
     /// Refuses everything from now on.
-    pub fn latch(&self, why: String) {
-        self.state.borrow_mut().failed.get_or_insert(why);
+    pub fn latch(&self, failure: Failure) {
+        self.state.borrow_mut().latch(failure);
     }
 
     /// Makes all that was appended before durable, with the objects that it names.

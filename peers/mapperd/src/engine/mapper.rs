@@ -371,27 +371,32 @@ impl<W: World> Mapper<W> {
             }
             closed => closed,
         };
-        let mut open = self.open.borrow_mut();
-        if open.get(&volume.id).is_some_and(|known| known.is_closed()) {
-            open.remove(&volume.id);
-        }
+        self.forget_closed(volume.id);
         closed?;
         volume.taken().map_or(Ok(()), Err)
+    }
+
+    pub(super) fn forget_closed(&self, id: VolumeId) {
+        let mut open = self.open.borrow_mut();
+        if open.get(&id).is_some_and(|known| known.is_closed()) {
+            open.remove(&id);
+        }
     }
 
     async fn close_or_abandon(&self, volume: &Volume<W>) -> Result<(), MapError> {
         if let Some(error) = volume.taken() {
             self.begin_loss(volume, error);
         }
-        if let Some(why) = volume.failure().filter(|_| !volume.has_ended()) {
+        if let Some(failure) = volume.failure().filter(|_| !volume.has_ended()) {
             let composers = volume.with_state(|state| state.composers());
             let abandoned = volume.abandon().await;
             // Who used a volume that was lost is told for as long as it stays (LOST-1), and whoever comes after it is not.
             let is_told = self.lost.borrow().contains_key(&volume.id);
-            if abandoned.is_ok() && !is_told {
+            // What a store has answered that is late otherwise is durable: nothing of it is in doubt (STORE-7).
+            if abandoned.is_ok() && !is_told && !failure.is_late {
                 let owed = composers
                     .into_iter()
-                    .map(|one| ((volume.id, one), why.clone()));
+                    .map(|one| ((volume.id, one), failure.why.clone()));
                 self.owed.borrow_mut().extend(owed); // MAPPER-5
             }
             abandoned

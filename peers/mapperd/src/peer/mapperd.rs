@@ -29,6 +29,9 @@ const TIDY_AFTER: Duration = Duration::from_secs(2);
 /// Between looks at the locks of open volumes (TAKEN-2).
 const LOOK_AFTER_LOCKS: Duration = Duration::from_secs(5);
 
+/// Between looks whether a store that was late answers again.
+const LOOK_AFTER_LATE: Duration = Duration::from_millis(500);
+
 /// How a mapper is run.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -49,6 +52,8 @@ pub struct Mapperd {
     pub(super) collecting: Collecting,
     pub(super) hashed: Notify,
     tidy: Notify,
+    /// A volume failed because its store did not answer in time.
+    late: Notify,
     empty: Notify,
     trash_ttl: Duration,
     is_stopping: Cell<bool>,
@@ -83,6 +88,7 @@ impl Running {
             collecting: Collecting::default(),
             hashed: Notify::new(),
             tidy: Notify::new(),
+            late: Notify::new(),
             empty: Notify::new(),
             trash_ttl: options.trash_ttl,
             is_stopping: Cell::new(false),
@@ -94,6 +100,8 @@ impl Running {
         let (tidying, emptying, looking) = (peer.clone(), peer.clone(), peer.clone());
         let own = handle.clone();
         handle.spawn(async move { looking.keep_looking_after_locks(&own).await });
+        let (own, late) = (handle.clone(), peer.clone());
+        handle.spawn(async move { late.keep_looking_after_late(&own).await });
         let own = handle.clone();
         handle.spawn(async move { tidying.keep_tidy(&own).await });
         let own = handle.clone();
@@ -145,6 +153,24 @@ impl Mapperd {
                 return;
             }
             self.mapper.look_after_locks().await;
+            self.note_late();
+        }
+    }
+
+    fn note_late(&self) {
+        if self.mapper.has_late() {
+            self.late.notify_one();
+        }
+    }
+
+    /// Who asks for a volume whose store was late is refused until it was read anew (REOPEN-1).
+    async fn keep_looking_after_late(&self, handle: &Handle) {
+        loop {
+            self.late.notified().await;
+            while self.mapper.has_late() && !self.is_stopping.get() {
+                handle.sleep(LOOK_AFTER_LATE).await;
+                self.mapper.look_after_late().await;
+            }
         }
     }
 
@@ -183,6 +209,7 @@ impl Mapperd {
         let result = self.do_op(&request).await;
         if let Err(error) = &result {
             tracing::debug!(op = %request.request().op, target = ?request.target(), %error, "failed");
+            self.note_late();
         }
         answer(request, result);
     }

@@ -61,6 +61,43 @@ fn composers_of_a_volume_that_failed_forget_it_and_are_told_so_at_their_next_flu
     });
 }
 
+/// REOPEN-1, STORE-7; D3
+#[test]
+fn a_volume_whose_store_was_late_goes_on_when_that_answers_again() {
+    block_on(async {
+        let mapper = with_disk().await;
+        write(&mapper, 0, 1).await.unwrap();
+        let before = mapper.open("disk", false).await.unwrap();
+        let (id, maps) = (before.id, mapper.base().world.maps());
+        let late = |kind, is_late: bool| maps.fail_all(kind, is_late.then_some(StoreError::Late));
+        late(CallKind::Write, true);
+        late(CallKind::Heal, true);
+        assert!(write(&mapper, 1, 2).await.is_err());
+        mapper.look_after_late().await;
+        assert!(
+            mapper.has_late() && !was_closed(&mapper),
+            "something of it may still come"
+        );
+        assert!(mapper.flush(id, COMPOSER).await.is_err());
+        late(CallKind::Write, false);
+        mapper.look_after_late().await;
+        assert!(mapper.has_late(), "it cannot be told yet");
+        late(CallKind::Heal, false);
+        mapper.look_after_late().await;
+        assert!(!mapper.has_late() && was_closed(&mapper) && before.is_closed());
+        assert!(mapper.holds_lock(id).await.unwrap());
+        let volume = mapper.open_volume(id).unwrap();
+        assert!(volume.with_state(|state| state.is_asked_for), "HELD-2");
+        drop(volume);
+        // What was answered is there, and durable.
+        mapper.flush(id, COMPOSER).await.unwrap();
+        write(&mapper, 1, 3).await.unwrap();
+        let mapper = crashed_now(&mapper, 3);
+        let volume = mapper.open("disk", false).await.unwrap();
+        assert_eq!(read_sub(&mapper, &volume, 0).await.unwrap(), [1; SECTORS]);
+    });
+}
+
 /// OWNER-3, MAPPER-3; D2
 #[test]
 fn a_lock_that_a_dead_mapper_left_is_kept_when_its_volume_cannot_be_opened() {

@@ -64,6 +64,21 @@ impl Attendance {
         Ok(addresses.filter(|other| other != address).collect())
     }
 
+    /// Was somebody there last of whom it is not known that he is gone: neither of this tenure, nor of the one before it, nor fenced?
+    pub fn is_anothers(&self, tenure: u128, before: u128) -> bool {
+        let last = self.tenures.last();
+        let is_ours = last.is_none_or(|last| *last == tenure || *last == before);
+        !is_ours && !self.is_fenced && !self.attendants.is_empty()
+    }
+
+    /// Is it there, in a tenure that is not over?
+    pub fn has(&self, tenure: u128, address: &str) -> bool {
+        let mut attendants = self.attendants.iter();
+        !self.is_fenced
+            && self.tenures.last() == Some(&tenure)
+            && attendants.any(|attendant| attendant.address == address)
+    }
+
     /// It ended with nothing under way. Tells whether it was there.
     pub fn leave(&mut self, address: &str) -> bool {
         let before = self.attendants.len();
@@ -144,6 +159,22 @@ mod tests {
         assert!(attendance.leave("b3"));
         assert!(!attendance.leave("b3"));
         assert_eq!(attendance.enter(2, "b", "b4"), Ok(vec![]));
+    }
+
+    /// INSTANCE-4
+    #[test]
+    fn who_is_of_another_tenure_than_the_last_two_is_asked_whether_he_lives() {
+        let mut attendance = Attendance::default();
+        assert!(!attendance.is_anothers(1, 0), "nobody was there");
+        attendance.enter(1, "b", "b1").unwrap();
+        assert!(!attendance.is_anothers(1, 0) && !attendance.is_anothers(2, 1));
+        assert!(attendance.is_anothers(2, 0) && attendance.is_anothers(3, 2));
+        assert!(attendance.has(1, "b1") && !attendance.has(1, "b2") && !attendance.has(2, "b1"));
+        attendance.is_fenced = true;
+        assert!(!attendance.is_anothers(2, 0) && !attendance.has(1, "b1"));
+        attendance.is_fenced = false;
+        assert!(attendance.leave("b1"));
+        assert!(!attendance.is_anothers(2, 0) && !attendance.has(1, "b1"));
     }
 
     /// INSTANCE-2

@@ -3,13 +3,16 @@
 //! # Invariants
 //! * **ENGINE-1** A failed write fails its scope (STORE-5); a full store does not (F21). What is answered is on all OSDs that have
 //!   the object, so a sync of a scope that is well has nothing to do (STORE-2).
+//! * **ENGINE-2** A write whose time was over fails its scope until it is known that it will not happen any more (STORE-7, LATE-1). Until
+//!   then no lock is taken or given back, and we do not leave: whoever comes next has us fenced.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::ffi::CString;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use archipelago_runtime::local::Mutex;
 use archipelago_runtime::{Handle, Station};
 use archipelago_store::{ObjectName, Scope, StoreError};
 use rustix::io::Errno;
@@ -19,6 +22,7 @@ use super::index::Index;
 use super::instance::Instance;
 use super::locking::Locks;
 use super::turns::Turns;
+use super::vigils::Vigils;
 use super::waiting::wait;
 use crate::error::RadosdError;
 use crate::librados::{Cluster, Pool, WriteOperation};
@@ -36,7 +40,18 @@ pub(crate) struct Engine {
     pub(super) index: Index,
     pub(super) locks: Locks,
     pub(super) turns: Turns,
-    failed: RefCell<HashSet<Scope>>,
+    pub(super) vigils: Rc<Vigils>,
+    pub(super) failed: RefCell<HashMap<Scope, Failure>>,
+    /// ENGINE-2
+    pub(super) settling: Mutex<()>,
+}
+
+/// Why a scope is not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// Something of it may still happen.
+    Late,
+    Failed,
 }
 
 impl Engine {
@@ -69,7 +84,9 @@ impl Engine {
             index: Index::new(pool.clone(), identity.index_parts, instance.nonce()),
             locks: Locks::default(),
             turns: Turns::default(),
+            vigils: Rc::default(),
             failed: RefCell::default(),
+            settling: Mutex::new(()),
             identity,
             instance,
             companions,
@@ -87,6 +104,11 @@ impl Engine {
         self.pool.refusal.wait().await;
     }
 
+    /// Listens to what others say of us, for as long as we serve.
+    pub async fn keep_listening(&self) {
+        self.instance.listen(&self.pool, &self.handle).await;
+    }
+
     /// Makes an object that is not there, with its name in the index first (INDEX-1).
     pub(super) async fn make_object(
         &self,
@@ -101,6 +123,8 @@ impl Engine {
 
     /// Nothing is under way any more, and nobody need have us fenced.
     pub async fn leave(&self) -> Result<(), StoreError> {
+        self.settle().await?; // ENGINE-2
+        self.instance.is_leaving.set(true);
         self.instance.end(&self.pool).await.map_err(store_error)
     }
 
@@ -110,22 +134,34 @@ impl Engine {
         scope: Scope,
         done: Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        if let Err(StoreError::Io(errno)) = &done {
-            tracing::error!(scope = scope.0, %errno, "a write failed");
-            self.failed.borrow_mut().insert(scope);
+        let mut failed = self.failed.borrow_mut();
+        match &done {
+            Err(StoreError::Io(errno)) => {
+                tracing::error!(scope = scope.0, %errno, "a write failed");
+                failed.insert(scope, Failure::Failed);
+            }
+            // If nothing is late, all that it asked for is known not to have happened.
+            Err(StoreError::Late) if !self.pool.late.is_empty() => {
+                tracing::error!(scope = scope.0, "the time of a write was over");
+                failed.entry(scope).or_insert(Failure::Late);
+            }
+            _ => {}
         }
         done
     }
 
     pub fn sync(&self, scope: Scope) -> Result<(), StoreError> {
-        match self.failed.borrow().contains(&scope) {
-            true => Err(StoreError::Failed),
-            false => Ok(()),
+        match self.failed.borrow().get(&scope) {
+            Some(Failure::Failed) => Err(StoreError::Failed),
+            Some(Failure::Late) => Err(StoreError::Late),
+            None => Ok(()),
         }
     }
 
-    pub fn heal(&self, scope: Scope) {
+    pub async fn heal(&self, scope: Scope) -> Result<(), StoreError> {
+        self.settle().await?;
         self.failed.borrow_mut().remove(&scope);
+        Ok(())
     }
 }
 
@@ -142,6 +178,7 @@ pub(super) fn store_error(errno: Errno) -> StoreError {
     match errno {
         Errno::NOENT => StoreError::NotFound,
         Errno::NOSPC | Errno::DQUOT | Errno::FBIG => StoreError::NoSpace,
+        Errno::TIMEDOUT => StoreError::Late,
         Errno::SHUTDOWN => {
             tracing::error!(
                 "the cluster refuses this instance: another one has taken over, or a lock of ours was broken"

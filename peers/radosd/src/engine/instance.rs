@@ -6,12 +6,16 @@
 //! * **INSTANCE-2** Once a deployment was fenced, nothing of it gets in, by whatever address, until all of its processes are new ones:
 //!   in the tenure in which it was fenced no instance of it begins (L3). Who outlived its blockers may believe that a lock is its own
 //!   that passed on.
+//! * **INSTANCE-4** Of two deployments of one name the second does not begin while the first is there to say that it lives (F52): neither
+//!   has the other refused, again and again. Who says nothing is taken for dead, and refused.
+//! * **INSTANCE-3** An instance that was fenced hears of it when that was noted, and by any operation that it asks for afterwards.
 
+use std::cell::Cell;
 use std::ffi::CStr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use archipelago_runtime::Memory;
+use archipelago_runtime::{Handle, Memory};
 use archipelago_store::{LockOwner, StoreError};
 use rustix::io::Errno;
 
@@ -21,7 +25,7 @@ use super::identity::random;
 use super::names;
 use super::record::{BadRecord, FORMAT};
 use crate::error::RadosdError;
-use crate::librados::Pool;
+use crate::librados::{News, Pool};
 use crate::options::RadosdOptions;
 
 const RECORD_BYTES_MAX: usize = 4096;
@@ -29,13 +33,19 @@ const RECORD_BYTES_MAX: usize = 4096;
 /// How long an instance stays refused: longer than any process is stopped and goes on.
 pub(super) const FENCE_TIME: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// Between tries to watch our record.
+const WATCH_AGAIN_AFTER: Duration = Duration::from_secs(2);
+
 #[derive(Debug)]
 pub(crate) struct Instance {
     /// By which the cluster knows us: `IP:PORT/NONCE`.
     pub address: String,
     /// Whom it had refused when it began.
     pub refused: Vec<String>,
+    /// Our record is being given up: that we do not stand there is no news.
+    pub(super) is_leaving: Cell<bool>,
     owner: LockOwner,
+    tenure: u128,
     nonce: u128,
 }
 
@@ -102,6 +112,13 @@ impl Instance {
                     object: object.to_string_lossy().into_owned(),
                 },
             })?;
+            let is_anothers = attendance.is_anothers(options.tenure, options.tenure_before);
+            if is_anothers && pool.is_heard_by_watchers(&object).await {
+                return Err(RadosdError::Namesake {
+                    owner: options.owner.to_string(),
+                    pool: options.pool.clone(),
+                });
+            }
             let entered = attendance.enter(options.tenure, &options.role, &address);
             let before = entered.map_err(|TenureOver| RadosdError::Fenced {
                 owner: options.owner.to_string(),
@@ -114,10 +131,42 @@ impl Instance {
                 return Ok(Self {
                     address,
                     refused: before,
+                    is_leaving: Cell::new(false),
                     owner: options.owner.clone(),
+                    tenure: options.tenure,
                     nonce: random()?,
                 });
             }
+        }
+    }
+
+    /// Listens to what others say of us, for as long as we serve (INSTANCE-3).
+    pub(super) async fn listen(&self, pool: &Rc<Pool>, handle: &Handle) {
+        let object = names::attendance(&self.owner);
+        while !pool.refusal.is_refused() {
+            match pool.watch(&object).await {
+                Ok(watch) => {
+                    // What was said before we listened is there to be read.
+                    self.look(pool, &object).await;
+                    while watch.next().await == News::Told {
+                        self.look(pool, &object).await;
+                    }
+                    watch.end().await;
+                }
+                Err(errno) => tracing::debug!(%errno, "our record cannot be watched"),
+            }
+            self.look(pool, &object).await;
+            handle.sleep(WATCH_AGAIN_AFTER).await;
+        }
+    }
+
+    /// Do we stand there still? Where the cluster refuses to say, that is noted by itself.
+    async fn look(&self, pool: &Rc<Pool>, object: &CStr) {
+        if let Ok((attendance, Some(_))) = find(pool, object).await
+            && !attendance.has(self.tenure, &self.address)
+            && !self.is_leaving.get()
+        {
+            pool.refusal.refuse();
         }
     }
 
@@ -168,6 +217,7 @@ pub(super) async fn end_tenure(
                 .await
                 .map_err(store_error)?;
         if is_done {
+            pool.tell_watchers(&object); // INSTANCE-3
             let attendants = attendance.attendants.into_iter();
             return Ok(attendants.map(|attendant| attendant.address).collect());
         }

@@ -7,15 +7,11 @@
 //!   still sends (L1, L3). Before it passes from one deployment to another by force, the cluster refuses what all instances of the former
 //!   send, here and to the companions, and no instance of it begins in its tenure (INSTANCE-2).
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashSet;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::Duration;
 
-use archipelago_runtime::{Memory, local};
+use archipelago_runtime::Memory;
 use archipelago_store::peer::Leave;
 use archipelago_store::{LockOwner, LockRecord, ObjectName, StoreError};
 use xseg::Errno;
@@ -25,10 +21,9 @@ use super::instance::{FENCE_TIME, end_tenure};
 use super::lock_record::{Holder, LockState};
 use super::names;
 use super::turns::Turns;
+use super::vigils::{Watcher, either};
 use crate::librados::Cluster;
 
-/// Other nodes give locks back without telling us: so often we look.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
 const RECORD_BYTES_MAX: usize = 4096;
 
 /// A request for a lock.
@@ -40,12 +35,10 @@ pub(crate) struct Wish {
     pub since: u64,
 }
 
-/// Who waits here, and whom we have had refused.
+/// Who changes locks here, and whom we have had refused.
 #[derive(Debug, Default)]
 pub(crate) struct Locks {
     turns: Turns,
-    unlocked: local::Notify,
-    unlocks: Cell<u64>,
     fenced: RefCell<HashSet<String>>,
 }
 
@@ -133,6 +126,7 @@ impl Engine {
     }
 
     async fn lock_now(&self, wish: &Wish) -> Result<LockRecord, StoreError> {
+        self.settle().await?; // ENGINE-2
         loop {
             let (mut state, version) = self.find_lock(&wish.name).await?;
             match &state.holder {
@@ -165,14 +159,15 @@ impl Engine {
         .ok_or(StoreError::NotLocked) // it has a holder, both ways
     }
 
-    /// The same, as soon as it is free. What is given back through this peer is noticed at once.
+    /// The same, as soon as it is free: whoever gives it back tells those who watch it.
     pub async fn wait_for_lock(
         &self,
         wish: &Wish,
         leave: &Leave,
     ) -> Result<Result<LockRecord, StoreError>, Errno> {
+        let mut watcher = None;
         loop {
-            let unlocks = self.locks.unlocks.get();
+            let news = watcher.as_ref().map(Watcher::news);
             let turn = self.locks.turns.at(wish.name.as_bytes()).await;
             if let Some(why) = leave.why() {
                 return Err(why);
@@ -182,26 +177,15 @@ impl Engine {
                 taken => return Ok(taken),
             }
             drop(turn);
-            if self.locks.unlocks.get() == unlocks {
-                self.wait_for_news(leave).await;
+            let watcher = watcher.get_or_insert_with(|| {
+                let object = names::lock(&wish.name);
+                self.vigils.begin(&self.handle, &self.pool, object)
+            });
+            // VIGIL-1: the first time there is none yet, and what was missed is told when there is.
+            if news.is_none_or(|news| news == watcher.news()) {
+                either(watcher.wait(&self.handle), leave.told()).await;
             }
         }
-    }
-
-    /// Until a lock was given back, it is time to look, or there is no use in waiting.
-    async fn wait_for_news(&self, leave: &Leave) {
-        let unlocked = self
-            .handle
-            .timeout(LOOK_EVERY, self.locks.unlocked.notified());
-        let (mut unlocked, mut told) = (pin!(unlocked), pin!(leave.told()));
-        poll_fn(|context| {
-            let has_news = unlocked.as_mut().poll(context).is_ready();
-            match has_news || told.as_mut().poll(context).is_ready() {
-                true => Poll::Ready(()),
-                false => Poll::Pending,
-            }
-        })
-        .await;
     }
 
     pub async fn unlock(
@@ -210,6 +194,7 @@ impl Engine {
         owner: &LockOwner,
         force: bool,
     ) -> Result<(), StoreError> {
+        self.settle().await?; // ENGINE-2
         let _turn = self.locks.turns.at(name.as_bytes()).await;
         loop {
             let (mut state, version) = self.find_lock(name).await?;
@@ -224,7 +209,7 @@ impl Engine {
                 state.broken = state.token;
             }
             if self.change_lock(name, version, &state).await? {
-                self.tell_waiters();
+                self.pool.tell_watchers(&names::lock(name));
                 return Ok(());
             }
         }
@@ -236,6 +221,7 @@ impl Engine {
         name: &ObjectName,
         owner: &LockOwner,
     ) -> Result<(), StoreError> {
+        self.settle().await?; // ENGINE-2
         let _turn = self.locks.turns.at(name.as_bytes()).await;
         loop {
             let (state, version) = self.find_lock(name).await?;
@@ -249,16 +235,11 @@ impl Engine {
             }
             let removing = self.pool.writing().assert_version(version).remove();
             let removed = self.pool.change(&names::lock(name), removing).await;
+            // Whoever watches it is told that it is gone.
             if is_done(removed.result.map(drop))? {
-                self.tell_waiters();
                 return Ok(());
             }
         }
-    }
-
-    fn tell_waiters(&self) {
-        self.locks.unlocks.set(self.locks.unlocks.get() + 1);
-        self.locks.unlocked.notify_all();
     }
 
     pub async fn lock_holder(&self, name: &ObjectName) -> Result<Option<LockRecord>, StoreError> {

@@ -16,8 +16,10 @@ mod locking;
 mod merging;
 mod names;
 mod record;
+mod settling;
 mod together;
 mod turns;
+mod vigils;
 mod waiting;
 
 pub(crate) use core::Engine;

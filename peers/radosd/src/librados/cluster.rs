@@ -21,6 +21,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct Cluster {
     symbols: &'static Symbols,
     handle: Opaque,
+    gives_up: bool,
 }
 
 // SAFETY: librados says that a connection may be used by all threads at once; the functions are plain addresses.
@@ -42,7 +43,11 @@ impl Cluster {
                 source: errno(made),
             });
         }
-        let cluster = Self { symbols, handle };
+        let cluster = Self {
+            symbols,
+            handle,
+            gives_up: options.operation_timeout.is_some(),
+        };
         cluster.configure(options)?;
         // SAFETY: made above, and configured.
         let connected = unsafe { (symbols.rados_connect)(handle) };
@@ -86,6 +91,11 @@ impl Cluster {
                 source: errno(set),
             }),
         }
+    }
+
+    /// Does it give operations up when their time is over?
+    pub(super) fn gives_up(&self) -> bool {
+        self.gives_up
     }
 
     pub(super) fn symbols(&self) -> &'static Symbols {

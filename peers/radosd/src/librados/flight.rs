@@ -1,5 +1,6 @@
 //! An operation on its way.
 
+use std::ffi::CString;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -27,14 +28,17 @@ pub(crate) struct Flight<K: 'static> {
     place: Place,
     kept: Option<K>,
     pool: Rc<Pool>,
+    /// What it changes, if it may be given up.
+    changes: Option<CString>,
 }
 
 impl<K: 'static> Flight<K> {
-    pub(super) fn new(place: Place, kept: K, pool: Rc<Pool>) -> Self {
+    pub(super) fn new(place: Place, kept: K, pool: Rc<Pool>, changes: Option<CString>) -> Self {
         Self {
             place,
             kept: Some(kept),
             pool,
+            changes,
         }
     }
 }
@@ -49,7 +53,11 @@ impl<K: 'static> Future for Flight<K> {
         let Poll::Ready(Done { code, version }) = self.place.poll(context.waker()) else {
             return Poll::Pending;
         };
-        if code != -Errno::TIMEDOUT.raw_os_error() {
+        if code == -Errno::TIMEDOUT.raw_os_error() {
+            if let Some(object) = self.changes.take() {
+                self.pool.late.add(object); // LATE-1
+            }
+        } else {
             self.pool.heard.set(self.pool.heard.get() + 1);
         }
         if self.pool.refusal.swallows(code) {
@@ -67,6 +75,9 @@ impl<K: 'static> Future for Flight<K> {
 impl<K: 'static> Drop for Flight<K> {
     fn drop(&mut self) {
         if let Some(kept) = self.kept.take() {
+            if let Some(object) = self.changes.take() {
+                self.pool.late.add(object); // nobody will see that its time is over
+            }
             self.pool.keep_until(self.place.clone(), Box::new(kept));
         }
     }

@@ -17,6 +17,7 @@
 
 mod cluster;
 mod flight;
+mod late;
 mod library;
 mod place;
 mod pool;
@@ -25,8 +26,10 @@ mod refusal;
 mod symbols;
 #[cfg(test)]
 mod tests;
+mod watch;
 mod write_operation;
 
 pub(crate) use cluster::Cluster;
 pub(crate) use pool::Pool;
+pub(crate) use watch::{News, Watch};
 pub(crate) use write_operation::WriteOperation;

@@ -10,15 +10,18 @@ use archipelago_runtime::Memory;
 
 use super::cluster::Cluster;
 use super::flight::{Flight, errno};
+use super::late::Late;
 use super::place::Place;
 use super::read_operation::ReadOperation;
 use super::refusal::Refusal;
-use super::symbols::Opaque;
+use super::symbols::{Opaque, Symbols};
 use super::write_operation::WriteOperation;
 use crate::error::RadosdError;
 
 /// A full pool refuses what makes it fuller, instead of having it wait (D5).
 const OPERATION_FULL_TRY: i32 = 64;
+/// A read waits for the writes before it, as else only writes do.
+const OPERATION_ORDER_READS_WRITES: i32 = 8;
 
 /// Used by one reactor, where its operations end.
 #[derive(Debug)]
@@ -28,6 +31,7 @@ pub(crate) struct Pool {
     /// What operations are about for which nobody waits any more.
     left_alone: RefCell<Vec<(Place, Box<dyn Any>)>>,
     pub refusal: Refusal,
+    pub late: Late,
     /// How many operations the cluster has answered, with whatever.
     pub heard: Rc<Cell<u64>>,
 }
@@ -59,12 +63,21 @@ impl Pool {
             context,
             left_alone: RefCell::default(),
             refusal: Refusal::default(),
+            late: Late::default(),
             heard: Rc::default(),
         }))
     }
 
     pub fn cluster(&self) -> &Arc<Cluster> {
         &self.cluster
+    }
+
+    pub(super) fn symbols(&self) -> &'static Symbols {
+        self.cluster.symbols()
+    }
+
+    pub(super) fn context(&self) -> Opaque {
+        self.context
     }
 
     /// To be filled with steps, for [`Pool::change`].
@@ -99,7 +112,7 @@ impl Pool {
                 )
             }
         });
-        Flight::new(place, memory, self.clone())
+        Flight::new(place, memory, self.clone(), None)
     }
 
     /// Does it, wholly or not at all.
@@ -122,11 +135,30 @@ impl Pool {
                 )
             }
         });
-        Flight::new(place, operation, self.clone())
+        let changes = self.cluster.gives_up().then(|| object.to_owned());
+        Flight::new(place, operation, self.clone(), changes)
     }
 
     /// Asks what the operation asks.
     pub fn look(self: &Rc<Self>, object: &CStr, operation: ReadOperation) -> Flight<ReadOperation> {
+        self.look_with(object, operation, 0)
+    }
+
+    /// The same, after all that was sent to the object before (LATE-1).
+    pub fn look_behind_writes(
+        self: &Rc<Self>,
+        object: &CStr,
+        operation: ReadOperation,
+    ) -> Flight<ReadOperation> {
+        self.look_with(object, operation, OPERATION_ORDER_READS_WRITES)
+    }
+
+    fn look_with(
+        self: &Rc<Self>,
+        object: &CStr,
+        operation: ReadOperation,
+        flags: i32,
+    ) -> Flight<ReadOperation> {
         let (place, symbols) = (self.begin(), self.cluster.symbols());
         place.await_completion(symbols, |completion| {
             // SAFETY: all four are alive, and the flight keeps the operation, with all that it fills, until the callback
@@ -137,15 +169,15 @@ impl Pool {
                     self.context,
                     completion,
                     object.as_ptr(),
-                    0,
+                    flags,
                 )
             }
         });
-        Flight::new(place, operation, self.clone())
+        Flight::new(place, operation, self.clone(), None)
     }
 
     /// A place for one more operation. What is over by now of those left alone is let go.
-    fn begin(&self) -> Place {
+    pub(super) fn begin(&self) -> Place {
         self.left_alone
             .borrow_mut()
             .retain(|(place, _)| !place.is_settled());

@@ -20,10 +20,19 @@ impl Refusal {
         if code != -Errno::SHUTDOWN.raw_os_error() {
             return false;
         }
+        self.refuse();
+        self.is_quiet.get()
+    }
+
+    /// It is known, before any operation has said so.
+    pub fn refuse(&self) {
         if !self.is_refused.replace(true) {
             self.told.notify_one();
         }
-        self.is_quiet.get()
+    }
+
+    pub fn is_refused(&self) -> bool {
+        self.is_refused.get()
     }
 
     /// Until an operation was refused.

@@ -7,6 +7,9 @@ use libloading::Library;
 /// `rados_t`, `rados_ioctx_t`, `rados_completion_t` and the others: all of them are `void *` there.
 pub(super) type Opaque = *mut c_void;
 pub(super) type Callback = extern "C" fn(completion: Opaque, argument: *mut c_void);
+/// What was told, the watch, who told it, and with which bytes.
+pub(super) type WatchCallback = extern "C" fn(*mut c_void, u64, u64, u64, *mut c_void, usize);
+pub(super) type WatchErrorCallback = extern "C" fn(*mut c_void, u64, c_int);
 
 macro_rules! symbols {
     ($(fn $name:ident($($argument:ty),* $(,)?) $(-> $output:ty)?;)*) => {
@@ -64,6 +67,12 @@ symbols! {
     fn rados_aio_read(Opaque, *const c_char, Opaque, *mut c_char, usize, u64) -> c_int;
     fn rados_aio_write_op_operate(Opaque, Opaque, Opaque, *const c_char, *mut i64, c_int) -> c_int;
     fn rados_aio_read_op_operate(Opaque, Opaque, Opaque, *const c_char, c_int) -> c_int;
+    fn rados_aio_watch2(
+        Opaque, *const c_char, Opaque, *mut u64, WatchCallback, WatchErrorCallback, u32, *mut c_void,
+    ) -> c_int;
+    fn rados_aio_unwatch(Opaque, u64, Opaque) -> c_int;
+    fn rados_aio_notify(Opaque, *const c_char, Opaque, *const c_char, c_int, u64, *mut *mut c_char, *mut usize) -> c_int;
+    fn rados_notify_ack(Opaque, *const c_char, u64, u64, *const c_char, c_int) -> c_int;
     fn rados_create_write_op() -> Opaque;
     fn rados_release_write_op(Opaque);
     fn rados_write_op_assert_exists(Opaque);

@@ -20,7 +20,11 @@ pub struct House {
 }
 
 pub fn cluster() -> Cluster {
-    let cluster = ClusterOptions::default().start().expect("a cluster");
+    cluster_with(&ClusterOptions::default())
+}
+
+pub fn cluster_with(options: &ClusterOptions) -> Cluster {
+    let cluster = options.start().expect("a cluster");
     cluster.create_pool(POOL).expect("a pool");
     cluster
 }
@@ -30,6 +34,42 @@ pub fn options(cluster: &Cluster, namespace: &str) -> RadosdOptions {
     options.conf = Some(cluster.conf());
     options.cephx_id = Some(NODE_ID.into());
     options
+}
+
+/// A daemon hangs, until this is dropped.
+pub struct Hanging<'a>(&'a Cluster, String);
+
+impl<'a> Hanging<'a> {
+    pub fn begin(cluster: &'a Cluster, daemon: &str) -> Self {
+        cluster.pause(daemon).expect("it runs");
+        Self(cluster, daemon.to_owned())
+    }
+}
+
+impl Drop for Hanging<'_> {
+    fn drop(&mut self) {
+        self.0.resume(&self.1).expect("it hangs");
+    }
+}
+
+/// The OSDs that have an object, as the cluster calls it; the first one does what is asked of it.
+pub fn osds_of(cluster: &Cluster, namespace: &str, object: &str) -> Vec<String> {
+    let asked = ["osd", "map", POOL, object, namespace, "--format=json"];
+    let said = cluster.ceph(&asked).expect("asked");
+    let (_, after) = said.split_once("\"acting\":[").expect("it is told");
+    let (numbers, _) = after.split_once(']').expect("it is a list");
+    numbers
+        .split(',')
+        .map(|number| format!("osd.{number}"))
+        .collect()
+}
+
+/// One of three that has none of them.
+pub fn the_one_without(cluster: &Cluster, namespace: &str, objects: &[&str]) -> String {
+    let osds_of = |object: &&str| osds_of(cluster, namespace, object);
+    let has: Vec<String> = objects.iter().flat_map(osds_of).collect();
+    let mut all = (0..3).map(|number| format!("osd.{number}"));
+    all.find(|osd| !has.contains(osd)).expect("two have them")
 }
 
 pub fn name(bytes: impl AsRef<[u8]>) -> ObjectName {
@@ -69,6 +109,17 @@ pub fn alone() -> Reactor {
 
 /// Serves the store for as long as the test runs, beside it.
 pub fn on_one_reactor<T>(options: &RadosdOptions, test: impl AsyncFnOnce(&House) -> T) -> T {
+    without_leaving(options, async |house| {
+        let output = test(house).await;
+        house.radosd.close();
+        house.service.drain().await;
+        house.radosd.leave().await.expect("the cluster is there");
+        output
+    })
+}
+
+/// The same of one that ends badly.
+pub fn without_leaving<T>(options: &RadosdOptions, test: impl AsyncFnOnce(&House) -> T) -> T {
     let segment = segment();
     let reactor = reactor(&segment, true, &ReactorOptions::default());
     let handle = reactor.handle();
@@ -83,13 +134,7 @@ pub fn on_one_reactor<T>(options: &RadosdOptions, test: impl AsyncFnOnce(&House)
         radosd,
         service,
     };
-    reactor.block_on(async {
-        let output = test(&house).await;
-        house.radosd.close();
-        house.service.drain().await;
-        house.radosd.leave().await.expect("the cluster is there");
-        output
-    })
+    reactor.block_on(test(&house))
 }
 
 /// Serves the store on another thread, which does without io_uring.

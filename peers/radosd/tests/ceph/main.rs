@@ -3,4 +3,7 @@
 mod conforms;
 mod fences;
 mod house;
+mod late;
+mod news;
+mod older_maps;
 mod trouble;

@@ -1,6 +1,6 @@
 //! What goes wrong in a simulated store, and when.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use rustix::io::Errno;
 
@@ -24,8 +24,8 @@ pub(super) struct Faults {
     /// This call and all after it find nobody.
     pub dies_at: Option<u64>,
     pub yields_max: u64,
-    /// Scopes that are not believed any more (STORE-5).
-    pub failed: BTreeSet<Scope>,
+    /// Scopes that are not believed any more (STORE-5), and what their syncs are refused with.
+    pub failed: BTreeMap<Scope, StoreError>,
 }
 
 impl Faults {
@@ -38,7 +38,7 @@ impl Faults {
             failing_kinds: BTreeMap::new(),
             dies_at: None,
             yields_max: 0,
-            failed: BTreeSet::new(),
+            failed: BTreeMap::new(),
         }
     }
 
@@ -62,8 +62,14 @@ impl Faults {
 
     /// After a failure that leaves nothing to believe. A full store, or a missing object, is none.
     pub fn latch(&mut self, scope: Scope, error: &StoreError) {
-        if matches!(error, StoreError::Io(_)) && *error != DEAD {
-            self.failed.insert(scope);
+        match error {
+            StoreError::Late => {
+                self.failed.entry(scope).or_insert(StoreError::Late); // STORE-7
+            }
+            StoreError::Io(_) if *error != DEAD => {
+                self.failed.insert(scope, StoreError::Failed);
+            }
+            _ => {}
         }
     }
 }

@@ -334,8 +334,8 @@ impl Store for SimStore {
 
     async fn sync(&self, scope: Scope) -> Result<(), StoreError> {
         self.step(CallKind::Sync, Some(scope), |state| {
-            if state.faults.failed.contains(&scope) {
-                return Err(StoreError::Failed);
+            if let Some(error) = state.faults.failed.get(&scope) {
+                return Err(error.clone());
             }
             state.disk.sync(scope);
             Ok(())

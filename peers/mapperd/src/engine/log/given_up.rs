@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::Log;
+use super::{Failure, Log};
 
 /// Records in the queue: those that are still there when this is dropped are withdrawn.
 #[derive(Debug)]
@@ -35,8 +35,7 @@ impl<S> Drop for Promised<'_, S> {
     fn drop(&mut self) {
         if !self.is_kept {
             let mut state = self.log.state.borrow_mut();
-            let why = "a write of the journal was not waited for".to_owned();
-            state.failed.get_or_insert(why);
+            state.latch(Failure::of("a write of the journal was not waited for"));
         }
     }
 }

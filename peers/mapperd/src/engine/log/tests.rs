@@ -110,3 +110,27 @@ fn a_write_that_is_not_waited_for_leaves_a_journal_that_is_not_believed() {
     assert!(matches!(answer, Err(MapError::Failed { .. })), "{answer:?}");
     assert!(log.has_failed());
 }
+
+/// WAL-7
+#[test]
+fn a_failure_of_another_kind_makes_one_that_passes_stay() {
+    block_on(async {
+        let late = || Failure {
+            is_late: true,
+            ..Failure::of("late")
+        };
+        for failures in [
+            [late(), Failure::of("broken")],
+            [Failure::of("broken"), late()],
+        ] {
+            let log = log_behind(1).await;
+            let first = failures[0].why.clone();
+            failures.into_iter().for_each(|failure| log.latch(failure));
+            let failure = log.failure().unwrap();
+            assert!(!failure.is_late && failure.why == first);
+        }
+        let log = log_behind(1).await;
+        log.latch(late());
+        assert!(log.failure().unwrap().is_late);
+    });
+}

@@ -163,7 +163,7 @@ impl<W: World> Volume<W> {
             );
             if !is_full {
                 // Whether it is there nobody knows: only a new look tells which head is in force.
-                self.log.latch(error.to_string());
+                self.log.latch((&error).into());
             }
             return Err(error);
         }

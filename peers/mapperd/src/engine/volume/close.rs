@@ -5,7 +5,7 @@
 //!   head would name it.
 //! * **CLOSE-2** The lock is given back before anybody here may open the volume again: the lock does not tell two
 //!   openers of one owner apart (MAPPER-1).
-//! * **CLOSE-3** The lock is given back only when all composers have forgotten the volume, also one that failed: they would go
+//! * **CLOSE-3** The lock is given back, and a volume that failed is read anew, only when all composers have forgotten the volume, also one that failed: they would go
 //!   on writing in place, under whoever has it next, and into snapshots.
 
 use archipelago_protocol::RecallKind;
@@ -13,6 +13,7 @@ use archipelago_protocol::RecallKind;
 use super::checkpoint::After;
 use super::volume::{Life, Volume};
 use crate::engine::error::MapError;
+use crate::engine::failure::Failure;
 use crate::engine::world::World;
 
 impl<W: World> Volume<W> {
@@ -53,7 +54,7 @@ impl<W: World> Volume<W> {
     /// CLOSE-1
     pub(super) fn end(&self) {
         self.life.set(self.life.get().max(Life::Ended));
-        self.log.latch("the volume is closed".into());
+        self.log.latch(Failure::of("the volume is closed"));
         self.state.borrow_mut().composers.clear();
         self.moved.notify_all();
     }
@@ -83,6 +84,15 @@ impl<W: World> Volume<W> {
     /// A volume that failed is dropped as it is: what was answered is in the journal. Its store is believed again, and the
     /// lock given back: whoever opens it the next time reads its map anew (D3, F27).
     pub async fn abandon(&self) -> Result<(), MapError> {
+        self.drop_as_it_is(Lock::GivenBack).await
+    }
+
+    /// The same, to be opened anew by us: what composers hold is recalled, and the lock stays ours.
+    pub async fn leave(&self) -> Result<(), MapError> {
+        self.drop_as_it_is(Lock::Kept).await
+    }
+
+    async fn drop_as_it_is(&self, lock: Lock) -> Result<(), MapError> {
         let _change = self.change.lock().await;
         if self.has_ended() {
             return Ok(());
@@ -93,11 +103,18 @@ impl<W: World> Volume<W> {
         self.end();
         drop(held);
         self.base.believe(self.id).await?;
-        if self.taken().is_some() {
-            return Ok(()); // there is nothing to give back
+        if lock == Lock::Kept || self.taken().is_some() {
+            return Ok(()); // in the latter case there is nothing to give back
         }
         self.give_lock_back().await
     }
+}
+
+/// What becomes of the lock of a volume that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lock {
+    Kept,
+    GivenBack,
 }
 
 /// A volume that has ended is closed when it is dropped, whatever became of its lock.

@@ -27,7 +27,7 @@ impl<W: World> Volume<W> {
                 let name = self.name();
                 let error = MapError::Taken { name, by };
                 tracing::error!(volume = %self.id, token = self.token, %error, "it is dropped");
-                self.log.latch(error.to_string());
+                self.log.latch((&error).into());
                 *self.taken.borrow_mut() = Some(error.clone());
                 Err(error)
             }

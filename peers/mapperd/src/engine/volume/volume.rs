@@ -13,6 +13,7 @@ use archipelago_runtime::local::{Mutex, Notify};
 
 use super::state::{Displaced, State};
 use crate::engine::error::MapError;
+use crate::engine::failure::Failure;
 use crate::engine::gc::Limit;
 use crate::engine::layers::merge;
 use crate::engine::load::View;
@@ -98,7 +99,7 @@ impl<W: World> Volume<W> {
     }
 
     /// A write of map records failed: only a new look at the store tells what it has (D3).
-    pub fn failure(&self) -> Option<String> {
+    pub fn failure(&self) -> Option<Failure> {
         self.log.failure()
     }
 
@@ -238,13 +239,13 @@ impl<W: World> Volume<W> {
     pub(super) async fn sync_objects(&self) -> Result<(), MapError> {
         let synced = self.base.sync_data(self.id).await;
         // What was lost by the failure nobody knows: nothing is believed from now on (D3, F27).
-        synced.inspect_err(|error| self.log.latch(error.to_string()))
+        synced.inspect_err(|error| self.log.latch(error.into()))
     }
 
     /// Makes durable what was written and deleted of the map beside the journal.
     pub(super) async fn sync_maps(&self) -> Result<(), MapError> {
         let synced = self.base.sync_maps(self.id).await;
-        synced.inspect_err(|error| self.log.latch(error.to_string()))
+        synced.inspect_err(|error| self.log.latch(error.into()))
     }
 
     /// Everything that was answered is durable when this returns (D2).
