@@ -67,7 +67,7 @@ fn main() -> Result<()> {
 fn administer(kernel: &mut KernelNbd, options: &Options) -> Result<()> {
     let attach = AttachOptions {
         index: None,
-        request_timeout: Some(Duration::from_secs(3)),
+        request_timeout: None, // on a busy machine a slow answer would be taken for a dead connection
         reconnect_within: WITHIN,
         backend: Some(BACKEND.to_owned()),
     };

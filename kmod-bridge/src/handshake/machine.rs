@@ -53,6 +53,13 @@ pub enum Decision {
     Close(HandshakeError),
 }
 
+impl Decision {
+    /// Whether the client has said which export it means: what takes time from here on is ours.
+    pub fn names_an_export(&self) -> bool {
+        matches!(self, Self::Open { .. } | Self::FindSnapshots { .. })
+    }
+}
+
 #[derive(Debug)]
 enum Phase {
     ClientFlags,

@@ -73,6 +73,7 @@ pub(super) async fn greet<X: Disks>(
             let sent = handle.send_all(&socket, output.into());
             handle.timeout_at_ns(until_ns, sent).await?.0?;
         }
+        place.take_if(|_| decision.names_an_export()); // from here on it waits for us (HALL-1)
         match decision {
             Decision::Receive { bytes_max } => {
                 let received = receive(handle, &socket, bytes_max);
@@ -88,7 +89,6 @@ pub(super) async fn greet<X: Disks>(
                 });
             }
             Decision::Open { name, purpose } => {
-                drop(place.take()); // from here on it waits for us (HALL-1)
                 let opened = handle.timeout_at_ns(until_ns, open(shared, &name, purpose));
                 let opened = opened.await.unwrap_or_else(|_| Err(too_slow()));
                 handshake.opened(match opened {

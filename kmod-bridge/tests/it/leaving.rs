@@ -8,7 +8,7 @@ use archipelago_front::MemDisk;
 use archipelago_nbd::ServerOptions;
 use archipelago_nbd::wire::{CommandCode, ReplyMode};
 
-use crate::support::{RawClient, Served, SlowExports, Tap, connect, serve, serve_with};
+use crate::support::{RawClient, Served, SlowExports, Tap, connect, greet, serve, serve_with};
 
 fn serve_slowly(options: ServerOptions) -> (Served, Tap) {
     let tap = Tap::default();
@@ -113,6 +113,28 @@ fn who_waits_too_long_for_an_export_is_told_so() {
     assert!(refusal & (1 << 31) != 0, "{refusal:#x}");
     assert!(next.is_closed(), "and sent away");
     tap.open();
+}
+
+#[test]
+fn who_waits_for_an_export_is_not_sent_away_for_silent_strangers() {
+    // HALL-1: of the two places for strangers it has left the one that it had
+    let (served, tap) = serve_slowly(ServerOptions {
+        connections_max: 8,
+        ..ServerOptions::default()
+    });
+    let mut client = connect(&served).go("v", ReplyMode::Simple);
+    client.request(CommandCode::READ, 1, 0, 512);
+    tap.wait_begun(1);
+    drop(client);
+    let mut next = connect(&served);
+    next.option(7, &RawClient::go_payload("v"));
+    // Each of these is let in once one of those before them has had his second.
+    let strangers: Vec<RawClient> = (0..5).map(|_| greet(&served)).collect();
+    tap.open();
+    while next.option_reply() != 1 {}
+    next.request(CommandCode::READ, 2, 0, 512);
+    assert_eq!(next.reply(512).data, [0; 512]);
+    drop(strangers);
 }
 
 #[test]

@@ -28,7 +28,7 @@ const HOSTS_ISOLATE: &str = "hosts.isolate";
 const HOSTS_LOOK: &str = "hosts.look_us";
 
 /// A host of all roles waits for clients and disks: they take that long, mostly, and nobody here waits for its processor.
-const LOOK_OF_ALL_ROLES_US: u32 = 20;
+const LOOK_OF_ALL_ROLES_US: u32 = 50;
 
 /// Hosts wait for each other: who looks longer takes the processor from whom it waits for.
 const LOOK_OF_SOME_ROLES_US: u32 = 5;

@@ -208,6 +208,11 @@ fn sockets_that_the_node_was_started_with_are_served_by_every_host() {
             });
         }
         must("nbdinfo", &["--size", &uri("disk")]);
+        // Others than it has come too late, and whoever brings them is told.
+        let late = TcpListener::bind("127.0.0.1:0").unwrap();
+        let told = activate(&node, late.into(), "start").wait().unwrap();
+        assert_eq!(told.code(), Some(5), "{command}");
+        must("nbdinfo", &["--size", &uri("disk")]);
         node.archipelago(&["stop"]).ok();
         assert!(child.wait().unwrap().success(), "{command}");
     }

@@ -367,13 +367,10 @@ impl Waiter {
             return Ok(());
         };
         let queue = ring.submission();
-        let pending = !queue.is_empty();
-        let wants_entry = queue.taskrun() || queue.cq_overflow();
+        let is_due = !queue.is_empty() || queue.taskrun() || queue.cq_overflow();
         drop(queue);
-        if pending {
-            tolerate(ring.submit()).map_err(|source| refused("io_uring_enter", source))?;
-        }
-        if wants_entry {
+        if is_due {
+            // One call for both: what is finished by then, and what can be done at once, is delivered too.
             let args = SubmitArgs::new();
             let done = ring.submitter().submit_with_args(0, &args);
             tolerate(done).map_err(|source| refused("io_uring_enter", source))?;

@@ -4,6 +4,10 @@
 //! processor meanwhile. What does not come costs all of it. So looks are taken while more than half of them find something. While they
 //! do not, one wait in [`PROBE_EVERY`] looks all the same: how long we slept says nothing of when it came, where the machine
 //! is busy and it takes a while until we run again.
+//!
+//! Whom we wait for may have been put behind us, on this very processor, and then waits for us until the next tick of the clock: so a look
+//! lets others run every now and then. If one does, the machine is busy, and the look was worth nothing: who sleeps is let run as soon
+//! as he is woken, who only made room waits for his turn.
 
 use std::time::{Duration, Instant};
 
@@ -15,6 +19,8 @@ pub(super) struct Spin {
     found: u32,
     /// Waits without a look since the last one.
     passed: u32,
+    /// The last look ended because others ran: the sleep after it says nothing.
+    was_displaced: bool,
 }
 
 const ALL: u32 = 1 << 16;
@@ -24,8 +30,19 @@ const ENOUGH: u32 = ALL / 2;
 const FORGET: u32 = 8;
 /// While looks do not pay.
 const PROBE_EVERY: u32 = 32;
-/// A long look lets others run so often.
-const YIELD_EVERY: Duration = Duration::from_micros(25);
+/// A look lets others run so often.
+const YIELD_EVERY: Duration = Duration::from_micros(5);
+/// Who makes room, and comes back later than this, was not alone.
+const SOMEBODY_RAN: Duration = Duration::from_micros(15);
+
+/// How a look ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Looked {
+    Found,
+    Nothing,
+    /// Others ran instead.
+    Displaced,
+}
 
 impl Spin {
     pub fn new(max: Duration) -> Self {
@@ -33,6 +50,7 @@ impl Spin {
             max,
             found: ALL,
             passed: 0,
+            was_displaced: false,
         }
     }
 
@@ -43,7 +61,8 @@ impl Spin {
 
     /// We slept so long. A sleep shorter than a look says that a look finds something.
     pub fn slept(&mut self, slept: Duration) {
-        if slept <= self.max {
+        let was_displaced = std::mem::take(&mut self.was_displaced);
+        if slept <= self.max && !was_displaced {
             self.found_something();
         }
     }
@@ -71,16 +90,17 @@ impl Spin {
         if !self.may_look() {
             return false;
         }
-        let found = self.look_now(until, is_there);
-        if found {
+        let looked = self.look_now(until, is_there);
+        self.was_displaced = looked == Looked::Displaced;
+        if looked == Looked::Found {
             self.found_something();
         } else {
             self.found_nothing();
         }
-        found
+        looked == Looked::Found
     }
 
-    fn look_now(&self, until: Option<Instant>, mut is_there: impl FnMut() -> bool) -> bool {
+    fn look_now(&self, until: Option<Instant>, mut is_there: impl FnMut() -> bool) -> Looked {
         let begun = Instant::now();
         let spent = begun.checked_add(self.max); // none: endless
         let end = [spent, until].into_iter().flatten().min();
@@ -88,17 +108,21 @@ impl Spin {
         loop {
             for _ in 0..16 {
                 if is_there() {
-                    return true;
+                    return Looked::Found;
                 }
                 std::hint::spin_loop();
             }
             let now = Instant::now();
             if end.is_some_and(|end| now >= end) {
-                return false;
+                return Looked::Nothing;
             }
             if now >= yield_at {
-                std::thread::yield_now(); // whom we wait for may need this very processor
-                yield_at = now + YIELD_EVERY;
+                std::thread::yield_now();
+                let back = Instant::now();
+                if back - now > SOMEBODY_RAN && spent.is_some() {
+                    return Looked::Displaced;
+                }
+                yield_at = back + YIELD_EVERY;
             }
         }
     }
@@ -153,6 +177,15 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_while_others_ran_is_no_find() {
+        let mut spin = Spin::new(MAX);
+        looks(&mut spin, 1000, false);
+        spin.was_displaced = true;
+        spin.slept(MAX / 2);
+        assert_eq!(looks(&mut spin, 1, true), 0);
+    }
+
+    #[test]
     fn who_finds_something_mostly_looks_each_time() {
         let mut spin = Spin::new(MAX);
         for _ in 0..1000 {
@@ -173,7 +206,7 @@ mod tests {
         let mut spin = Spin::new(max);
         let begun = Instant::now();
         assert!(!spin.look(None, || false));
-        assert!(begun.elapsed() >= max);
+        assert!(begun.elapsed() >= max || spin.was_displaced);
         let mut endless = Spin::new(Duration::MAX);
         let until = Instant::now() + YIELD_EVERY;
         assert!(!endless.look(Some(until), || false));

@@ -16,6 +16,8 @@ use crate::house::{client, home, name};
 const STORE_VARIABLE: &str = "FILED_TEST_STORE";
 const KILLS: usize = 12;
 const ROUNDS_MIN: u64 = 40;
+/// Longer than a step of a write (STEP-1).
+const WRITE_BYTES: usize = 300_000;
 const SCOPE: Scope = Scope(1);
 
 fn bind(segment: &Segment) -> Port {
@@ -64,15 +66,15 @@ async fn work(client: &BlockerClient, round: u64) {
     assert_eq!(made, Ok(()), "round {round}: made exactly once"); // MAKE-2
     let again = client.create_exclusive(&fresh, b"again").await;
     assert_eq!(again, Err(StoreError::Exists));
-    let (place, data) = (name("v/1"), vec![round as u8; 100_000]);
+    let (place, data) = (name("v/1"), vec![round as u8; WRITE_BYTES]);
     assert_eq!(
         client.write(SCOPE, &place, 4096 * (round % 7), &data).await,
         Ok(())
     );
     assert_eq!(client.sync(SCOPE).await, Ok(()));
-    let mut read = vec![0; 100_000];
+    let mut read = vec![0; WRITE_BYTES];
     let count = client.read(&place, 4096 * (round % 7), &mut read).await;
-    assert_eq!(count, Ok(100_000));
+    assert_eq!(count, Ok(WRITE_BYTES));
     assert!(read == data, "round {round}: what was answered is there"); // STORE-1
     assert_eq!(client.write_full(&name("full"), &page).await, Ok(()));
     let old = name(format!("head/{}", round.saturating_sub(10)));
@@ -95,7 +97,7 @@ fn a_blocker_that_is_killed_again_and_again_loses_nothing() {
     std::fs::create_dir(home.path().join("store")).expect("it can be made");
     let geometry = Geometry::new(4, 1, 64)
         .and_then(|geometry| geometry.with_buffers(4096, 8))
-        .and_then(|geometry| geometry.with_buffers(1 << 17, 8));
+        .and_then(|geometry| geometry.with_buffers(1 << 19, 8));
     let place = Place::within(home.path(), "segment").expect("a valid name");
     let created = CreateOptions::new(geometry.expect("it can be")).create(&place);
     let segment = created.expect("there is room");

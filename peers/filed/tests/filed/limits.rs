@@ -36,7 +36,7 @@ fn limit(resource: Resource, current: u64) {
 
 async fn expect_all_to_be_refused(house: &House) {
     let (client, full) = (&house.client, StoreError::NoSpace);
-    let large = vec![1; 200_000];
+    let large = vec![1; 600_000]; // more than two steps of a long write (STEP-1)
     let refused = client.write(SCOPE, &name("v/1"), 60_000, &large).await;
     assert_eq!(refused, Err(full.clone())); // F21, F22
     let refused = client.write(SCOPE, &name("v/new"), 1 << 20, b"x").await;
