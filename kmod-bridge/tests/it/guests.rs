@@ -107,7 +107,7 @@ fn servers_that_are_killed_under_a_verified_load_cost_no_error() {
         serve 128
         nbd_device connect /tmp/socket --connections 1
         echo 3000 >/sys/block/nbd0/queue/io_timeout # what a dead connection has not answered is asked again then
-        fio --name=load --filename=/dev/nbd0 --rw=randwrite --bsrange=4k-64k --size=32M --loops=2 --numjobs=2 \
+        fio --name=load --filename=/dev/nbd0 --rw=randwrite --bsrange=4k-64k --size=32M --numjobs=2 --time_based --runtime=20 \
             --offset_increment=64M --ioengine=libaio --direct=1 --iodepth=16 --verify=crc32c --verify_backlog=256 \
             --verify_fatal=1 --output=/tmp/fio.log &
         load=$!

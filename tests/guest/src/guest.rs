@@ -11,8 +11,8 @@ use crate::machine::Machine;
 use crate::outcome::Outcome;
 use crate::running::Running;
 
-/// Enough for a boot under load, and a script of a minute.
-const DEADLINE: Duration = Duration::from_secs(180);
+/// Enough for a boot and a script of a minute on a machine that has ten times as much to do.
+const DEADLINE: Duration = Duration::from_secs(400);
 
 /// What a guest is to be.
 #[derive(Clone, Debug)]
