@@ -163,7 +163,10 @@ shared! {
         requests_owned_max: AtomicU32,
         pad_6: [AtomicU32; 9],
         label: [AtomicU64; 4],
-        pad_7: [AtomicU64; 12],
+        pad_7: [AtomicU64; 4],
+        /// Line 7: until when whoever relies on this port may answer; 0 if it keeps no lease.
+        lease: AtomicU64,
+        pad_8: [AtomicU64; 7],
     }
 }
 

@@ -58,6 +58,8 @@ pub mod kill;
 mod lane;
 #[cfg(not(loom))]
 mod layout;
+#[cfg(not(loom))]
+mod lease;
 #[cfg(all(loom, test))]
 mod loom_models;
 #[cfg(not(loom))]
@@ -98,6 +100,7 @@ mod public {
         ARGS, LABEL_BYTES, LATENCY_BUCKETS, LATENCY_GROUPS, LAYOUT_OLDEST, LAYOUT_VERSION,
         NAME_BYTES_MAX, PATH_MAX, STAMPS,
     };
+    pub use crate::lease::{Lease, boot_ns};
     pub use crate::op::{Group, OPERATIONS, OpCode, OpInfo, Redo, flags};
     pub use crate::port::{
         BindOptions, Buffer, Burst, Data, Draft, Event, Expired, Incoming, NameText, NotForwarded,

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+pub use crate::engine::LeaseOptions;
+
 /// How a FLUSH gets to the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SyncMethod {
@@ -35,6 +37,8 @@ pub struct FiledOptions {
     pub sync: SyncMethod,
     /// Space that is kept back for the time when the file system is full; a store of maps needs some to remove anything.
     pub reserve_bytes: u64,
+    /// The lease of the deployment whose locks are kept here; none if nothing else is said.
+    pub lease: Option<LeaseOptions>,
 }
 
 impl FiledOptions {
@@ -50,6 +54,7 @@ impl FiledOptions {
             nr_threads: 16,
             sync: SyncMethod::Auto,
             reserve_bytes: 0,
+            lease: None,
         }
     }
 }

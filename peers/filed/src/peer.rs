@@ -13,6 +13,7 @@ use xseg::{Errno, Incoming, OpCode, flags};
 
 use crate::engine::{Engine, Range, Wish};
 use crate::error::FiledError;
+use crate::locks::Force;
 use crate::options::FiledOptions;
 use crate::root::Publication;
 
@@ -186,48 +187,55 @@ impl Filed {
         }
     }
 
-    async fn unlock(&self, request: Incoming, name: ObjectName, force: bool) {
+    async fn unlock(&self, request: Incoming, name: ObjectName) {
+        let owner = match owner_of(&request) {
+            Ok(owner) => owner,
+            Err(error) => return request.fail(error.errno()),
+        };
+        match self.engine.unlock(&name, &owner).await {
+            Ok(()) => request.answer(0),
+            // Our predecessor may have done it, and another one may have the lock since (S6).
+            Err(StoreError::NotLocked | StoreError::Locked { .. })
+                if request.request().redelivered =>
+            {
+                request.answer(0);
+            }
+            Err(error) => self.refuse(request, &name, &error).await,
+        }
+    }
+
+    /// It may take a while, and does not count among our requests meanwhile.
+    async fn break_lock(&self, request: Incoming, name: ObjectName, force: Force) {
         let owner = match owner_of(&request) {
             Ok(owner) => owner,
             Err(error) => return request.fail(error.errno()),
         };
         if request.request().redelivered {
-            return self.unlock_again(request, &name, &owner, force).await;
+            return self.break_again(request, &name, &owner).await;
         }
-        match self.engine.unlock(&name, &owner, force).await {
-            Ok(()) => request.answer(0),
-            Err(error) => self.refuse(request, &name, &error).await,
-        }
+        let engine = self.engine.clone();
+        let lock = name.clone();
+        let work = |leave| async move { engine.break_lock(&lock, &owner, force, &leave).await };
+        let engine = self.engine.clone();
+        self.waiting
+            .admit_with(request, work, move |request, broken| {
+                let Err(error) = broken else {
+                    return request.answer(0);
+                };
+                let handle = engine.handle.clone();
+                let _goes_on = handle.spawn(async move {
+                    refuse(&engine, request, &name, &error).await;
+                });
+            });
     }
 
     /// Our predecessor may have done it, and another one may have the lock since (S6): ours is given back if we have it
     /// still, and nobody else's is broken for a break that may have happened long ago.
-    async fn unlock_again(
-        &self,
-        request: Incoming,
-        name: &ObjectName,
-        owner: &LockOwner,
-        force: bool,
-    ) {
-        match self.engine.unlock(name, owner, false).await {
+    async fn break_again(&self, request: Incoming, name: &ObjectName, owner: &LockOwner) {
+        match self.engine.unlock(name, owner).await {
             Ok(()) | Err(StoreError::NotLocked) => request.answer(0),
-            Err(StoreError::Locked { .. }) if force => request.fail(Errno::AGAIN),
-            Err(StoreError::Locked { .. }) => request.answer(0),
+            Err(StoreError::Locked { .. }) => request.fail(Errno::AGAIN),
             Err(error) => request.fail(error.errno()),
-        }
-    }
-
-    async fn break_lock(&self, request: Incoming, name: ObjectName) {
-        let owner = match owner_of(&request) {
-            Ok(owner) => owner,
-            Err(error) => return request.fail(error.errno()),
-        };
-        if request.request().redelivered {
-            return self.unlock_again(request, &name, &owner, true).await;
-        }
-        match self.engine.break_lock(&name, &owner).await {
-            Ok(()) => request.answer(0),
-            Err(error) => self.refuse(request, &name, &error).await,
         }
     }
 
@@ -242,14 +250,18 @@ impl Filed {
         }
     }
 
-    /// With who holds the lock, if that is why.
     async fn refuse(&self, request: Incoming, name: &ObjectName, error: &StoreError) {
-        let holder = match error {
-            StoreError::Locked { .. } => self.engine.lock_holder(name).await.unwrap_or(None),
-            _ => None,
-        };
-        refuse_lock(request, error, holder.as_ref());
+        refuse(&self.engine, request, name, error).await;
     }
+}
+
+/// With who holds the lock, if that is why.
+async fn refuse(engine: &Engine, request: Incoming, name: &ObjectName, error: &StoreError) {
+    let holder = match error {
+        StoreError::Locked { .. } => engine.lock_holder(name).await.unwrap_or(None),
+        _ => None,
+    };
+    refuse_lock(request, error, holder.as_ref());
 }
 
 impl Peer for Filed {
@@ -269,9 +281,13 @@ impl Peer for Filed {
                 self.make(request, &name, len, Publication::Exclusive).await;
             }
             Call::Lock { name, since, wait } => self.lock(request, name, since, wait).await,
-            Call::Unlock { name, force } => self.unlock(request, name, force).await,
+            Call::Unlock { name, force: false } => self.unlock(request, name).await,
+            Call::Unlock { name, force: true } => {
+                self.break_lock(request, name, Force::IfDead).await;
+            }
+            Call::BreakLock { name } => self.break_lock(request, name, Force::Anyway).await,
+            Call::FenceLock { name } => self.break_lock(request, name, Force::Fenced).await,
             Call::ForgetLock { name } => self.forget_lock(request, name).await,
-            Call::BreakLock { name } => self.break_lock(request, name).await,
             Call::Stat { .. }
             | Call::DataIn { .. }
             | Call::Hash { .. }

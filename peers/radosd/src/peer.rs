@@ -280,7 +280,9 @@ impl Peer for Radosd {
             | Call::Groups { .. }
             | Call::LockOwner { .. } => self.ask(request, call).await,
             // Whoever breaks a lock fences its owner here: nothing is to be known of it before.
-            Call::BreakLock { .. } | Call::OwnerLife { .. } => request.unsupported(),
+            Call::BreakLock { .. } | Call::FenceLock { .. } | Call::OwnerLife { .. } => {
+                request.unsupported();
+            }
             other => self.change(request, other).await,
         }
     }

@@ -51,8 +51,20 @@ pub struct LockRecord {
     /// Seconds since 1970, by the owner's clock: for people, nothing is decided by it.
     pub since: u64,
     /// The greatest token that was ever taken from its owner by force: whoever had it may not know, and may still be writing what
-    /// it names (L3). 0 if there is none, or if the store refuses what such an owner writes.
+    /// it names (L3). 0 if there is none, or if the store refuses what such an owner writes. Its own token: it is being taken now.
     pub broken: u64,
+}
+
+impl LockRecord {
+    /// It is being taken from its holder: nobody has it, and nobody gets it yet.
+    pub fn is_being_broken(&self) -> bool {
+        self.broken > 0 && self.broken >= self.token
+    }
+
+    /// Does this owner have it?
+    pub fn is_of(&self, owner: &LockOwner) -> bool {
+        self.owner == *owner && !self.is_being_broken()
+    }
 }
 
 /// Whether the owner of a lock lives: then what it does under the lock may go on.
@@ -181,6 +193,12 @@ pub trait Store {
     /// The same by force, also if the other one lives, where the store can be talked into that: that one may go on writing.
     async fn break_lock(&self, name: &ObjectName, owner: &LockOwner) -> Result<(), StoreError> {
         self.unlock(name, owner, true).await
+    }
+
+    /// The same, and it is answered only when nothing that the other one does under the lock is answered any more, where the store
+    /// can see to that; `Locked` where it could and the other one does not know of it.
+    async fn fence_lock(&self, name: &ObjectName, owner: &LockOwner) -> Result<(), StoreError> {
+        self.break_lock(name, owner).await
     }
 
     /// Whether who has the lock lives; `NotLocked` if nobody has it.

@@ -58,7 +58,7 @@ impl Engine {
         options: &FiledOptions,
     ) -> Result<Self, FiledError> {
         let root = Root::open(options)?;
-        Ok(Self {
+        let engine = Self {
             handle: handle.clone(),
             station: station.clone(),
             cache: Cache::new(files_max(options)),
@@ -73,7 +73,9 @@ impl Engine {
             is_filling: Rc::default(),
             level: Rc::default(),
             look_at_space_ns: Cell::new(0),
-        })
+        };
+        engine.keep_lease(options)?;
+        Ok(engine)
     }
 
     pub fn ledger(&self) -> RefMut<'_, Ledger<Rc<OpenFile>>> {
@@ -134,8 +136,7 @@ impl Engine {
         if self.root.reserve.is_none() {
             return false;
         }
-        let given = self.blocking(|root| root.reserve.as_ref().is_some_and(give));
-        let has_given = given.await;
+        let has_given = self.blocking(Root::give_reserve).await;
         if has_given && !self.is_filling.replace(true) {
             let (root, handle) = (Arc::downgrade(&self.root), self.handle.clone());
             let is_filling = self.is_filling.clone();
@@ -168,11 +169,6 @@ impl Engine {
             self.handle.sleep(DESCRIPTOR_PAUSE).await;
         }
     }
-}
-
-fn give(reserve: &Reserve) -> bool {
-    tracing::warn!("the store is full: what was kept back is being used");
-    reserve.give().unwrap_or(false)
 }
 
 /// Fills the reserve again, as soon as that is possible; until then it looks now and then.

@@ -13,7 +13,7 @@ use archipelago_store::{LockOwner, LockRecord, ObjectName, OwnerLife, StoreError
 use xseg::Errno;
 
 use super::core::Engine;
-use crate::locks::LockState;
+use crate::locks::{Break, Force, LockState};
 
 /// Other nodes give locks back without telling us: so often we look.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -81,30 +81,45 @@ impl Engine {
         .await;
     }
 
-    pub async fn unlock(
-        &self,
-        name: &ObjectName,
-        owner: &LockOwner,
-        force: bool,
-    ) -> Result<(), StoreError> {
+    pub async fn unlock(&self, name: &ObjectName, owner: &LockOwner) -> Result<(), StoreError> {
         let _turn = self.lock_turns.at(name).await;
         let (name, owner) = (name.clone(), owner.clone());
-        let given =
-            self.blocking_with_descriptors(move |root| root.locks.give_back(&name, &owner, force));
+        let given = self.blocking_with_descriptors(move |root| root.locks.give_back(&name, &owner));
         given.await?;
         self.tell_waiters();
         Ok(())
     }
 
-    /// Breaks it, whether its owner lives or not.
-    pub async fn break_lock(&self, name: &ObjectName, owner: &LockOwner) -> Result<(), StoreError> {
+    /// Breaks it, which may take as long as a lease's term (FENCE-1). Called off it is marked, and not broken yet.
+    pub async fn break_lock(
+        &self,
+        name: &ObjectName,
+        owner: &LockOwner,
+        force: Force,
+        leave: &Leave,
+    ) -> Result<Result<(), StoreError>, Errno> {
         let _turn = self.lock_turns.at(name).await;
-        let (name, owner) = (name.clone(), owner.clone());
-        let broken =
-            self.blocking_with_descriptors(move |root| root.locks.break_anyway(&name, &owner));
-        broken.await?;
-        self.tell_waiters();
-        Ok(())
+        let (lock, by) = (name.clone(), owner.clone());
+        let begun =
+            self.blocking_with_descriptors(move |root| root.locks.begin_break(&lock, &by, force));
+        let ended = match begun.await {
+            Ok(Break::Done) => Ok(()),
+            Ok(Break::Marked { number, wait }) => {
+                tracing::warn!(lock = %name, ?wait, "its owner may live: its lease was taken away, and is waited for");
+                if let Ok(why) = self.handle.timeout(wait, leave.told()).await {
+                    return Err(why);
+                }
+                let lock = name.clone();
+                let freed =
+                    self.blocking_with_descriptors(move |root| root.locks.end_break(&lock, number));
+                freed.await
+            }
+            Err(error) => Err(error),
+        };
+        if ended.is_ok() {
+            self.tell_waiters();
+        }
+        Ok(ended)
     }
 
     pub async fn owner_life(&self, name: &ObjectName) -> Result<OwnerLife, StoreError> {

@@ -5,6 +5,7 @@ mod changing;
 mod copying;
 mod core;
 mod data;
+mod keeping;
 mod locking;
 mod making;
 mod opening;
@@ -17,4 +18,5 @@ mod tests;
 
 pub(crate) use core::Engine;
 pub(crate) use data::Range;
+pub use keeping::LeaseOptions;
 pub(crate) use locking::Wish;

@@ -35,7 +35,8 @@ use archipelago_store::{LockOwner, LockRecord, ObjectName, OwnerLife, StoreError
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::owners::{Owners, Presences};
+use super::leases::Leases;
+use super::owners::Owners;
 use super::record::{State, read_state, write_state};
 use crate::layout::Place;
 use crate::root::{Directory, Publication, Staged, Temporary, read_small, write_all};
@@ -48,7 +49,7 @@ const FIRST: u64 = 1;
 const DIGITS: usize = 20;
 const STATE_BYTES_MAX: usize = 8192;
 /// Each turn that finds the lock changed means that somebody else got on.
-const TRIES_MAX: usize = 1000;
+pub(super) const TRIES_MAX: usize = 1000;
 
 /// How a lock is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +61,11 @@ pub(crate) enum LockState {
 }
 
 impl LockState {
+    /// Its holder has lost it, and yet it is not free (FENCE-1).
+    pub fn is_being_broken(&self) -> bool {
+        matches!(self, Self::Held(held) if held.is_being_broken())
+    }
+
     /// Who holds it, as far as that can be said.
     pub fn holder(&self) -> Option<LockRecord> {
         match self {
@@ -79,12 +85,12 @@ impl LockState {
 }
 
 /// A state that was looked at.
-struct Seen {
+pub(super) struct Seen {
     folder: Directory,
-    number: u64,
-    state: LockState,
+    pub number: u64,
+    pub state: LockState,
     /// The greatest number of a state that was taken from its owner by force.
-    broken: u64,
+    pub broken: u64,
     /// The file that says so. As long as it is open no other file can be taken for it.
     file: OwnedFd,
 }
@@ -93,20 +99,26 @@ struct Seen {
 pub(crate) struct LockFolder {
     directory: Directory,
     temporary: Arc<Temporary>,
-    owners: Owners,
+    pub(super) owners: Owners,
+    pub(crate) leases: Leases,
+    /// The file system's locks hold between all who see them (FENCE-2).
+    pub(super) locks_are_common: bool,
 }
 
 impl LockFolder {
     pub fn open(directory: Directory) -> Result<Self, Errno> {
         let temporary = Temporary::begin(directory.make_directory(TEMPORARY)?)?;
+        let temporary = Arc::new(temporary);
         Ok(Self {
             owners: Owners::open(&directory)?,
+            leases: Leases::open(&directory, &temporary)?,
+            locks_are_common: locks_are_common(&directory)?,
             directory,
-            temporary: Arc::new(temporary),
+            temporary,
         })
     }
 
-    fn error(&self, errno: Errno) -> StoreError {
+    pub(super) fn error(&self, errno: Errno) -> StoreError {
         match errno {
             Errno::NOENT if !self.directory.is_there() => StoreError::Io(Errno::STALE),
             Errno::NOENT | Errno::EXIST | Errno::BUSY | Errno::INVAL => StoreError::Io(errno),
@@ -115,7 +127,7 @@ impl LockFolder {
     }
 
     /// How the lock is; `None` if nobody has ever taken it.
-    fn look(&self, name: &ObjectName) -> Result<Option<Seen>, StoreError> {
+    pub(super) fn look(&self, name: &ObjectName) -> Result<Option<Seen>, StoreError> {
         for _ in 0..TRIES_MAX {
             let folder = match self.directory.open_directory(&Place::of(name).file) {
                 Err(Errno::NOENT) if self.directory.is_there() => return Ok(None),
@@ -170,7 +182,7 @@ impl LockFolder {
     }
 
     /// Makes the next state the present one (LOCK-2); EXIST if somebody else has changed the lock.
-    fn advance(
+    pub(super) fn advance(
         &self,
         name: &ObjectName,
         seen: &Seen,
@@ -208,7 +220,7 @@ impl LockFolder {
             let seen = self.look_to_change(name)?;
             match &seen.state {
                 LockState::Free => {}
-                LockState::Held(record) if record.owner == *owner => return Ok(record.clone()),
+                LockState::Held(record) if record.is_of(owner) => return Ok(record.clone()),
                 held => return Err(refusal(held)),
             }
             let record = LockRecord {
@@ -226,20 +238,30 @@ impl LockFolder {
         Err(StoreError::Io(Errno::AGAIN))
     }
 
-    /// Gives it back, or breaks it.
-    pub fn give_back(
-        &self,
-        name: &ObjectName,
-        owner: &LockOwner,
-        force: bool,
-    ) -> Result<(), StoreError> {
-        let how = if force { Force::IfDead } else { Force::No };
-        self.free(name, owner, how)
-    }
-
-    /// Breaks it, whether its owner lives or not (LOCK-6).
-    pub fn break_anyway(&self, name: &ObjectName, owner: &LockOwner) -> Result<(), StoreError> {
-        self.free(name, owner, Force::Anyway)
+    /// Gives it back.
+    pub fn give_back(&self, name: &ObjectName, owner: &LockOwner) -> Result<(), StoreError> {
+        let mut meant = None;
+        for _ in 0..TRIES_MAX {
+            let Some(seen) = self.look(name)? else {
+                return meant.map_or(Err(StoreError::NotLocked), |_| Ok(()));
+            };
+            match &seen.state {
+                // Ours was changed while we tried: whoever did it has done what we were to do.
+                _ if meant.is_some_and(|number| seen.number != number) => return Ok(()),
+                LockState::Free => return Err(StoreError::NotLocked),
+                // Also one that is being broken: then that is over the sooner.
+                LockState::Held(record) if record.owner == *owner => {}
+                held => return Err(refusal(held)),
+            }
+            meant = Some(seen.number);
+            let next = self.after(seen.number)?;
+            match self.advance(name, &seen, next, None, seen.broken) {
+                Ok(()) => return Ok(()),
+                Err(Errno::EXIST | Errno::NOENT) => {}
+                Err(errno) => return Err(self.error(errno)),
+            }
+        }
+        Err(StoreError::Io(Errno::AGAIN))
     }
 
     /// Whether the owner of the lock lives.
@@ -255,59 +277,6 @@ impl LockFolder {
         }
     }
 
-    fn free(&self, name: &ObjectName, owner: &LockOwner, how: Force) -> Result<(), StoreError> {
-        let mut meant = None;
-        for _ in 0..TRIES_MAX {
-            let Some(seen) = self.look(name)? else {
-                return meant.map_or(Err(StoreError::NotLocked), |_| Ok(()));
-            };
-            match meant {
-                None => may_give_back(&seen.state, owner, how)?,
-                // Ours was changed while we tried: whoever did it has done what we were to do.
-                Some(number) if seen.number != number => return Ok(()),
-                Some(_) => {}
-            }
-            meant = Some(seen.number);
-            // While the lock is broken its owner does not begin to live (LOCK-6).
-            let absent = match how {
-                Force::Anyway => None,
-                Force::No | Force::IfDead => self.absence_of_another(&seen.state, owner)?,
-            };
-            let broken = match seen.state.holder() {
-                Some(held) if held.owner != *owner => seen.number,
-                _ => seen.broken,
-            };
-            let next = self.after(seen.number)?;
-            let given = self.advance(name, &seen, next, None, broken);
-            drop(absent);
-            match given {
-                Ok(()) => return Ok(()),
-                Err(Errno::EXIST | Errno::NOENT) => {}
-                Err(errno) => return Err(self.error(errno)),
-            }
-        }
-        Err(StoreError::Io(Errno::AGAIN))
-    }
-
-    /// Keeps the owner of a lock from beginning to live, if it is somebody else, and does not live (LOCK-6).
-    fn absence_of_another(
-        &self,
-        state: &LockState,
-        owner: &LockOwner,
-    ) -> Result<Option<Presences>, StoreError> {
-        let LockState::Held(record) = state else {
-            return Ok(None);
-        };
-        if record.owner == *owner {
-            return Ok(None);
-        }
-        match self.owners.keep_out(&record.owner) {
-            Ok(Presences::Some) => Err(refusal(state)),
-            Ok(absent) => Ok(Some(absent)),
-            Err(errno) => Err(self.error(errno)),
-        }
-    }
-
     /// Gives it back if it is the owner's, and removes all of it (LOCK-5).
     pub fn forget(&self, name: &ObjectName, owner: &LockOwner) -> Result<(), StoreError> {
         for _ in 0..TRIES_MAX {
@@ -316,14 +285,14 @@ impl LockFolder {
             };
             match &seen.state {
                 LockState::Free => {}
-                LockState::Held(record) if record.owner == *owner => {}
+                LockState::Held(record) if record.is_of(owner) => {}
                 held => return Err(refusal(held)),
             }
             match has_others_files(&seen.folder) {
                 Ok(false) => {}
                 // They are nobody's to remove (F100), and the directory goes with the last of its files only.
                 Ok(true) if seen.state == LockState::Free => return Ok(()),
-                Ok(true) => return self.give_back(name, owner, false),
+                Ok(true) => return self.give_back(name, owner),
                 Err(errno) => return Err(self.error(errno)),
             }
             match self.remove(name, &seen) {
@@ -362,26 +331,9 @@ impl LockFolder {
     }
 
     /// The next number. There is one after 2^64 changes only if somebody has put a file there.
-    fn after(&self, number: u64) -> Result<u64, StoreError> {
+    pub(super) fn after(&self, number: u64) -> Result<u64, StoreError> {
         let next = number.checked_add(1);
         next.ok_or_else(|| self.error(Errno::OVERFLOW))
-    }
-}
-
-/// May the lock of another one be broken?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Force {
-    No,
-    IfDead,
-    Anyway,
-}
-
-fn may_give_back(state: &LockState, owner: &LockOwner, how: Force) -> Result<(), StoreError> {
-    match state {
-        LockState::Free => Err(StoreError::NotLocked),
-        LockState::Held(record) if record.owner == *owner => Ok(()),
-        _ if how != Force::No => Ok(()),
-        held => Err(refusal(held)),
     }
 }
 
@@ -427,10 +379,33 @@ fn clear_before(folder: &Directory, number: u64) {
     }
 }
 
-fn refusal(state: &LockState) -> StoreError {
+pub(super) fn refusal(state: &LockState) -> StoreError {
     let holder = state.holder();
     let owner = holder.map_or_else(String::new, |record| record.owner.to_string());
     StoreError::Locked { owner }
+}
+
+/// File systems whose locks hold for everybody who can see their files: those of one machine, and those of clusters that fence who
+/// is cut off before they give its locks away.
+const COMMON_LOCKS: [u64; 12] = [
+    0xef53,      // ext2, ext3, ext4
+    0x5846_5342, // XFS
+    0x9123_683e, // btrfs
+    0x0102_1994, // tmpfs
+    0xf2f5_2010, // F2FS
+    0x2fc1_2fc1, // ZFS
+    0xca45_1a4e, // bcachefs
+    0x3153_464a, // JFS
+    0x0116_1970, // GFS2
+    0x7461_636f, // OCFS2
+    0x00c3_6400, // CephFS
+    0x0bd0_0bd0, // Lustre
+];
+
+/// FENCE-2
+fn locks_are_common(directory: &Directory) -> Result<bool, Errno> {
+    let kind = rustix::fs::fstatfs(directory)?.f_type;
+    Ok(COMMON_LOCKS.contains(&(kind as u64 & 0xffff_ffff)))
 }
 
 fn file_of(number: u64) -> String {
@@ -474,7 +449,7 @@ mod tests {
                 if turn % 2 == 0 {
                     locks.take(&name, &owner("a"), 0).unwrap();
                 } else {
-                    locks.give_back(&name, &owner("a"), false).unwrap();
+                    locks.give_back(&name, &owner("a")).unwrap();
                 }
                 seen
             })

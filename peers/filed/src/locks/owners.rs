@@ -165,7 +165,7 @@ fn is_locked(file: &OwnedFd, how: FlockOperation) -> Result<bool, Errno> {
 }
 
 /// Owners may have longer names than files.
-fn file_of(owner: &LockOwner) -> String {
+pub(super) fn file_of(owner: &LockOwner) -> String {
     let mut hasher = blake3::Hasher::new();
     for part in [&owner.node, &owner.deployment] {
         hasher.update(&(part.len() as u64).to_le_bytes());

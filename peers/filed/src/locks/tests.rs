@@ -3,11 +3,19 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use archipelago_store::{LockOwner, ObjectName, OwnerLife, StoreError};
 
-use super::{LockFolder, LockState, Presence};
+use super::{Break, Force, Found, LeaseText, LockFolder, LockState, Presence};
 use crate::root::Directory;
+
+/// Breaks it where nothing is to be waited for.
+fn break_lock(locks: &LockFolder, by: &str, force: Force) -> Result<(), StoreError> {
+    let broken = locks.begin_break(&name(), &owner(by), force)?;
+    assert_eq!(broken, Break::Done);
+    Ok(())
+}
 
 fn open(path: &Path) -> LockFolder {
     LockFolder::open(Directory::configured(path).unwrap()).unwrap()
@@ -44,9 +52,7 @@ fn lock_1_tokens_grow_over_restarts() {
         drop(locks);
         let again = open(home.path()).take(&name(), &owner("a"), 99).unwrap();
         assert_eq!(again, record, "a restarted owner still has it");
-        open(home.path())
-            .give_back(&name(), &owner("a"), false)
-            .unwrap();
+        open(home.path()).give_back(&name(), &owner("a")).unwrap();
         assert_eq!(open(home.path()).state(&name()), Ok(LockState::Free)); // LOCK-4
     }
     let files = fs::read_dir(home.path().join("lock+1f")).unwrap();
@@ -71,7 +77,7 @@ fn lock_2_of_many_who_race_each_has_it_alone() {
                         }
                         Err(error) => panic!("{error}"),
                     }
-                    locks.give_back(&name(), &me, false).unwrap();
+                    locks.give_back(&name(), &me).unwrap();
                 }
                 tokens
             })
@@ -99,10 +105,10 @@ fn lock_3_a_damaged_lock_is_held_by_somebody_unknown_until_it_is_broken() {
         for who in ["a", "b"] {
             let taken = locks.take(&name(), &owner(who), 0).unwrap_err();
             assert!(taken.to_string().contains("unknown"), "{taken}");
-            let given = locks.give_back(&name(), &owner(who), false);
+            let given = locks.give_back(&name(), &owner(who));
             assert!(matches!(given, Err(StoreError::Locked { .. })));
         }
-        locks.give_back(&name(), &owner("b"), true).unwrap();
+        break_lock(&locks, "b", Force::IfDead).unwrap();
         let next = locks.take(&name(), &owner("a"), 0).unwrap();
         assert!(next.token > first.token);
     }
@@ -118,7 +124,7 @@ fn foreign_files_among_the_states_are_left_alone() {
         fs::write(folder.join(foreign), b"foreign").unwrap(); // F100
     }
     assert!(matches!(locks.state(&name()), Ok(LockState::Held(_))));
-    locks.give_back(&name(), &owner("a"), false).unwrap();
+    locks.give_back(&name(), &owner("a")).unwrap();
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 5);
     fs::create_dir(folder.join("00000000000000000099")).unwrap();
     assert_eq!(locks.state(&name()), Ok(LockState::Unknown(99)));
@@ -155,7 +161,7 @@ fn lock_5_of_a_forgotten_lock_nothing_is_left() {
     for is_given_back in [false, true] {
         locks.take(&name(), &owner("a"), 0).unwrap();
         if is_given_back {
-            locks.give_back(&name(), &owner("a"), false).unwrap();
+            locks.give_back(&name(), &owner("a")).unwrap();
         }
         locks.forget(&name(), &owner("a")).unwrap();
         assert!(!folder.exists()); // LOCK-5
@@ -168,7 +174,7 @@ fn lock_5_of_a_forgotten_lock_nothing_is_left() {
             0 => assert_eq!(locks.state(&name()), Ok(LockState::Free)),
             1 => locks.forget(&name(), &owner("a")).unwrap(),
             2 => {
-                let given = locks.give_back(&name(), &owner("a"), true);
+                let given = break_lock(&locks, "a", Force::IfDead);
                 assert_eq!(given, Err(StoreError::NotLocked));
             }
             _ => {
@@ -217,7 +223,7 @@ fn lock_5_of_many_who_race_and_forget_each_has_it_alone() {
                     assert!(!is_held.swap(true, Ordering::SeqCst), "two have it"); // LOCK-5
                     is_held.store(false, Ordering::SeqCst);
                     if turns % 4 == 0 {
-                        locks.give_back(&name(), &me, false).unwrap();
+                        locks.give_back(&name(), &me).unwrap();
                         continue;
                     }
                     match locks.forget(&name(), &me) {
@@ -240,24 +246,27 @@ fn lock_6_a_lock_is_broken_only_when_its_owner_is_dead_and_its_later_owners_are_
     let locks = open(&path);
     let first = locks.take(&name(), &owner("a"), 0).unwrap();
     assert_eq!(first.broken, 0);
-    let refused = locks.give_back(&name(), &owner("b"), true).unwrap_err();
+    let refused = break_lock(&locks, "b", Force::IfDead).unwrap_err();
     assert!(refused.to_string().contains("a on node"), "{refused}"); // LOCK-6
     assert_eq!(locks.state(&name()), Ok(LockState::Held(first.clone())));
     assert_eq!(locks.owner_life(&name()), Ok(OwnerLife::Lives));
     // By who says that he knows.
-    locks.break_anyway(&name(), &owner("b")).unwrap();
+    break_lock(&locks, "b", Force::Anyway).unwrap();
     assert_eq!(locks.owner_life(&name()), Err(StoreError::NotLocked));
     let first = locks.take(&name(), &owner("a"), 0).unwrap();
     assert!(first.broken > 0); // LOCK-6
     drop(present);
     assert_eq!(locks.owner_life(&name()), Ok(OwnerLife::Gone));
-    locks.give_back(&name(), &owner("b"), true).unwrap();
+    break_lock(&locks, "b", Force::IfDead).unwrap();
     let mut last = locks.take(&name(), &owner("b"), 0).unwrap();
     assert_eq!(last.broken, first.token); // LOCK-6
     for turn in 0..4 {
         // By force, and yet it is its own.
-        let given = open(&path).give_back(&name(), &owner("b"), turn % 2 == 0);
-        given.unwrap();
+        let locks = open(&path);
+        match turn % 2 {
+            0 => break_lock(&locks, "b", Force::IfDead).unwrap(),
+            _ => locks.give_back(&name(), &owner("b")).unwrap(),
+        }
         last = open(&path).take(&name(), &owner("b"), turn).unwrap();
         assert_eq!(last.broken, first.token);
         assert_eq!(
@@ -265,7 +274,7 @@ fn lock_6_a_lock_is_broken_only_when_its_owner_is_dead_and_its_later_owners_are_
             Ok(LockState::Held(last.clone()))
         );
     }
-    locks.give_back(&name(), &owner("a"), true).unwrap();
+    break_lock(&locks, "a", Force::IfDead).unwrap();
     let next = locks.take(&name(), &owner("a"), 0).unwrap();
     assert_eq!(next.broken, last.token);
 }
@@ -276,7 +285,103 @@ fn lock_6_who_takes_a_lock_that_was_damaged_and_broken_is_told_as_well() {
     let locks = open(home.path());
     let first = locks.take(&name(), &owner("a"), 0).unwrap();
     fs::write(state_file(home.path()), b"garbage").unwrap();
-    locks.give_back(&name(), &owner("a"), true).unwrap();
+    break_lock(&locks, "a", Force::IfDead).unwrap();
     let next = locks.take(&name(), &owner("a"), 0).unwrap();
     assert_eq!(next.broken, first.token); // LOCK-6
+}
+
+fn lease_of(who: &str, generation: u64) -> LeaseText {
+    LeaseText {
+        owner: owner(who),
+        instance: 1,
+        generation,
+        term: Duration::from_millis(800),
+    }
+}
+
+/// FENCE-1, F49
+#[test]
+fn the_lock_of_a_living_owner_is_nobodys_until_what_it_may_answer_was_waited_for() {
+    let home = tempfile::tempdir().unwrap();
+    let (top, path) = (home.path(), home.path().join("locks"));
+    let _present = Presence::announce(top, None, &owner("a"), 1).unwrap();
+    let locks = open(&path);
+    let first = locks.take(&name(), &owner("a"), 5).unwrap();
+    let fence = || locks.begin_break(&name(), &owner("b"), Force::Fenced);
+    // An owner that keeps no lease does not hear of its loss.
+    assert!(matches!(fence(), Err(StoreError::Locked { .. })));
+    assert_eq!(locks.state(&name()), Ok(LockState::Held(first.clone())));
+    locks.leases.begin(&lease_of("a", 1)).unwrap();
+    let refused = break_lock(&locks, "b", Force::IfDead);
+    assert!(matches!(refused, Err(StoreError::Locked { .. }))); // LOCK-6
+    let marked = fence().unwrap();
+    let Break::Marked { number, wait } = marked else {
+        panic!("{marked:?}");
+    };
+    assert!(wait > lease_of("a", 1).term, "{wait:?}");
+    assert_eq!(locks.leases.kept(&owner("a")), Ok(None));
+    let LockState::Held(now) = locks.state(&name()).unwrap() else {
+        panic!("it is not free");
+    };
+    assert!(now.is_being_broken() && now.token > first.token && now.since == 5);
+    for who in ["a", "b", "c"] {
+        let taken = locks.take(&name(), &owner(who), 0);
+        assert!(matches!(taken, Err(StoreError::Locked { .. })), "{taken:?}"); // FENCE-1
+        let forgotten = locks.forget(&name(), &owner(who));
+        assert!(matches!(forgotten, Err(StoreError::Locked { .. })));
+    }
+    // Whoever breaks it as well goes on from there, though the owner lives, and takes away what it has begun since.
+    locks.leases.begin(&lease_of("a", 2)).unwrap();
+    for force in [Force::IfDead, Force::Fenced] {
+        let again = locks.begin_break(&name(), &owner("c"), force);
+        assert_eq!(again, Ok(marked));
+        assert_eq!(locks.leases.kept(&owner("a")), Ok(None));
+    }
+    locks.end_break(&name(), number).unwrap();
+    let next = locks.take(&name(), &owner("b"), 0).unwrap();
+    assert!(next.broken > first.token && !next.is_being_broken());
+    locks.end_break(&name(), number).unwrap(); // who was slower
+    assert_eq!(locks.state(&name()), Ok(LockState::Held(next)));
+}
+
+/// FENCE-1: whoever has lost it may end that; who does not wait says so.
+#[test]
+fn a_lock_that_is_being_broken_becomes_free_by_its_owner_or_by_who_takes_the_risk() {
+    let home = tempfile::tempdir().unwrap();
+    let (top, path) = (home.path(), home.path().join("locks"));
+    let _present = Presence::announce(top, None, &owner("a"), 1).unwrap();
+    let locks = open(&path);
+    for by_owner in [false, true] {
+        let first = locks.take(&name(), &owner("a"), 0).unwrap();
+        locks.leases.begin(&lease_of("a", first.token)).unwrap();
+        let marked = locks.begin_break(&name(), &owner("b"), Force::Fenced);
+        assert!(matches!(marked, Ok(Break::Marked { .. })), "{marked:?}");
+        match by_owner {
+            true => locks.give_back(&name(), &owner("a")).unwrap(),
+            false => break_lock(&locks, "b", Force::Anyway).unwrap(),
+        }
+        let next = locks.take(&name(), &owner("b"), 0).unwrap();
+        assert!(next.broken > first.token);
+        locks.give_back(&name(), &owner("b")).unwrap();
+    }
+}
+
+/// FENCE-2: as over a file system that keeps locks to itself.
+#[test]
+fn that_nobody_lives_is_not_believed_where_locks_end_at_the_machine() {
+    let home = tempfile::tempdir().unwrap();
+    let mut locks = open(home.path());
+    locks.take(&name(), &owner("a"), 0).unwrap();
+    locks.locks_are_common = false;
+    locks.leases.begin(&lease_of("a", 1)).unwrap();
+    let marked = locks.begin_break(&name(), &owner("b"), Force::IfDead);
+    let Ok(Break::Marked { number, .. }) = marked else {
+        panic!("{marked:?}");
+    };
+    locks.end_break(&name(), number).unwrap();
+    locks.take(&name(), &owner("b"), 0).unwrap();
+    // One that never kept a lease is broken as ever.
+    break_lock(&locks, "a", Force::IfDead).unwrap();
+    let found = locks.leases.last(&owner("a")).unwrap();
+    assert_eq!(found, Some(Found::Whole(lease_of("a", 1))));
 }

@@ -75,6 +75,15 @@ impl Root {
         })
     }
 
+    /// Gives a part of what was kept back. Tells whether there was any.
+    pub fn give_reserve(&self) -> bool {
+        let Some(reserve) = &self.reserve else {
+            return false;
+        };
+        tracing::warn!("the store is full: what was kept back is being used");
+        reserve.give().unwrap_or(false)
+    }
+
     /// Makes everything durable that was ever written to the file system.
     pub fn sync_all(&self) -> Result<(), Errno> {
         rustix::io::retry_on_intr(|| rustix::fs::syncfs(self.objects.directory()))

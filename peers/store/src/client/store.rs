@@ -288,13 +288,13 @@ impl Store for BlockerClient {
     }
 
     async fn break_lock(&self, name: &ObjectName, owner: &LockOwner) -> Result<(), StoreError> {
-        let filled = self.filled(&owner_payload(owner)?).await?;
-        let call = Call::BreakLock { name: name.clone() };
-        match lock_result(&self.ask(&call, filled, OWNER_BYTES_MAX).await?) {
-            // It can do no more than any other break does.
-            Err(StoreError::Io(Errno::OPNOTSUPP)) => self.unlock(name, owner, true).await,
-            broken => broken,
-        }
+        self.break_by(Call::BreakLock { name: name.clone() }, name, owner)
+            .await
+    }
+
+    async fn fence_lock(&self, name: &ObjectName, owner: &LockOwner) -> Result<(), StoreError> {
+        self.break_by(Call::FenceLock { name: name.clone() }, name, owner)
+            .await
     }
 
     async fn owner_life(&self, name: &ObjectName) -> Result<OwnerLife, StoreError> {
@@ -320,5 +320,21 @@ impl Store for BlockerClient {
         let reply = self.ask(&call, room, OWNER_BYTES_MAX).await?;
         number(&reply)?;
         record(&reply)
+    }
+}
+
+impl BlockerClient {
+    async fn break_by(
+        &self,
+        call: Call,
+        name: &ObjectName,
+        owner: &LockOwner,
+    ) -> Result<(), StoreError> {
+        let filled = self.filled(&owner_payload(owner)?).await?;
+        match lock_result(&self.ask(&call, filled, OWNER_BYTES_MAX).await?) {
+            // It can do no more than any other break does.
+            Err(StoreError::Io(Errno::OPNOTSUPP)) => self.unlock(name, owner, true).await,
+            broken => broken,
+        }
     }
 }

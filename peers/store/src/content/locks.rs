@@ -31,7 +31,7 @@ impl LockTable {
     ) -> Result<LockRecord, StoreError> {
         let lock = self.locks.entry(name.clone()).or_default();
         match &lock.holder {
-            Some(held) if held.owner == *owner => Ok(held.clone()),
+            Some(held) if held.is_of(owner) => Ok(held.clone()),
             Some(held) => Err(StoreError::Locked {
                 owner: held.owner.to_string(),
             }),
@@ -78,6 +78,17 @@ impl LockTable {
                 Ok(())
             }
         }
+    }
+
+    /// The first half of a fence: from then on nobody has it, and nobody gets it yet.
+    pub fn mark(&mut self, name: &ObjectName, owner: &LockOwner) -> Result<(), StoreError> {
+        let lock = self.locks.get_mut(name).ok_or(StoreError::NotLocked)?;
+        let held = lock.holder.as_mut().ok_or(StoreError::NotLocked)?;
+        if held.owner != *owner && !held.is_being_broken() {
+            lock.token += 1;
+            (held.token, held.broken, lock.broken) = (lock.token, lock.token, lock.token);
+        }
+        Ok(())
     }
 
     /// Whoever waits for it makes it anew.

@@ -173,6 +173,10 @@ impl<S: Store + 'static> StorePeer<S> {
                 let broken = self.store.break_lock(&name, &owner).await;
                 self.answer_given(request, &name, broken).await;
             }
+            Call::FenceLock { name } => {
+                let broken = self.store.fence_lock(&name, &owner).await;
+                self.answer_given(request, &name, broken).await;
+            }
             Call::ForgetLock { name } => {
                 let given = self.store.forget_lock(&name, &owner).await;
                 self.answer_given(request, &name, given).await;
@@ -264,6 +268,7 @@ impl<S: Store + 'static> Peer for StorePeer<S> {
             | Call::Unlock { .. }
             | Call::ForgetLock { .. }
             | Call::BreakLock { .. }
+            | Call::FenceLock { .. }
             | Call::LockOwner { .. } => {
                 self.lock(request, call).await;
             }

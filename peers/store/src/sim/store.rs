@@ -112,6 +112,12 @@ impl SimStore {
         self.state().faults.yields_max = yields;
     }
 
+    /// Begins to break a lock whose owner may live: it is nobody's until somebody breaks it for good, when he has seen to it that its owner
+    /// answers nothing any more.
+    pub fn mark_lock(&self, name: &ObjectName, by: &LockOwner) -> Result<(), StoreError> {
+        self.state().locks.mark(name, by)
+    }
+
     /// The locks that were taken, and not forgotten.
     pub fn locks(&self) -> Vec<ObjectName> {
         self.state().locks.names().cloned().collect()

@@ -118,6 +118,10 @@ pub enum Call {
     BreakLock {
         name: ObjectName,
     },
+    /// The same, when its owner answers nothing any more.
+    FenceLock {
+        name: ObjectName,
+    },
     /// Answered with [`life_number`].
     OwnerLife {
         name: ObjectName,

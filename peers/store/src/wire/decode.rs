@@ -119,6 +119,7 @@ impl Head {
                 wait: !self.has(flags::NOWAIT),
             },
             OpCode::RELEASE if self.args[0] == 2 => Call::BreakLock { name: self.name()? },
+            OpCode::RELEASE if self.args[0] == 3 => Call::FenceLock { name: self.name()? },
             OpCode::RELEASE if self.args[0] != 0 => Call::ForgetLock { name: self.name()? },
             OpCode::RELEASE => Call::Unlock {
                 name: self.name()?,

@@ -41,9 +41,10 @@ impl Call {
             Self::Sync { .. } => OpCode::SYNC,
             Self::Heal { .. } => HEAL,
             Self::Lock { .. } => OpCode::ACQUIRE,
-            Self::Unlock { .. } | Self::ForgetLock { .. } | Self::BreakLock { .. } => {
-                OpCode::RELEASE
-            }
+            Self::Unlock { .. }
+            | Self::ForgetLock { .. }
+            | Self::BreakLock { .. }
+            | Self::FenceLock { .. } => OpCode::RELEASE,
             Self::LockOwner { .. } | Self::OwnerLife { .. } => OpCode::LOCK_OWNER,
         }
     }
@@ -66,6 +67,7 @@ impl Call {
             | Self::Unlock { name, .. }
             | Self::ForgetLock { name }
             | Self::BreakLock { name }
+            | Self::FenceLock { name }
             | Self::OwnerLife { name }
             | Self::LockOwner { name } => name.as_bytes(),
             Self::List { group, .. } => group,
@@ -128,6 +130,7 @@ impl Call {
             Self::Lock { since, .. } => *since,
             Self::DataIn { .. } | Self::ForgetLock { .. } | Self::OwnerLife { .. } => 1,
             Self::BreakLock { .. } => 2,
+            Self::FenceLock { .. } => 3,
             _ => 0,
         }
     }

@@ -18,7 +18,7 @@
 //! | LIST | after | | most | room | the count; arguments: more, bytes; the names |
 //! | GROUPS (target: after) | | | 1 if after | room | the same |
 //! | ACQUIRE (NOWAIT) | | | since | owner | arguments: token, since, bytes; the holder |
-//! | RELEASE (FORCE) | | | 0, 1 to forget it, 2 to break it whoever lives | owner | on EBUSY as ACQUIRE |
+//! | RELEASE (FORCE) | | | 0, 1 to forget it, 2 to break it whoever lives, 3 the same after its owner was fenced | owner | on EBUSY as ACQUIRE |
 //! | LOCK_OWNER | | | | room | as ACQUIRE; no bytes: nobody |
 //! | LOCK_OWNER | | | 1 | | done: its owner 1 lives, 2 does not, 0 cannot be told |
 //!

@@ -69,6 +69,7 @@ fn call() -> impl Strategy<Value = Call> {
         name().prop_map(|name| Call::Hash { name }),
         name().prop_map(|name| Call::LockOwner { name }),
         name().prop_map(|name| Call::BreakLock { name }),
+        name().prop_map(|name| Call::FenceLock { name }),
         name().prop_map(|name| Call::OwnerLife { name }),
         name().prop_map(|name| Call::ForgetLock { name }),
         scope().prop_map(|scope| Call::Sync { scope }),

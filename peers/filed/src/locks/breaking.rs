@@ -1,0 +1,197 @@
+//! Breaking the lock of another one: at once where it is dead, or after what it may still answer has been waited for.
+//!
+//! ```text
+//! held --mark--> being broken --its lease is taken away--> waited for --> free
+//! ```
+//! A lock that is being broken is nobody's: its holder sees that when it looks, and nobody else gets it. The mark comes first: who loses
+//! its lease looks at its locks before it goes on, and so it sees of which of them. Whoever breaks it may die over that: then the
+//! next one who breaks it goes on from there.
+//!
+//! # Invariants
+//! * **FENCE-1** A lock whose owner may live becomes free only when the owner answers nothing any more that it does under it: its lease
+//!   was taken away after the lock was marked, and that is longer ago than the owner relies on it. Unless whoever breaks it
+//!   wants to take that risk.
+//! * **FENCE-2** That no process of the owner lives is believed where the file system's locks hold between all who see it.
+
+use std::time::Duration;
+
+use archipelago_store::{LockOwner, LockRecord, ObjectName, StoreError};
+use rustix::io::Errno;
+
+use super::folder::{LockFolder, LockState, Seen, TRIES_MAX, refusal};
+use super::owners::Presences;
+
+/// When the lock of another one may be broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Force {
+    /// If no process of its owner lives, as far as that can be told (LOCK-6).
+    IfDead,
+    /// Also if one does, and works; it is fenced first.
+    Fenced,
+    /// At once: it may go on answering until it finds out.
+    Anyway,
+}
+
+/// How far a break has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Break {
+    Done,
+    /// The lock is marked, and to be freed after `wait` (FENCE-1).
+    Marked {
+        number: u64,
+        wait: Duration,
+    },
+}
+
+/// What is known of who has the lock.
+enum Owner {
+    Ours,
+    /// Nothing of it is answered any more, and nobody of it begins to live meanwhile.
+    Gone {
+        _presence: Option<Presences>,
+    },
+    /// It may live: it is to be fenced, and may answer for so long.
+    Fenced {
+        term: Duration,
+    },
+}
+
+impl LockFolder {
+    /// Breaks the lock, or marks it so that it can be broken in a while.
+    pub fn begin_break(
+        &self,
+        name: &ObjectName,
+        owner: &LockOwner,
+        force: Force,
+    ) -> Result<Break, StoreError> {
+        let mut meant = None;
+        for _ in 0..TRIES_MAX {
+            let Some(seen) = self.look(name)? else {
+                return meant.map_or(Err(StoreError::NotLocked), |_| Ok(Break::Done));
+            };
+            match meant {
+                None if seen.state == LockState::Free => return Err(StoreError::NotLocked),
+                // It was changed while we tried: whoever did it has done what we were to do, or has begun to.
+                Some(number) if seen.number != number && !seen.state.is_being_broken() => {
+                    return Ok(Break::Done);
+                }
+                _ => {}
+            }
+            meant = Some(seen.number);
+            let found = self.look_at_owner(&seen, owner, force)?;
+            let done = match &found {
+                Owner::Ours => self.free_from(name, &seen, seen.broken),
+                Owner::Gone { .. } => self.free_from(name, &seen, seen.number),
+                Owner::Fenced { term } => self.mark(name, &seen, *term),
+            };
+            drop(found);
+            match done {
+                Err(StoreError::Io(Errno::EXIST | Errno::NOENT)) => {}
+                done => return done,
+            }
+        }
+        Err(StoreError::Io(Errno::AGAIN))
+    }
+
+    /// Frees a lock that was marked, unless somebody else has done so.
+    pub fn end_break(&self, name: &ObjectName, number: u64) -> Result<(), StoreError> {
+        for _ in 0..TRIES_MAX {
+            let seen = match self.look(name)? {
+                Some(seen) if seen.number == number => seen,
+                _ => return Ok(()),
+            };
+            match self.free_from(name, &seen, number) {
+                Err(StoreError::Io(Errno::EXIST | Errno::NOENT)) => {}
+                freed => return freed.map(drop),
+            }
+        }
+        Err(StoreError::Io(Errno::AGAIN))
+    }
+
+    fn look_at_owner(
+        &self,
+        seen: &Seen,
+        owner: &LockOwner,
+        force: Force,
+    ) -> Result<Owner, StoreError> {
+        let nobody = Owner::Gone { _presence: None };
+        let held = match &seen.state {
+            LockState::Held(held) => held,
+            LockState::Free | LockState::Unknown(_) => return Ok(nobody), // LOCK-3
+        };
+        if held.owner == *owner {
+            return Ok(Owner::Ours);
+        }
+        if force == Force::Anyway {
+            // It finds out the sooner.
+            self.leases
+                .take_away(&held.owner)
+                .map_err(|errno| self.error(errno))?;
+            return Ok(nobody);
+        }
+        let presence = self.owners.keep_out(&held.owner);
+        let presence = presence.map_err(|errno| self.error(errno))?;
+        let is_absent = matches!(presence, Presences::None { .. });
+        if is_absent && self.locks_are_common {
+            return Ok(Owner::Gone {
+                _presence: Some(presence),
+            }); // FENCE-2
+        }
+        if !is_absent && force == Force::IfDead && !held.is_being_broken() {
+            return Err(refusal(&seen.state)); // LOCK-6
+        }
+        let lease = self.leases.last(&held.owner);
+        match lease.map_err(|errno| self.error(errno))? {
+            Some(lease) => Ok(Owner::Fenced { term: lease.term() }),
+            // It knows nothing of leases, and does not answer to the loss of one.
+            None if is_absent => Ok(Owner::Gone {
+                _presence: Some(presence),
+            }),
+            None => Err(refusal(&seen.state)),
+        }
+    }
+
+    fn free_from(&self, name: &ObjectName, seen: &Seen, broken: u64) -> Result<Break, StoreError> {
+        let next = self.after(seen.number)?;
+        match self.advance(name, seen, next, None, broken) {
+            Ok(()) => Ok(Break::Done),
+            Err(errno @ (Errno::EXIST | Errno::NOENT)) => Err(StoreError::Io(errno)),
+            Err(errno) => Err(self.error(errno)),
+        }
+    }
+
+    /// FENCE-1
+    fn mark(&self, name: &ObjectName, seen: &Seen, term: Duration) -> Result<Break, StoreError> {
+        let LockState::Held(held) = &seen.state else {
+            return Err(StoreError::NotLocked);
+        };
+        let number = if held.is_being_broken() {
+            seen.number // by somebody who is at it, or has died over it
+        } else {
+            let next = self.after(seen.number)?;
+            let marked = LockRecord {
+                token: next,
+                broken: next,
+                ..held.clone()
+            };
+            match self.advance(name, seen, next, Some(&marked), next) {
+                Ok(()) => next,
+                Err(errno @ (Errno::EXIST | Errno::NOENT)) => return Err(StoreError::Io(errno)),
+                Err(errno) => return Err(self.error(errno)),
+            }
+        };
+        let taken = self.leases.take_away(&held.owner);
+        // Its owner may have begun another one, with another term, since it was looked at.
+        let taken = taken.map_err(|errno| self.error(errno))?;
+        let term = taken.map_or(term, |taken| taken.term().max(term));
+        Ok(Break::Marked {
+            number,
+            wait: after_term(term),
+        })
+    }
+}
+
+/// Clocks of two machines do not go equally fast: a quarter more is a thousand times what they differ.
+fn after_term(term: Duration) -> Duration {
+    term + term / 4
+}
