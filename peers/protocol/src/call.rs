@@ -94,6 +94,12 @@ pub struct LockInfo {
     /// Whether a process of its owner lives, if that can be told.
     #[serde(default)]
     pub lives: Option<bool>,
+    /// It is being taken from its owner: it is nobody's, and not free yet.
+    #[serde(default)]
+    pub is_being_broken: bool,
+    /// How long its owner may still answer without having looked again, in milliseconds, if that is known: it is of this node's.
+    #[serde(default)]
+    pub lease_ms: Option<u64>,
     /// Its volume was removed, and is named by its id.
     #[serde(default)]
     pub in_trash: bool,
@@ -122,7 +128,9 @@ pub struct LostInfo {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct UnlockCall {
-    /// Also of an owner that lives.
+    /// Also of an owner that lives, when it answers nothing any more.
+    pub fenced: bool,
+    /// The same, at once.
     pub anyway: bool,
     /// All locks of this node, and no target.
     pub node: Option<String>,

@@ -1,7 +1,7 @@
 //! What composers and mappers say to each other about maps.
 //!
 //! ```text
-//! ATTACH      target = name, args[0] = composer's port               answer: args = MapHead, payload = volume id
+//! ATTACH      target = name, args[0] = composer's port               answer: args = MapHead, payload = Attached
 //! DETACH      target = volume id, args[0] = composer's port          answer: nothing
 //! MAP_READ    target = volume id, args[0] = composer's port,
 //!             extent = (first block, blocks)                         answer: args = MapHead, payload = runs, done = blocks
@@ -48,6 +48,44 @@ pub const MAP_GIVE_UP: OpCode = OpCode::MAP_GIVE_UP;
 
 /// The 16 bytes that name a volume for life.
 pub type VolumeIdBytes = [u8; 16];
+
+/// What a composer is told of a volume beside its head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attached {
+    pub id: VolumeIdBytes,
+    /// The lease under which the mapper's node has the volume's lock, or would have it.
+    pub lease: u64,
+    /// The lock's token: as long as it is the same nobody else had the volume. 0 of what is read without the lock.
+    pub token: u64,
+}
+
+/// Of an [`Attached`].
+pub const ATTACHED_BYTES: usize = 32;
+
+impl Attached {
+    pub fn to_bytes(self) -> [u8; ATTACHED_BYTES] {
+        let mut bytes = [0; ATTACHED_BYTES];
+        bytes[..16].copy_from_slice(&self.id);
+        bytes[16..24].copy_from_slice(&self.lease.to_le_bytes());
+        bytes[24..].copy_from_slice(&self.token.to_le_bytes());
+        bytes
+    }
+
+    pub fn from_bytes(bytes: &[u8; ATTACHED_BYTES]) -> Self {
+        let mut id = [0; 16];
+        id.copy_from_slice(&bytes[..16]);
+        let word = |at: usize| {
+            let mut word = [0; 8];
+            word.copy_from_slice(&bytes[at..at + 8]);
+            u64::from_le_bytes(word)
+        };
+        Self {
+            id,
+            lease: word(16),
+            token: word(24),
+        }
+    }
+}
 
 /// Consecutive sub-blocks of a block that come from one object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -41,6 +41,9 @@ pub enum ComposeError {
     NotASnapshot,
     #[error("the snapshot has objects or grains of another size")]
     OtherShape,
+    /// The lease was lost, and the lock of the volume with it, or it changed hands since.
+    #[error("the volume was taken from this node before this was answered")]
+    Taken,
     /// The mapper does not know that we have the volume.
     #[error("the volume is not attached any more")]
     NotAttached,
@@ -53,7 +56,11 @@ impl ComposeError {
             Self::OutOfRange { .. } | Self::NoRoom { .. } | Self::NotASnapshot => Errno::INVAL,
             Self::OtherShape => Errno::OPNOTSUPP,
             Self::ReadOnly => Errno::ROFS,
-            Self::Damaged { .. } | Self::Nonsense(_) | Self::Moved | Self::NotAttached => Errno::IO,
+            Self::Damaged { .. }
+            | Self::Nonsense(_)
+            | Self::Moved
+            | Self::Taken
+            | Self::NotAttached => Errno::IO,
             // A full disk has three names (F22).
             Self::Mapper { errno, .. } | Self::Blocker { errno, .. } => match *errno {
                 Errno::DQUOT | Errno::FBIG => Errno::NOSPC,

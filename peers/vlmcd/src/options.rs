@@ -11,6 +11,8 @@ pub struct Options {
     pub mappers: Vec<PortId>,
     /// Keeps the data objects.
     pub blocker: PortId,
+    /// Beside whose port the lease of the mapper's locks stands; `None` where a store refuses what is late.
+    pub lease: Option<PortId>,
     /// Requests that are handled at a time (P1).
     pub nr_ops: u32,
     /// Requests to the blocker at a time. With `mapper_requests_max` at most as many as the port may have away: so what
@@ -32,6 +34,7 @@ impl Options {
         Self {
             mappers,
             blocker,
+            lease: None,
             nr_ops: 128,
             blocker_requests_max: 128,
             mapper_requests_max: 32,

@@ -11,6 +11,7 @@ use super::clock::span;
 use super::complete;
 use super::config_command;
 use super::error_report::ErrorReport;
+use super::lock_answers::tenths;
 use super::man;
 use super::node::{Grade, Node, NodeStatus, Quickstart, RoleState, RoleStatus, Scope};
 use super::table::Table;
@@ -263,6 +264,13 @@ fn status(status: &NodeStatus) -> Result<Answer, ErrorReport> {
         status.attached.join(", ")
     };
     text.push_str(&format!("attached: {attached}\n"));
+    match status.lease_ms {
+        None => {}
+        Some(0) => text.push_str(
+            "lease: run out: nothing is answered until the store of maps says that it was not taken away\n",
+        ),
+        Some(left_ms) => text.push_str(&format!("lease: {}\n", tenths(left_ms))),
+    }
     for lost in &status.lost {
         text.push_str(&format!("lost: {lost}\n"));
     }

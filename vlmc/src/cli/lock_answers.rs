@@ -19,11 +19,13 @@ pub(super) fn locks(found: LocksAnswer) -> Answer {
         "DEPLOYMENT",
         "OURS",
         "LIVES",
+        ">LEASE",
         ">TOKEN",
         "SINCE",
     ]);
     for lock in locks {
         let lives = match lock.lives {
+            _ if lock.is_being_broken => "being broken",
             Some(true) => "yes",
             Some(false) => "no",
             None => "unknown",
@@ -39,6 +41,7 @@ pub(super) fn locks(found: LocksAnswer) -> Answer {
             lock.deployment,
             if lock.is_ours { "yes" } else { "no" }.to_owned(),
             lives.to_owned(),
+            lock.lease_ms.map_or_else(|| "-".to_owned(), lease),
             lock.token.to_string(),
             rfc3339(lock.since),
         ]);
@@ -74,6 +77,19 @@ pub(super) fn evicted(node: &str, broken: &[LockInfo]) -> Answer {
     Answer::new(json, lines.join("\n"))
 }
 
+/// How long it is in force, unless it is seen again until then.
+fn lease(left_ms: u64) -> String {
+    match left_ms {
+        0 => "run out".to_owned(),
+        left_ms => tenths(left_ms),
+    }
+}
+
+/// In seconds.
+pub(super) fn tenths(ms: u64) -> String {
+    format!("{}.{} s", ms / 1000, ms % 1000 / 100)
+}
+
 fn was_broken(lock: &LockInfo) -> String {
     format!(
         "broken: the lock on {} of {} on {}, held since {} (token {})",
@@ -88,6 +104,9 @@ fn was_broken(lock: &LockInfo) -> String {
 /// D1, M6, F49
 fn at_risk(breaking: Breaking) -> &'static str {
     match breaking {
+        Breaking::Fenced => {
+            "at risk: what it answered and had not flushed, if its machine died; what it was asked and has not answered may be done or not"
+        }
         Breaking::Anyway => {
             "at risk: what it writes from now on until it finds out, and what it answered and had not flushed, if its machine died"
         }

@@ -103,6 +103,8 @@ pub struct NodeStatus {
     pub roles: Vec<RoleStatus>,
     /// Volumes that are attached.
     pub attached: Vec<String>,
+    /// How long the lease is in force yet under which this node has locks in a directory, in milliseconds; it is prolonged all the time.
+    pub lease_ms: Option<u64>,
     /// Volumes that were taken from this node while clients used them here, and why.
     pub lost: Vec<String>,
 }

@@ -90,13 +90,15 @@ fn change(command: VlmcCommand, volumes: &mut dyn Volumes) -> Result<Answer, Err
         }
         Command::Unlock {
             force,
+            fence,
             force_unsafe,
             volume,
         } => {
-            let breaking = match (force, force_unsafe) {
-                (_, true) => Breaking::Anyway,
-                (true, false) => Breaking::Anybodys,
-                (false, false) => Breaking::OwnOnly,
+            let breaking = match (force, fence, force_unsafe) {
+                (_, _, true) => Breaking::Anyway,
+                (_, true, false) => Breaking::Fenced,
+                (true, false, false) => Breaking::Anybodys,
+                (false, false, false) => Breaking::OwnOnly,
             };
             let broken = volumes.unlock(&volume, breaking)?;
             Ok(unlocked(volume.as_str(), &broken, breaking))

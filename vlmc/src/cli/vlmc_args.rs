@@ -78,10 +78,16 @@ pub enum VlmcCommand {
         /// Break the lock of another owner, if no process of its node lives
         #[arg(short, long)]
         force: bool,
-        /// Break it also if it cannot be told that the owner is dead, or if it lives
+        /// Break it also if the owner lives, or may: its lease is taken away and waited for first
         ///
-        /// An owner that lives goes on writing for some seconds, until it finds out; what it answered its clients meanwhile is lost, and
-        /// they are refused from then on. Only for a node that is off for certain, where the file system keeps its locks all the same.
+        /// That takes some seconds. By then the owner answers nothing any more that it does under the lock: nothing that it answered is
+        /// lost. Its clients are refused from then on.
+        #[arg(long)]
+        fence: bool,
+        /// The same, but at once
+        ///
+        /// An owner that lives may go on answering for some seconds, until it finds out, and what it answered meanwhile is lost. Only for a
+        /// node that is off for certain, where the file system keeps its locks all the same.
         #[arg(long)]
         force_unsafe: bool,
         #[arg(add = ArgValueCandidates::new(volume_candidates))]

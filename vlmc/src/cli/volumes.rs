@@ -58,7 +58,9 @@ pub enum Breaking {
     OwnOnly,
     /// Of an owner that does not live.
     Anybodys,
-    /// Also of one that does, or may.
+    /// Also of one that does, or may, when it answers nothing any more.
+    Fenced,
+    /// The same, at once.
     Anyway,
 }
 

@@ -17,6 +17,9 @@ const NAME_BYTES_MAX: usize = 32;
 const ROLES_MAX: usize = 256;
 const NR_OPS_MAX: u32 = 1 << 16;
 /// An OSD that died is noticed within half a minute: who waits less gets errors for nothing.
+/// A lease's term: shorter ones would run out whenever a machine is busy, longer ones keep others waiting who break a lock.
+const LEASE_S: std::ops::RangeInclusive<u64> = 1..=60;
+const LEASE_DEFAULT_S: u64 = 5;
 const BACKEND_TIMEOUT_S: std::ops::RangeInclusive<u64> = 1..=86_400;
 const BACKEND_TIMEOUT_DEFAULT_S: u64 = 60;
 
@@ -311,6 +314,7 @@ fn file_blocker(reader: &mut Reader, environment: &Environment, role: &Outline) 
         fdcache: reader.number_or(&key("fdcache"), 16..=1 << 20, 512, "built in"),
         direct: reader.boolean_or(&key("direct"), false),
         sync,
+        lease: reader.duration_or(&key("lease"), LEASE_S, LEASE_DEFAULT_S),
     }
 }
 

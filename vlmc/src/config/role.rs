@@ -123,6 +123,8 @@ pub enum RoleSettings {
         fdcache: u32,
         direct: bool,
         sync: SyncKind,
+        /// How long a look at the lease is good for.
+        lease: Duration,
     },
     RadosBlocker {
         pool: String,

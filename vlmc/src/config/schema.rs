@@ -163,6 +163,10 @@ pub const SETTINGS: &[Setting] = &[
         "role.*.sync",
         "auto, fdatasync or syncfs: how a flush reaches the disk",
     ),
+    setting(
+        "role.*.lease",
+        "for how long this node may answer after it saw that none of its locks is being broken",
+    ),
     setting("role.*.pool", "RADOS pool of the objects"),
     setting("role.*.cephx_id", "name by which the role is known to Ceph"),
     setting(

@@ -183,12 +183,14 @@ fn add_role(role: &RoleConfig, add: &mut dyn FnMut(&str, Value)) {
             fdcache,
             direct,
             sync,
+            lease,
         } => {
             add("archip_dir", json!(archip_dir));
             add("lock_dir", json!(lock_dir));
             add("fdcache", json!(fdcache));
             add("direct", json!(direct));
             add("sync", json!(sync.name()));
+            add("lease", json!(lease.as_secs()));
         }
         RoleSettings::RadosBlocker {
             pool,

@@ -28,6 +28,20 @@ fn of(found: &LocksAnswer) -> Vec<Finding> {
         let message = format!("{} ({} clients are refused)", lost.problem, lost.clients);
         findings.push(finding("lost volumes", Grade::Bad, message, &lost.remedy));
     }
+    for lock in found.locks.iter().filter(|lock| lock.is_being_broken) {
+        let LockInfo { volume, node, .. } = lock;
+        let message = format!(
+            "the lock of {node} on {volume} is being broken: nobody has it until whoever does that has waited for what {node} may still answer"
+        );
+        let remedy = format!("if that takes longer than a minute, `vlmc unlock -f {volume}`");
+        findings.push(finding("locks", Grade::Note, message, &remedy));
+    }
+    if found.locks.iter().any(|lock| lock.lease_ms == Some(0)) {
+        let message = "the lease of this node has run out: nothing is answered until its store of maps says that it was not taken away";
+        let remedy =
+            "look whether that store answers, and whether its blocker runs (`archipelago status`)";
+        findings.push(finding("lease", Grade::Bad, message.into(), remedy));
+    }
     let mut dead: BTreeMap<(&str, &str), Vec<&LockInfo>> = BTreeMap::new();
     for lock in found.locks.iter().filter(|lock| lock.lives == Some(false)) {
         let owner = (lock.node.as_str(), lock.deployment.as_str());
@@ -77,6 +91,8 @@ mod tests {
             token: 1,
             is_ours: node == "here",
             lives,
+            is_being_broken: false,
+            lease_ms: None,
             in_trash: false,
         }
     }
@@ -115,5 +131,30 @@ mod tests {
             "{message}"
         );
         assert!(all[1].remedy.contains("vlmc evict-node gone"));
+    }
+
+    #[test]
+    fn locks_that_are_being_broken_and_a_lease_that_has_run_out_are_told() {
+        let broken = LockInfo {
+            is_being_broken: true,
+            ..lock("a", "there", Some(true))
+        };
+        let ours = LockInfo {
+            lease_ms: Some(0),
+            ..lock("b", "here", Some(true))
+        };
+        let all = of(&LocksAnswer {
+            locks: vec![broken, ours],
+            ..LocksAnswer::default()
+        });
+        let grades: Vec<Grade> = all.iter().map(|one| one.grade).collect();
+        assert_eq!(grades, [Grade::Note, Grade::Bad, Grade::Good]);
+        assert!(
+            all[0]
+                .message
+                .starts_with("the lock of there on a is being broken")
+        );
+        assert!(all[0].remedy.contains("vlmc unlock -f a"));
+        assert!(all[1].message.contains("has run out"));
     }
 }

@@ -4,12 +4,12 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use archipelago_filed::{Filed, FiledOptions, SyncMethod};
+use archipelago_filed::{Filed, FiledOptions, LeaseOptions, SyncMethod};
 use archipelago_mapperd::{Options as MapperOptions, Places, Running as Mapper};
 use archipelago_radosd::{Radosd, RadosdError, RadosdOptions};
 use archipelago_runtime::{Handle, Service, Station};
 use archipelago_vlmcd::{Options as ComposerOptions, RunningComposer};
-use xseg::PortId;
+use xseg::{Lease, PortId};
 
 use super::bridges::{Asked, Bridges};
 use super::error::HostError;
@@ -135,12 +135,15 @@ pub(super) fn start(
             let mut options = filed_options(role)?;
             if keeps_maps(config, role) {
                 options.reserve_bytes = RESERVE_BYTES;
+                options.lease = lease_options(config, role);
             }
             let started = Filed::serve(handle, station, &options);
             let (filed, service) = started.map_err(|error| no_start(role, &error))?;
             Ok(Role::Blocker { filed, service })
         }
         RoleSettings::RadosBlocker { .. } => {
+            // The cluster refuses what is late. A store in a directory may have been configured here before.
+            station.segment().set_lease(station.id(), Lease::NONE);
             let options = radosd_options(config, role)?;
             let started = Radosd::serve(handle, station, &options);
             let (radosd, service) = started.map_err(|error| match error {
@@ -180,6 +183,8 @@ pub(super) fn start(
             let mapper = port(handle, role, config.home_port(*mapper_port))?;
             let blocker = port(handle, role, config.home_port(*blocker_port))?;
             let mut options = ComposerOptions::new(vec![mapper], blocker);
+            let locks = locks_of(config, *mapper_port);
+            options.lease = locks.map(|number| port(handle, role, number)).transpose()?;
             options.nr_ops = role.nr_ops;
             Ok(Role::Composer(archipelago_vlmcd::serve(
                 handle, station, options,
@@ -193,6 +198,26 @@ pub(super) fn keeps_maps(config: &Config, blocker: &RoleConfig) -> bool {
     config.roles.iter().any(|role| match role.settings {
         RoleSettings::Mapperd { blockerm_port, .. } => blocker.ports.contains(blockerm_port),
         _ => false,
+    })
+}
+
+/// The port of the blocker that keeps the maps and locks of the mapper with this port, and a lease if they lie in a directory.
+fn locks_of(config: &Config, mapper_port: u32) -> Option<u32> {
+    config.roles.iter().find_map(|role| match role.settings {
+        RoleSettings::Mapperd { blockerm_port, .. } if role.ports.contains(mapper_port) => {
+            Some(config.home_port(blockerm_port))
+        }
+        _ => None,
+    })
+}
+
+fn lease_options(config: &Config, role: &RoleConfig) -> Option<LeaseOptions> {
+    let RoleSettings::FileBlocker { lease, .. } = &role.settings else {
+        return None;
+    };
+    Some(LeaseOptions {
+        owner: identity::owner(config),
+        term: *lease,
     })
 }
 

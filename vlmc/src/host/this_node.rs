@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use archipelago_protocol::{ErrorCode, VolumeName, VolumeSize, users};
-use xseg::SegmentError;
+use xseg::{Lease, Segment, SegmentError, boot_ns};
 
 use super::error::HostError;
 use super::hints::Hints;
@@ -34,6 +34,16 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Who started, who died: the supervisor always says at least that.
 const LEVEL_OF_SUPERVISOR: u8 = 2;
+
+/// How long the shortest of the leases is in force yet that blockers keep here.
+fn lease_left_ms(config: &Config, segment: &Segment) -> Option<u64> {
+    let ports = config.roles.iter().map(|role| role.ports.start);
+    let ports = ports.filter_map(|port| segment.geometry().port(port));
+    let leases = ports.map(|port| segment.lease(port));
+    let kept = leases.filter(|lease| *lease != Lease::NONE);
+    let now_ns = boot_ns();
+    kept.map(|lease| lease.left_ns(now_ns) / 1_000_000).min()
+}
 
 #[derive(Clone, Debug)]
 pub struct ThisNode {
@@ -131,7 +141,9 @@ impl Node for ThisNode {
 
     fn status(&mut self, config: &Config) -> Result<NodeStatus, ErrorReport> {
         let (supervisor_pid, mut roles) = self.processes.status(config)?;
+        let mut lease_ms = None;
         if let Ok(segment) = segment::join(config) {
+            lease_ms = lease_left_ms(config, &segment);
             for status in &mut roles {
                 let port = config.role(&status.role).map(|role| role.ports.start);
                 let report = port.and_then(|port| segment.report_port(port).ok());
@@ -168,6 +180,7 @@ impl Node for ThisNode {
         let lost = all_run.then(|| PortVolumes::new(config, QUICK).lost());
         let lost = lost.and_then(Result::ok).unwrap_or_default();
         Ok(NodeStatus {
+            lease_ms,
             lost: lost.into_iter().map(|lost| lost.problem).collect(),
             supervisor_pid,
             segment: config.segment.name.clone(),

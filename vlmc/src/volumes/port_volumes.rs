@@ -173,12 +173,13 @@ impl Volumes for PortVolumes<'_> {
         let words = Ask {
             flags: match breaking {
                 Breaking::OwnOnly => 0,
-                Breaking::Anybodys | Breaking::Anyway => flags::FORCE,
+                Breaking::Anybodys | Breaking::Fenced | Breaking::Anyway => flags::FORCE,
             },
             ..Ask::new(UNLOCK, volume.as_str())
         };
         let call = UnlockCall {
             anyway: breaking == Breaking::Anyway,
+            fenced: breaking == Breaking::Fenced,
             node: None,
         };
         let answer: UnlockAnswer = self.ask(&words, Some(&call))?;

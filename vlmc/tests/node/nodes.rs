@@ -1,5 +1,8 @@
 //! Several nodes that share a store.
 
+use std::thread::JoinHandle;
+use std::time::Duration;
+
 use archipelago_filed::Presence;
 use archipelago_store::LockOwner;
 use rustix::process::{Pid, Signal, kill_process};
@@ -7,6 +10,7 @@ use serde_json::Value;
 
 use crate::kills::kill;
 use crate::nbd::{Ask, Client, Outcome};
+use crate::stores;
 use crate::support::{Node, Said, must, until};
 
 #[track_caller]
@@ -81,7 +85,10 @@ fn the_lock_of_a_node_that_lives_is_not_broken() {
             message.contains(" on one since 2") && message.ends_with(", which runs"),
             "{message}"
         );
-        assert!(remedy.contains("stop that node"), "{remedy}");
+        assert!(
+            remedy.contains("stop that node") && remedy.contains("--fence"),
+            "{remedy}"
+        );
     };
     refused();
     let pids = one.pids();
@@ -237,4 +244,137 @@ fn a_node_whose_lock_is_broken_though_it_lives_drops_the_volume_and_refuses_thos
     writes(&one, 5, "0 4k");
     reads(&two, 5, "0 4k");
     reads(&two, 3, "4k 60k");
+}
+
+/// A write of a client that is not waited for.
+fn begin_write(mut client: Client, byte: u8) -> JoinHandle<(Client, Outcome)> {
+    std::thread::spawn(move || {
+        let data = vec![byte; 4096];
+        let outcome = client.ask_all(&[Ask::Write { at: 0, data }]).pop();
+        (client, outcome.expect("an outcome for each"))
+    })
+}
+
+/// UNDER-1, UNDER-2, FENCE-1, F16, F47, F49: what it was asked when it stood still is not answered as done, and nothing else is disturbed.
+#[test]
+fn a_node_that_is_fenced_while_it_stands_still_answers_nothing_late() {
+    if stores::fences() {
+        return; // the cluster refuses it
+    }
+    let one = Node::started("node = \"one\"\n[hosts]\nisolate = true\n");
+    let two = Node::beside(&one, "two", "");
+    let connect = |volume: &str| Client::connect(&one.path("run/nbd.sock"), volume).unwrap();
+    let mut clients = Vec::new();
+    for volume in ["disk", "other"] {
+        one.vlmc(&["create", volume, "--size", "64"]).ok();
+        let (client, written) = begin_write(connect(volume), 1).join().unwrap();
+        assert!(matches!(written, Outcome::Done(_)));
+        clients.push(client);
+    }
+    let pids = one.pids();
+    signal(&pids, Signal::STOP);
+    let asked: Vec<_> = clients
+        .into_iter()
+        .map(|client| begin_write(client, 2))
+        .collect();
+    let said = two.vlmc(&["unlock", "--fence", "disk"]).ok();
+    assert!(said.contains("at risk"), "{said}");
+    writes(&two, 3, "0 64k");
+    signal(&pids, Signal::CONT);
+    let outcomes: Vec<_> = asked
+        .into_iter()
+        .map(|asked| asked.join().unwrap())
+        .collect();
+    assert!(matches!(outcomes[0].1, Outcome::Refused(_))); // UNDER-2
+    assert!(
+        matches!(outcomes[1].1, Outcome::Done(_)),
+        "its lock is its own"
+    );
+    for node in [&one, &two] {
+        reads(node, 3, "0 64k");
+    }
+    let locks = one.vlmc(&["--json", "locks"]).json();
+    assert_eq!(locks["lost"][0]["volume"], "disk", "{locks}");
+    let other = &locks["locks"][1];
+    assert_eq!(
+        (&other["volume"], &other["is_ours"]),
+        (&"other".into(), &true.into())
+    );
+    assert!(other["lease_ms"].is_number(), "{locks}");
+    drop(outcomes);
+    two.vlmc(&["close", "disk"]).ok();
+    until("nobody is there any more who used it", || {
+        one.vlmc(&["--json", "locks"]).json()["lost"] == serde_json::json!([])
+    });
+    writes(&one, 5, "0 4k");
+    reads(&two, 5, "0 4k");
+}
+
+/// UNDER-1, F16: longer than the lease's term, and nobody broke its lock.
+#[test]
+fn a_node_that_stood_still_for_longer_than_its_lease_goes_on_without_an_error() {
+    let one = Node::started("node = \"one\"\n[hosts]\nisolate = true\n");
+    one.vlmc(&["create", "disk", "--size", "64"]).ok();
+    let mut client = Client::connect(&one.path("run/nbd.sock"), "disk").unwrap();
+    for byte in 1..=3 {
+        let pids = one.pids();
+        signal(&pids, Signal::STOP);
+        let asked = begin_write(client, byte);
+        std::thread::sleep(Duration::from_millis(2500));
+        signal(&pids, Signal::CONT);
+        let (now, written) = asked.join().unwrap();
+        assert!(matches!(written, Outcome::Done(_)), "{written:?}"); // UNDER-1
+        client = now;
+    }
+    reads(&one, 3, "0 4k");
+    assert_eq!(
+        one.vlmc(&["--json", "locks"]).json()["lost"],
+        serde_json::json!([])
+    );
+}
+
+/// FENCE-1: whoever broke it died over that. The one that lost the lock ends it, or whoever breaks it next.
+#[test]
+fn a_lock_whose_breaker_died_halfway_becomes_free_all_the_same() {
+    if stores::fences() {
+        return;
+    }
+    let one = Node::started("node = \"one\"\n");
+    let two = Node::beside(&one, "two", "");
+    one.vlmc(&["create", "disk", "--size", "64"]).ok();
+    for is_stopped in [true, false] {
+        one.vlmc(&["open", "disk"]).ok();
+        writes(&one, 1, "0 64k");
+        let pids = one.pids();
+        if is_stopped {
+            signal(&pids, Signal::STOP);
+        }
+        let breaking = || two.vlmc(&["--json", "--timeout", "1", "unlock", "--fence", "disk"]);
+        std::thread::scope(|scope| {
+            let broken = scope.spawn(breaking);
+            until("it is marked", || {
+                let locks = two.vlmc(&["--json", "locks"]).json();
+                let lock = &locks["locks"][0];
+                lock.is_null() || lock["is_being_broken"] == true
+            });
+            two.pids().into_iter().for_each(kill);
+            drop(broken.join());
+        });
+        until("its hosts run again", || {
+            two.vlmc(&["info", "disk"]).code == 0
+        });
+        if is_stopped {
+            // Though it lives: it has lost the lock already.
+            let broken = two.vlmc(&["--json", "unlock", "-f", "disk"]);
+            assert!(
+                broken.code == 0 || message(&broken).0.contains("is not locked"),
+                "{broken:?}"
+            );
+            signal(&pids, Signal::CONT);
+        }
+        until("it is free", || two.vlmc(&["open", "disk"]).code == 0);
+        writes(&two, 2, "0 64k");
+        reads(&one, 2, "0 64k");
+        two.vlmc(&["close", "disk"]).ok();
+    }
 }

@@ -1,6 +1,9 @@
 //! Nodes over one store, a volume that all of them use, and somebody who stops them, kills them, closes the volume and breaks its
 //! lock: what the clients saw could have been seen of one disk.
 //!
+//! Locks of those who live are broken as well, stopped or not: by a cluster that refuses them, or by their lease (FENCE-1). Whatever they
+//! were told late is part of the history: an answer to a write that nobody else sees is a violation (UNDER-1).
+//!
 //! Processes die here and the machine does not, so what was answered is there, flushed or not (D1); and what the dead were asked for
 //! and did not answer does not come back (ASKER-1).
 
@@ -81,7 +84,7 @@ impl Storm {
         match choice {
             0 => match ask_one(client, Ask::Flush) {
                 Outcome::Done(_) => self.recorder.end_flush(begun),
-                Outcome::Refused(_) => {}
+                Outcome::Refused(_) => return random.below(2) == 0, // LOST-1: who leaves may come back
                 Outcome::Unknown => return false,
             },
             1..=10 => match ask_one(client, Ask::Read { at, bytes }) {
@@ -99,7 +102,11 @@ impl Storm {
                 };
                 self.recorder
                     .end_write(begun, block, Work::Write(value), fate);
-                return !matches!(outcome, Outcome::Unknown);
+                return match outcome {
+                    Outcome::Done(_) => true,
+                    Outcome::Refused(_) => random.below(2) == 0,
+                    Outcome::Unknown => false,
+                };
             }
         }
         true
@@ -136,6 +143,26 @@ impl Storm {
             assert!(closed.code == 0 || is_not_open(&closed), "{closed:?}");
             sleep(HAND_OVER);
         });
+    }
+
+    /// FENCE-1, F49: it works, or is stopped and goes on later. Its lease is taken away and waited for.
+    fn fence(&self, node: usize, by: usize, is_stopped: bool) {
+        let pids = self.nodes[node].pids();
+        let signal = |signal: Signal| {
+            for pid in pids.iter().filter(|_| is_stopped) {
+                kill_process(Pid::from_raw(*pid).unwrap(), signal).unwrap();
+            }
+        };
+        signal(Signal::STOP);
+        self.recorder.event(format!(
+            "node {node} is fenced by {by}, stopped: {is_stopped}"
+        ));
+        let broken = self.nodes[by].vlmc(&["--json", "unlock", "--fence", "disk"]);
+        self.recorder.event(format!("node {by} broke its lock"));
+        sleep(HAND_OVER); // another one writes
+        signal(Signal::CONT);
+        self.recorder.event(format!("node {node} goes on"));
+        assert!(broken.code == 0 || is_not_locked(&broken), "{broken:?}");
     }
 
     /// L3, F16: a node that is stopped lives. Where the store can fence its lock is broken all the same, and it finds that out by itself.
@@ -201,10 +228,11 @@ impl Storm {
         sleep(Duration::from_millis(random.between(50, 400)));
         let Some(owner) = self.owner() else { return };
         let by = self.another(owner, random);
-        match random.below(6) {
+        match random.below(8) {
             0 => self.stop_and_go_on(owner, by),
             1 => self.kill_and_break(owner, by),
             2 => self.kill_host_and_try_to_break(owner, by),
+            3 | 4 if !stores::fences() => self.fence(owner, by, random.below(3) > 0),
             _ => self.hand_over(owner),
         }
     }

@@ -39,7 +39,15 @@ fn names(place: &Path) -> (&str, &str) {
 /// What a blocker is told that keeps its objects there.
 pub fn settings(place: &Path) -> String {
     match cluster() {
-        None => format!("archip_dir = \"{}\"", place.display()),
+        None => {
+            // Nobody waits for long who breaks a lock.
+            let lease = if place.ends_with("maps") {
+                "\nlease = 1"
+            } else {
+                ""
+            };
+            format!("archip_dir = \"{}\"{lease}", place.display())
+        }
         Some(conf) => rados_settings(place, &conf),
     }
 }

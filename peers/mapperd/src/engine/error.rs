@@ -159,7 +159,7 @@ impl MapError {
                 "close it there, or, if nobody uses it there any more, break its lock with `vlmc unlock -f {name}`"
             ),
             Self::OwnerLives { name, .. } => format!(
-                "close it there (`vlmc close {name}`), or stop that node: a lock is broken only when no process of its owner is left"
+                "close it there (`vlmc close {name}`), or stop that node; if neither can be done, `vlmc unlock --fence {name}` takes it all the same, and its clients there are refused"
             ),
             Self::Taken { name, .. } => format!(
                 "disconnect its clients here: they know nothing of what is written elsewhere; or say `vlmc open {name}` if they may go on"

@@ -30,7 +30,9 @@ use crate::map::{Head, VolumeId};
 pub enum Force {
     No,
     IfDead,
-    /// Also if it lives: it may go on writing until it finds out (F49).
+    /// Also if it lives: it answers nothing any more by then (FENCE-1).
+    Fenced,
+    /// Also if it lives, at once: it may go on answering until it finds out (F49).
     Anyway,
 }
 
@@ -163,7 +165,24 @@ impl<W: World> Mapper<W> {
         }
     }
 
-    /// Does something with the open volume (MAPPER-4).
+    /// The lease under which the volume is ours (VOUCH-1). One that is not is dropped.
+    pub async fn vouch(&self, volume: &Volume<W>) -> Result<u64, MapError> {
+        let vouched = volume.vouch().await;
+        if let Err(MapError::Taken { .. }) = &vouched {
+            self.drop_taken(volume).await;
+        }
+        vouched
+    }
+
+    async fn confirm(&self, volume: &Volume<W>) -> Result<(), MapError> {
+        let confirmed = volume.confirm().await;
+        if let Err(MapError::Taken { .. }) = &confirmed {
+            self.drop_taken(volume).await;
+        }
+        confirmed
+    }
+
+    /// Does something with the open volume (MAPPER-4, VOUCH-2).
     pub(super) async fn with_open<T>(
         &self,
         id: VolumeId,
@@ -173,7 +192,11 @@ impl<W: World> Mapper<W> {
             let volume = self.open_id(id, false).await?;
             match change(&volume).await {
                 Err(MapError::NotOpen { .. }) if volume.has_ended() => {}
-                outcome => return outcome,
+                Ok(done) => {
+                    self.confirm(&volume).await?;
+                    return Ok(done);
+                }
+                refused => return refused,
             }
         }
     }
@@ -242,7 +265,7 @@ impl<W: World> Mapper<W> {
     /// Is the volume's lock ours?
     pub async fn holds_lock(&self, id: VolumeId) -> Result<bool, MapError> {
         let record = self.base.lock_record(id).await?;
-        Ok(record.is_some_and(|record| record.owner == *self.base.world.owner()))
+        Ok(record.is_some_and(|record| record.is_of(self.base.world.owner())))
     }
 
     /// Closes a volume. One that failed is dropped as it is, and read anew when it is opened the next time (D3).
@@ -296,15 +319,16 @@ impl<W: World> Mapper<W> {
             self.base.let_go(id).await?;
             return self.close_volume(&volume).await;
         }
-        let is_ours = self.holds_lock(id).await?;
+        // Also one that is being broken: it is ours to give back.
+        let record = self.base.lock_record(id).await?;
+        let is_ours = record.is_some_and(|record| record.owner == *self.base.world.owner());
         if is_ours {
             self.recall_left(id, name).await?;
-        }
-        if is_ours {
             self.base.let_go(id).await?;
         }
         let unlocked = match force {
             Force::Anyway if !is_ours => self.base.break_lock(id).await,
+            Force::Fenced if !is_ours => self.base.fence_lock(id).await,
             _ => self.base.unlock(id, is_forced).await,
         };
         let is_anybodys = matches!(

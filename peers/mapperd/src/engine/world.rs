@@ -60,6 +60,18 @@ pub trait World: std::fmt::Debug + 'static {
         0
     }
 
+    /// Under which lease our locks are: another one from when the last one was lost on, which is when a lock of ours may have been
+    /// broken. 0 where the store refuses what others write late.
+    fn lease_generation(&self) -> u64 {
+        0
+    }
+
+    /// Is the lease of this generation in force?
+    fn is_lease_in_force(&self, generation: u64) -> bool {
+        let _ = generation;
+        true
+    }
+
     /// Lets others have their turn, and the disk: long work that nobody waits for asks for this between its pieces.
     async fn pause(&self) {}
 

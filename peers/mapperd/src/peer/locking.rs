@@ -21,10 +21,14 @@ impl Mapperd {
             return Answer::json(&self.evict(node).await?);
         }
         let name = target_name(request)?;
-        let force = match (request.request().flags & flags::FORCE != 0, call.anyway) {
-            (_, true) => Force::Anyway,
-            (true, false) => Force::IfDead,
-            (false, false) => Force::No,
+        let force = if call.anyway {
+            Force::Anyway
+        } else if call.fenced {
+            Force::Fenced
+        } else if request.request().flags & flags::FORCE != 0 {
+            Force::IfDead
+        } else {
+            Force::No
         };
         let id = self.mapper.find(&name).await?.head.id;
         let before = self.mapper.base().lock_record(id).await?;
@@ -140,7 +144,8 @@ impl Mapperd {
     }
 
     pub(super) fn lock_info(&self, volume: &str, record: &LockRecord) -> LockInfo {
-        let is_ours = record.owner == *self.mapper.base().world.owner();
+        let world = &self.mapper.base().world;
+        let is_ours = record.is_of(world.owner());
         LockInfo {
             volume: volume.to_owned(),
             node: record.owner.node.clone(),
@@ -149,6 +154,8 @@ impl Mapperd {
             token: record.token,
             is_ours,
             lives: is_ours.then_some(true),
+            is_being_broken: record.is_being_broken(),
+            lease_ms: world.lease_left_ms().filter(|_| is_ours),
             in_trash: false,
         }
     }

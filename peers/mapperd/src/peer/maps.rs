@@ -2,13 +2,15 @@
 
 use std::rc::Rc;
 
-use archipelago_protocol::{CommitCall, GrantCall, GrantHead, MapHead, NOT_KEPT, RUN_BYTES, Run};
+use archipelago_protocol::{
+    ATTACHED_BYTES, Attached, CommitCall, GrantCall, GrantHead, MapHead, NOT_KEPT, RUN_BYTES, Run,
+};
 use xseg::Incoming;
 
 use super::answer::{Answer, target_id};
 use super::mapperd::Mapperd;
 use super::world::PortWorld;
-use crate::engine::{ComposerId, MapError, Orphan, View, Volume};
+use crate::engine::{ComposerId, MapError, Orphan, View, Volume, World};
 use crate::map::{BlockMap, Head, Shape, Stamp, VolumeId};
 
 /// Blocks of one answer, however large the buffer.
@@ -96,32 +98,47 @@ impl Mapperd {
             loaded = self.mapper.find(&name).await?;
         }
         self.check_snapshot_of(request, &loaded.head).await?;
-        let id = loaded.head.id;
-        let head = if loaded.head.flags.snapshot {
+        let without_lock = Attached {
+            id: *loaded.head.id.as_bytes(),
+            lease: self.mapper.base().world.lease_generation(),
+            token: 0,
+        };
+        let (head, attached) = if loaded.head.flags.snapshot {
             let view = Rc::new(View::of(loaded));
             self.still.attach(view.clone(), composer);
-            head_of(&view.head, FOR_EVER, u64::MAX)
+            (head_of(&view.head, FOR_EVER, u64::MAX), without_lock)
         } else {
-            match self.mapper.open_id(id, false).await {
-                Ok(volume) => {
-                    volume.add_composer(composer);
-                    settled(&volume).await?;
-                    volume.with_state(|state| {
-                        head_of(&state.head, state.epoch, state.told_floor().bits())
-                    })
-                }
+            match self.attach_open(loaded.head.id, composer).await {
+                Ok(told) => told,
                 // Reads do without the lock (L2).
                 Err(MapError::Locked { .. } | MapError::Taken { .. }) => {
-                    head_of(&loaded.head, NOT_KEPT, u64::MAX)
+                    (head_of(&loaded.head, NOT_KEPT, u64::MAX), without_lock)
                 }
                 Err(error) => return Err(error),
             }
         };
         Ok(Answer {
-            done: 16,
+            done: ATTACHED_BYTES as u64,
             args: head.to_args(),
-            payload: id.as_bytes().to_vec(),
+            payload: attached.to_bytes().to_vec(),
         })
+    }
+
+    async fn attach_open(
+        &self,
+        id: VolumeId,
+        composer: ComposerId,
+    ) -> Result<(MapHead, Attached), MapError> {
+        let volume = self.mapper.open_id(id, false).await?;
+        let lease = self.mapper.vouch(&volume).await?; // VOUCH-1
+        volume.add_composer(composer);
+        settled(&volume).await?;
+        let attached = Attached {
+            id: *id.as_bytes(),
+            lease,
+            token: volume.token(),
+        };
+        Ok((head_now(&Readable::Open(volume)), attached))
     }
 
     /// `V@S` means S only if it is V's.

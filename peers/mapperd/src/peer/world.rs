@@ -9,7 +9,7 @@ use archipelago_runtime::{CallError, Handle, Station};
 use archipelago_store::{BlockerClient, LockOwner, StoreError};
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
-use xseg::{OpCode, PortId};
+use xseg::{OpCode, PortId, boot_ns};
 
 use crate::engine::{ComposerId, NoAnswer, UserId, World};
 use crate::map::{BootId, VolumeId};
@@ -23,6 +23,8 @@ pub struct PortWorld {
     station: Rc<Station>,
     maps: Rc<BlockerClient>,
     data: Rc<BlockerClient>,
+    /// Beside whose port our lease stands.
+    locks: PortId,
     owner: LockOwner,
     boot: BootId,
     recall_timeout: Duration,
@@ -48,6 +50,7 @@ impl PortWorld {
         Ok(Self {
             maps: Rc::new(BlockerClient::new(station.clone(), places.maps)?),
             data: Rc::new(BlockerClient::new(station.clone(), places.data)?),
+            locks: places.maps,
             owner: places.owner,
             boot: boot_id()?,
             recall_timeout: places.recall_timeout,
@@ -86,6 +89,12 @@ impl PortWorld {
     /// Does anybody use what is called so through this composer?
     pub fn is_used(&self, composer: ComposerId, name: &str) -> bool {
         !self.users_through(composer, name).is_empty()
+    }
+
+    /// How long our lease is in force yet; `None` where none is kept.
+    pub fn lease_left_ms(&self) -> Option<u64> {
+        let lease = self.station.segment().lease(self.locks);
+        (lease.generation() > 0).then(|| lease.left_ns(boot_ns()) / 1_000_000)
     }
 
     fn users_through(&self, composer: ComposerId, name: &str) -> Vec<UserId> {
@@ -147,6 +156,15 @@ impl World for PortWorld {
     fn users(&self, name: &str) -> BTreeSet<UserId> {
         let through = |composer: &ComposerId| self.users_through(*composer, name);
         self.composers.iter().flat_map(through).collect()
+    }
+
+    fn lease_generation(&self) -> u64 {
+        self.station.segment().lease(self.locks).generation()
+    }
+
+    fn is_lease_in_force(&self, generation: u64) -> bool {
+        let lease = self.station.segment().lease(self.locks);
+        lease.generation() == generation && lease.is_in_force(boot_ns())
     }
 
     fn instance(&self) -> u32 {

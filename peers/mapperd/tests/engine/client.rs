@@ -4,7 +4,7 @@ use archipelago_mapperd::engine::{
     ComposerId, CreateOptions, Granted, MapError, Mapper, Volume, World,
 };
 use archipelago_mapperd::map::{Shape, object_name};
-use archipelago_store::{Scope, Store, StoreError};
+use archipelago_store::{ObjectName, Scope, Store, StoreError};
 
 use crate::world::{COMPOSER, SimWorld};
 
@@ -139,6 +139,10 @@ async fn write_granted(
         .await
         .map_err(store)?;
     Ok(())
+}
+
+pub fn lock_of(volume: &Volume<SimWorld>) -> ObjectName {
+    ObjectName::new(format!("lock/{}", volume.id).as_bytes()).unwrap()
 }
 
 pub fn scope_of(volume: &Volume<SimWorld>) -> Scope {

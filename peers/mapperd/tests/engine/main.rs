@@ -14,6 +14,7 @@ mod gc;
 mod gc_losses;
 mod hashes;
 mod interleaved;
+mod leases;
 mod locks;
 mod model;
 mod promises;

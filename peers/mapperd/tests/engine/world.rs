@@ -32,6 +32,8 @@ pub struct SimWorld {
     recalls: RefCell<Vec<(ComposerId, Recall)>>,
     /// Who uses the volumes, whatever they are called.
     users: RefCell<BTreeSet<UserId>>,
+    /// Its generation, and whether it is in force.
+    lease: Cell<(u64, bool)>,
 }
 
 /// A composer does something with what it was told, until this is dropped.
@@ -73,6 +75,19 @@ impl SimWorld {
         }
     }
 
+    /// Somebody takes the lease away, and waits until it has run out.
+    pub fn end_lease(&self) {
+        self.lease.set((self.lease.get().0, false));
+    }
+
+    /// Another one begins, if the last one is over.
+    pub fn begin_lease(&self) {
+        let (generation, is_in_force) = self.lease.get();
+        if !is_in_force {
+            self.lease.set((generation + 1, true));
+        }
+    }
+
     /// Maps and data in one store, which dies as a whole.
     pub fn in_one(seed: u64) -> Self {
         Self::over_one(SimStore::new(seed), 1, 1)
@@ -101,6 +116,7 @@ impl SimWorld {
             composers: RefCell::default(),
             recalls: RefCell::default(),
             users: RefCell::default(),
+            lease: Cell::new((1, true)),
         }
     }
 
@@ -168,6 +184,20 @@ impl World for SimWorld {
 
     fn users(&self, _: &str) -> BTreeSet<UserId> {
         self.users.borrow().clone()
+    }
+
+    fn lease_generation(&self) -> u64 {
+        self.lease.get().0
+    }
+
+    fn is_lease_in_force(&self, generation: u64) -> bool {
+        self.lease.get() == (generation, true)
+    }
+
+    /// Whoever waits for the lease has it seen to in the meantime.
+    async fn pause(&self) {
+        self.begin_lease();
+        yield_now().await;
     }
 
     /// Answered when all that the composer began before is ended.

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use archipelago_protocol::{
-    ATTACH, CommitCall, DETACH, GrantCall, GrantHead, MAP_DISCARD, MAP_GIVE_UP, MapHead, RUN_BYTES,
-    Run, VolumeIdBytes,
+    ATTACH, ATTACHED_BYTES, Attached, CommitCall, DETACH, GrantCall, GrantHead, MAP_DISCARD,
+    MAP_GIVE_UP, MapHead, RUN_BYTES, Run, VolumeIdBytes,
 };
 use std::ops::Range;
 use xseg::{Buffer, Data, Errno, OpCode, PortId, Reply};
@@ -114,8 +114,8 @@ impl Composer {
         }
     }
 
-    pub async fn ask_attach(&self, name: &Name) -> Result<(VolumeIdBytes, MapHead), ComposeError> {
-        let room = self.buffer(16).await?;
+    pub async fn ask_attach(&self, name: &Name) -> Result<(Attached, MapHead), ComposeError> {
+        let room = self.buffer(ATTACHED_BYTES as u64).await?;
         let reply = self
             .ask(Ask {
                 second: &name.1,
@@ -125,10 +125,12 @@ impl Composer {
             })
             .await?;
         let head = MapHead::from_args(reply.args())?;
-        let mut id = [0; 16];
-        let data = reply.data().ok_or(nonsense("the volume's id", 0))?;
-        data.read(0, &mut id)?;
-        Ok((id, head))
+        let mut bytes = [0; ATTACHED_BYTES];
+        let told = reply.result().unwrap_or(0);
+        let data = reply.data().filter(|_| told == ATTACHED_BYTES as u64);
+        let data = data.ok_or(nonsense("the bytes that tell of a volume", told))?;
+        data.read(0, &mut bytes)?;
+        Ok((Attached::from_bytes(&bytes), head))
     }
 
     pub async fn ask_detach(&self, id: &VolumeIdBytes) -> Result<(), ComposeError> {

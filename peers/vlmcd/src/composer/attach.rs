@@ -9,7 +9,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use archipelago_protocol::{MapHead, VolumeIdBytes};
+use archipelago_protocol::{Attached, MapHead, VolumeIdBytes};
 use archipelago_runtime::local;
 
 use super::core::{Composer, Name};
@@ -25,9 +25,12 @@ pub struct NameEntry {
 }
 
 impl NameEntry {
-    fn ready(&self) -> Option<Rc<Volume>> {
+    /// The volume, if what we know of it is good enough for I/O, and was told under the lease of now (UNDER-1).
+    fn ready(&self, composer: &Composer) -> Option<Rc<Volume>> {
         let volume = self.volume.borrow();
-        volume.as_ref().filter(|volume| volume.is_ready()).cloned()
+        let is_ready =
+            |volume: &&Rc<Volume>| volume.is_ready() && composer.is_of_now(volume.told());
+        volume.as_ref().filter(is_ready).cloned()
     }
 
     /// The volume that it stands for, or stood for.
@@ -92,7 +95,7 @@ impl Composer {
                 None => names.entry(name.clone()).or_default().clone(),
             }
         };
-        let found = if anew { None } else { entry.ready() };
+        let found = if anew { None } else { entry.ready(self) };
         if let Some(volume) = found {
             return Ok(Visit::new(self, volume));
         }
@@ -110,19 +113,19 @@ impl Composer {
         anew: bool,
     ) -> Result<Visit<'_>, ComposeError> {
         let _turn = entry.turn.lock().await;
-        let found = if anew { None } else { entry.ready() };
+        let found = if anew { None } else { entry.ready(self) };
         if let Some(volume) = found {
             return Ok(Visit::new(self, volume));
         }
         let attaching = Attaching::begin(self).await;
-        let (id, head) = self.ask_attach(name).await?;
-        let known = self.volumes.borrow().get(&id).cloned();
+        let (attached, head) = self.ask_attach(name).await?;
+        let known = self.volumes.borrow().get(&attached.id).cloned();
         let volume = match known {
             Some(volume) => {
-                volume.attached(&head);
+                volume.attached(&attached, &head);
                 volume
             }
-            None => self.meet(name, id, head).await?,
+            None => self.meet(name, attached, head).await?,
         };
         *entry.volume.borrow_mut() = Some(volume.clone());
         let visit = Visit::new(self, volume);
@@ -134,14 +137,15 @@ impl Composer {
     async fn meet(
         &self,
         name: &Name,
-        id: VolumeIdBytes,
+        attached: Attached,
         head: MapHead,
     ) -> Result<Rc<Volume>, ComposeError> {
+        let id = attached.id;
         let _meeting = self.meeting.lock().await;
         if let Some(volume) = self.volumes.borrow().get(&id) {
             return Ok(volume.clone()); // somebody was faster, by another name
         }
-        let mut now = (id, head);
+        let mut now = (attached, head);
         if !self.met.borrow().contains(&id) {
             self.orphans_ended().await;
             self.ask_detach(&id).await?;
@@ -150,10 +154,12 @@ impl Composer {
             }
             now = self.ask_attach(name).await?;
         }
-        let (id, head) = now;
-        self.met.borrow_mut().insert(id);
-        let volume = Rc::new(Volume::new(id, &head, self.options.cached_blocks_max));
-        self.volumes.borrow_mut().insert(id, volume.clone());
+        let (attached, head) = now;
+        self.met.borrow_mut().insert(attached.id);
+        let cached_blocks_max = self.options.cached_blocks_max;
+        let volume = Rc::new(Volume::new(&attached, &head, cached_blocks_max));
+        let mut volumes = self.volumes.borrow_mut();
+        volumes.insert(attached.id, volume.clone());
         Ok(volume)
     }
 }

@@ -5,6 +5,7 @@ mod attach;
 mod core;
 mod granted;
 mod idle;
+mod lease;
 mod maps;
 mod objects;
 mod orphans;

@@ -10,7 +10,7 @@ use xseg::{Errno, Incoming, OpCode};
 
 use super::core::Composer;
 use super::users::name_of;
-use super::volume::Volume;
+use super::volume::{Told, Volume};
 use super::zero::Ends;
 use crate::error::ComposeError;
 
@@ -20,9 +20,25 @@ const ATTACHES_MAX: u32 = 16;
 const READ_ONLY: u64 = 1 << 0;
 
 /// The answer to a request.
-struct Answer {
+pub struct Answer {
     done: u64,
     args: Option<[u64; 4]>,
+}
+
+/// What was done, and what was known of the volume before.
+pub struct Performed {
+    pub done: Result<Answer, ComposeError>,
+    pub told: Told,
+}
+
+impl Performed {
+    /// It was not begun: it depends on nothing that the lease says.
+    fn not_begun(error: ComposeError, told: Told) -> Self {
+        Self {
+            done: Err(error),
+            told,
+        }
+    }
 }
 
 impl From<u64> for Answer {
@@ -46,25 +62,35 @@ fn is_known(op: OpCode) -> bool {
 }
 
 /// Does it change what the volume holds?
-fn is_change(op: OpCode) -> bool {
+pub fn is_change(op: OpCode) -> bool {
     matches!(op, OpCode::WRITE | OpCode::WRITE_ZEROES | OpCode::DISCARD)
 }
 
 impl Composer {
-    async fn perform(&self, request: &Incoming) -> Result<Answer, ComposeError> {
+    pub async fn perform(&self, request: &Incoming) -> Performed {
         let op = request.request().op;
         let name = name_of(request);
         // Who begins to use a volume means what the name stands for now.
         let anew = op == OpCode::INFO;
+        let mut told = Told::of(self.lease());
         for tries in 0..ATTACHES_MAX {
-            let visit = self.visit(&name, anew).await?;
+            let visit = match self.visit(&name, anew).await {
+                Ok(visit) => visit,
+                Err(error) => return Performed::not_begun(error, told),
+            };
+            told = visit.volume.told();
             match self.perform_on(&visit.volume, request).await {
                 Err(ComposeError::NotAttached) => visit.volume.lose(),
-                done => return done,
+                done => {
+                    if done.is_ok() && is_change(op) && told.token == 0 {
+                        visit.volume.ask_whose_lock(); // it has become ours meanwhile
+                    }
+                    return Performed { done, told };
+                }
             }
             self.pause(tries).await;
         }
-        Err(ComposeError::NotAttached)
+        Performed::not_begun(ComposeError::NotAttached, told)
     }
 
     async fn perform_on(
@@ -105,9 +131,7 @@ impl Peer for Composer {
             op if is_change(op) && !request.has_asker() => return request.fail(Errno::CANCELED),
             _ => {}
         }
-        let performed = self.perform(&request).await;
-        self.station.parts_home(&request).await;
-        match performed {
+        match self.perform_under_lease(&request).await {
             Ok(answer) => {
                 if let Some(args) = answer.args {
                     request.set_answer_args(args);

@@ -11,8 +11,9 @@ use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::rc::Rc;
 
-use archipelago_protocol::{MapHead, VolumeIdBytes};
+use archipelago_protocol::{Attached, MapHead, VolumeIdBytes};
 use archipelago_runtime::local::Notify;
+use xseg::Lease;
 
 use crate::pure::{
     Assigned, BlockCache, BlockMap, ClaimId, ClaimMode, Claims, Epochs, QuestionId, Shape, Source,
@@ -32,8 +33,31 @@ pub struct Volume {
     pub users: Cell<u64>,
     /// Requests that are being handled.
     pub active: Cell<u32>,
+    told: Cell<Told>,
     pub idle_since_ns: Cell<u64>,
 }
+
+/// Under what the mapper told us of the volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The lease of its node.
+    pub lease: u64,
+    /// The token of its lock; 0 without the lock.
+    pub token: u64,
+}
+
+impl Told {
+    /// Of no volume.
+    pub fn of(lease: Lease) -> Self {
+        Self {
+            lease: lease.generation(),
+            token: 0,
+        }
+    }
+}
+
+/// No lease has it.
+const NEVER: u64 = u64::MAX;
 
 #[derive(Debug)]
 struct State {
@@ -49,9 +73,9 @@ struct State {
 }
 
 impl Volume {
-    pub fn new(id: VolumeIdBytes, head: &MapHead, cached_blocks_max: usize) -> Self {
+    pub fn new(attached: &Attached, head: &MapHead, cached_blocks_max: usize) -> Self {
         let volume = Self {
-            id,
+            id: attached.id,
             shape: Shape::of(head),
             state: RefCell::new(State {
                 size: 0,
@@ -68,14 +92,22 @@ impl Volume {
             ended: Notify::new(),
             users: Cell::new(0),
             active: Cell::new(0),
+            told: Cell::new(Told { lease: 0, token: 0 }),
             idle_since_ns: Cell::new(0),
         };
-        volume.attached(head);
+        volume.attached(attached, head);
         volume
     }
 
     /// The mapper knows that we have it.
-    pub fn attached(&self, head: &MapHead) {
+    pub fn attached(&self, attached: &Attached, head: &MapHead) {
+        if self.told.get().token != attached.token && self.told.get().token != 0 {
+            self.lose(); // another one may have had it since: what we know is old (COMPOSE-1)
+        }
+        self.told.set(Told {
+            lease: attached.lease,
+            token: attached.token,
+        });
         let mut state = self.state.borrow_mut();
         state.is_attached = true;
         state.hear(head);
@@ -86,6 +118,19 @@ impl Volume {
     pub fn is_ready(&self) -> bool {
         let state = self.state.borrow();
         state.is_attached && !state.is_old
+    }
+
+    pub fn told(&self) -> Told {
+        self.told.get()
+    }
+
+    /// The mapper is asked once more before it is used again.
+    pub fn ask_whose_lock(&self) {
+        let told = self.told.get();
+        self.told.set(Told {
+            lease: NEVER,
+            ..told
+        });
     }
 
     pub fn is_attached(&self) -> bool {

@@ -8,6 +8,7 @@ mod deaths;
 mod edges;
 mod failing;
 mod foreign;
+mod leases;
 mod mapper;
 mod naive;
 mod races;

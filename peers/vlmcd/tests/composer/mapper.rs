@@ -6,7 +6,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use archipelago_protocol::{
-    ATTACH, CommitCall, DETACH, GrantCall, GrantHead, MAP_DISCARD, MAP_GIVE_UP, Recall, RecallKind,
+    ATTACH, Attached, CommitCall, DETACH, GrantCall, GrantHead, MAP_DISCARD, MAP_GIVE_UP, Recall,
+    RecallKind,
 };
 use archipelago_runtime::{Handle, Peer, Station, local::Notify};
 use archipelago_store::{MemStore, ObjectName, Scope, Store};
@@ -238,16 +239,23 @@ impl Mapper {
             let mut volumes = self.volumes.borrow_mut();
             volumes.get_mut(&name).map(|volume| {
                 volume.composers.insert(composer);
-                (volume.id, volume.head(0))
+                (volume.id, volume.head(0), volume.token)
             })
         };
-        let Some((id, head)) = found else {
+        let Some((id, head, token)) = found else {
             return request.fail(Errno::NOENT);
         };
-        request.data().unwrap().write(0, &id).unwrap();
+        let attached = Attached {
+            id,
+            // It has seen that the lock is its own.
+            lease: self.station.segment().lease(self.station.id()).generation(),
+            token,
+        };
+        let told = attached.to_bytes();
+        request.data().unwrap().write(0, &told).unwrap();
         request.set_answer_args(head.to_args());
         self.travel(ATTACH).await;
-        request.answer(16);
+        request.answer(told.len() as u64);
     }
 
     async fn read(&self, name: &str, mut request: Incoming) {

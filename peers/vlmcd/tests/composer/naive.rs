@@ -31,6 +31,8 @@ pub struct Volume {
     pub orphans: Vec<Grant>,
     pub adopts: u64,
     pub composers: BTreeSet<u32>,
+    /// Of its lock.
+    pub token: u64,
     pub displaced: BTreeSet<(u64, Source)>,
     /// Grants are held as long as it is not 0.
     pub holds: u32,
@@ -52,6 +54,7 @@ impl Volume {
             orphans: Vec::new(),
             adopts: 0,
             composers: BTreeSet::new(),
+            token: 1,
             displaced: BTreeSet::new(),
             holds: 0,
         }

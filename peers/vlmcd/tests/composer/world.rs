@@ -8,7 +8,7 @@ use std::time::Duration;
 use archipelago_runtime::{Handle, Reactor, ReactorOptions};
 use archipelago_store::MemStore;
 use archipelago_vlmcd::{Options, RunningComposer, serve};
-use xseg::{BindOptions, CreateOptions, Geometry, Place, Segment};
+use xseg::{BindOptions, CreateOptions, Geometry, Lease, Place, Segment};
 
 use crate::blocker::Blocker;
 use crate::client::Client;
@@ -65,6 +65,7 @@ pub fn named_segment(name: &str) -> Segment {
 pub fn options(segment: &Segment) -> Options {
     let port = |number| segment.geometry().port(number).unwrap();
     let mut options = Options::new(vec![port(MAPPER)], port(BLOCKER));
+    options.lease = Some(port(MAPPER));
     options.blocker_requests_max = 48;
     options.mapper_requests_max = 16;
     options
@@ -104,6 +105,12 @@ impl World {
         let port = self.segment.bind(number, &BindOptions::default()).unwrap();
         let station = self.handle.add_port(port).unwrap();
         serve(&self.handle, &station, options)
+    }
+
+    /// The lease of the mapper's locks.
+    pub fn set_lease(&self, lease: Lease) {
+        let port = self.segment.geometry().port(MAPPER).unwrap();
+        self.segment.set_lease(port, lease);
     }
 
     pub fn client(&self, volume: &str) -> Client {

@@ -52,6 +52,7 @@ impl Node for FakeNode {
             segment: "/dev/shm/archipelago".into(),
             roles: self.roles(config, RoleState::Running),
             attached: vec!["vm".into()],
+            lease_ms: Some(4321),
             lost: vec!["vm-3 was taken from this node".into()],
         })
     }

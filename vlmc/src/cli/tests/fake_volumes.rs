@@ -31,6 +31,8 @@ fn lock(volume: &str) -> LockInfo {
         token: 7,
         is_ours: true,
         lives: Some(true),
+        is_being_broken: false,
+        lease_ms: Some(4321),
         in_trash: false,
     }
 }

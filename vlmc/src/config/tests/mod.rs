@@ -104,6 +104,7 @@ const GUIDE: &str = r#"
         fdcache = 1024
         direct = true
         sync = "syncfs"
+        lease = "9s"
         umask = "077"
         logfile = "/tmp/one.log"
         [role.two]
@@ -155,6 +156,7 @@ fn every_setting_of_the_guide_acts_under_its_own_name() {
         fdcache: 1024,
         direct: true,
         sync: SyncKind::Syncfs,
+        lease: Duration::from_secs(9),
     };
     assert_eq!(one.settings, expected);
     let expected = RoleSettings::RadosBlocker {

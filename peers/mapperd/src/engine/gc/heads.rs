@@ -153,7 +153,7 @@ impl<W: World> Mapper<W> {
         let Head { id, name, .. } = &loaded.head;
         match self.base.lock_record(*id).await? {
             // What it still needs cannot be told.
-            Some(record) if record.owner != *self.base.world.owner() => Err(MapError::Locked {
+            Some(record) if !record.is_of(self.base.world.owner()) => Err(MapError::Locked {
                 name: name.clone(),
                 owner: record.owner.to_string(),
                 since: Some(record.since),

@@ -9,6 +9,7 @@
 //!   on writing in place, under whoever has it next, and into snapshots.
 
 use archipelago_protocol::RecallKind;
+use archipelago_store::LockRecord;
 
 use super::checkpoint::After;
 use super::volume::{Life, Volume};
@@ -103,10 +104,28 @@ impl<W: World> Volume<W> {
         self.end();
         drop(held);
         self.base.believe(self.id).await?;
-        if lock == Lock::Kept || self.taken().is_some() {
-            return Ok(()); // in the latter case there is nothing to give back
+        if self.taken().is_some() {
+            return self.end_break().await;
+        }
+        if lock == Lock::Kept {
+            return Ok(());
         }
         self.give_lock_back().await
+    }
+
+    /// Of a lock that is not ours any more there is nothing to give back, but that it is being broken is over when nobody here goes on:
+    /// whoever does it may have died.
+    async fn end_break(&self) -> Result<(), MapError> {
+        let record = self.base.lock_record(self.id).await?;
+        let is_being_broken = |record: &LockRecord| {
+            record.is_being_broken() && record.owner == *self.base.world.owner()
+        };
+        if record.as_ref().is_some_and(is_being_broken)
+            && let Err(error) = self.base.unlock(self.id, false).await
+        {
+            tracing::debug!(volume = %self.id, %error, "whoever breaks its lock ends that");
+        }
+        Ok(())
     }
 }
 

@@ -45,10 +45,12 @@ impl<W: World> Volume<W> {
         let was_ours = base
             .lock_record(id)
             .await?
-            .is_some_and(|record| record.owner == *base.world.owner());
+            .is_some_and(|record| record.is_of(base.world.owner()));
+        let lease = base.world.lease_generation(); // before the lock is seen to be ours
         let lock = base.lock(id, false).await?;
         match Self::open_locked(base.clone(), id, &lock, whom).await {
             Ok(volume) => {
+                volume.vouched.set(lease); // VOUCH-1
                 // Our predecessor may have told composers what they may do; who takes the lock anew has none.
                 let composers = if was_ours {
                     base.world.composers()
@@ -128,6 +130,7 @@ impl<W: World> Volume<W> {
             ceiling_before,
             life: Cell::new(Life::Open),
             taken: RefCell::default(),
+            vouched: Cell::default(),
             base,
         });
         volume.leave_behind(lock.broken).await?;
@@ -212,6 +215,13 @@ impl<W: World> Base<W> {
     pub async fn break_lock(&self, id: VolumeId) -> Result<(), MapError> {
         let object = names::lock(id);
         let broken = self.maps().break_lock(&object, self.world.owner()).await;
+        broken.map_err(MapError::store("break", &object))
+    }
+
+    /// The same when its owner answers nothing any more.
+    pub async fn fence_lock(&self, id: VolumeId) -> Result<(), MapError> {
+        let object = names::lock(id);
+        let broken = self.maps().fence_lock(&object, self.world.owner()).await;
         broken.map_err(MapError::store("break", &object))
     }
 

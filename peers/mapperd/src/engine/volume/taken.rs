@@ -1,13 +1,17 @@
 //! A volume whose lock is not ours any more, though nobody here gave it back: somebody broke it, and may have the volume open.
 //!
 //! The store of a directory refuses us nothing, so we look. What was decided while the lock was ours, and was durable then, is
-//! known to whoever has it next; that is enough for all that takes something away, however late it is done. Only
-//! what is written in place needs more than this ([`super::after_break`]).
+//! known to whoever has it next; that is enough for all that takes something away, however late it is done. What is
+//! answered needs more than this: the lease ([`World::lease_generation`]). Who breaks a lock marks it, then takes the lease away, and
+//! waits until it has run out; so as long as a lease is in force, a lock that was ours under it still is.
 //!
 //! # Invariants
 //! * **TAKEN-1** Nothing of a volume is deleted or punched before it was seen that the lock is ours, after that what the decision
 //!   rests on was durable, or listed.
 //! * **TAKEN-2** Once it was seen that the lock is not ours nothing is appended, granted, or answered as durable.
+//! * **VOUCH-1** A composer is told of a lease only after the lock was seen to be ours since that lease began.
+//! * **VOUCH-2** A change of a volume as a whole is answered only when, after it was done, the lock was ours by a lease in force. A lease
+//!   that has run out is waited for.
 
 use super::volume::Volume;
 use crate::engine::error::MapError;
@@ -35,6 +39,29 @@ impl<W: World> Volume<W> {
         }
     }
 
+    /// The lease under which the lock is ours; it need not be in force any more (VOUCH-1).
+    pub async fn vouch(&self) -> Result<u64, MapError> {
+        loop {
+            let generation = self.base.world.lease_generation();
+            if self.vouched.get() == generation {
+                return Ok(generation);
+            }
+            self.check_lock().await?;
+            self.vouched.set(generation);
+        }
+    }
+
+    /// Waits until it is known that the lock was ours when this was called (VOUCH-2).
+    pub(crate) async fn confirm(&self) -> Result<(), MapError> {
+        loop {
+            let generation = self.vouch().await?;
+            if self.base.world.is_lease_in_force(generation) {
+                return Ok(());
+            }
+            self.base.world.pause().await;
+        }
+    }
+
     /// Why the lock is not ours, if that was seen.
     pub fn taken(&self) -> Option<MapError> {
         self.taken.borrow().clone()
@@ -49,7 +76,10 @@ impl<W: World> Base<W> {
             Some(record) if record.token == token => Ok(()),
             other => Err(MapError::Taken {
                 name: id.to_string(),
-                by: other.map(|record| record.owner.to_string()),
+                // Nobody has one that is being broken.
+                by: other
+                    .filter(|record| !record.is_being_broken())
+                    .map(|record| record.owner.to_string()),
             }),
         }
     }

@@ -46,6 +46,8 @@ pub struct Volume<W: World> {
     pub(super) life: Cell<Life>,
     /// Why its lock is not ours any more (TAKEN-2).
     pub(super) taken: RefCell<Option<MapError>>,
+    /// The lock was seen to be ours after this lease had begun (VOUCH-1).
+    pub(super) vouched: Cell<u64>,
 }
 
 /// How far a volume's end has come.
@@ -59,6 +61,11 @@ pub(super) enum Life {
 }
 
 impl<W: World> Volume<W> {
+    /// Grows whenever the lock changes hands: as long as it is the same nobody else had the volume.
+    pub fn token(&self) -> u64 {
+        self.token
+    }
+
     pub fn name(&self) -> String {
         self.state.borrow().head.name.clone()
     }
