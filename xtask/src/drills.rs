@@ -66,6 +66,9 @@ struct NodesDrill {
     /// Where the nodes keep their objects
     #[arg(long, value_enum, default_value_t = Store::Directory)]
     store: Store,
+    /// Each role in a process of its own
+    #[arg(long)]
+    isolated: bool,
     /// Repeats the choices of a run
     #[arg(long)]
     seed: Option<u64>,
@@ -178,6 +181,7 @@ impl NodesDrill {
         let rounds = [
             ("NODES_ROUNDS", Some(self.rounds)),
             ("NODES", Some(self.nodes)),
+            ("NODES_ISOLATED", Some(u64::from(self.isolated))),
             ("NODE_SEED", self.seed),
         ];
         node_tests("nodes_storm::", self.store, &rounds)

@@ -2,6 +2,8 @@
 //!
 //! What is being made is listed in the trash until it has its name: whoever finds it there without one gives it back.
 
+use std::cell::Cell;
+
 use super::directory::Directory;
 use super::error::MapError;
 use super::load::Loaded;
@@ -49,8 +51,21 @@ impl<W: World> Mapper<W> {
                 })
             };
         }
-        if !self.is_made(name, id).await? {
-            self.base.put_in_trash(id).await?;
+        let is_made = self.is_made(name, id).await?;
+        self.base.begin_making(id).await?; // MAKING-1
+        let made = self.make(name, id, options, is_made).await;
+        self.base.end_making(id).await;
+        made
+    }
+
+    async fn make(
+        &self,
+        name: &str,
+        id: VolumeId,
+        options: &CreateOptions,
+        is_made: bool,
+    ) -> Result<(), MapError> {
+        if !is_made {
             let head = match &options.origin {
                 None => self.new_head(name, id, options)?,
                 Some(origin) => self.head_of_clone(name, id, origin, options).await?,
@@ -187,14 +202,31 @@ impl<W: World> Mapper<W> {
             None => {}
         }
         let of = self.find(name).await?.head.id;
+        let has_begun = Cell::new(false);
+        let made = self.make_snapshot(of, snapshot, id, &has_begun).await;
+        if has_begun.get() {
+            self.base.end_making(id).await;
+        }
+        made
+    }
+
+    async fn make_snapshot(
+        &self,
+        of: VolumeId,
+        snapshot: &str,
+        id: VolumeId,
+        has_begun: &Cell<bool>,
+    ) -> Result<(), MapError> {
         self.with_open(of, async |volume| {
             // A head that the volume never took is no snapshot (DRAFT-1).
             volume.settle_drafts().await?;
-            if !self.is_made(snapshot, id).await? {
-                self.base.put_in_trash(id).await?;
-                volume.snapshot(id, snapshot).await?;
+            let is_made = self.is_made(snapshot, id).await?;
+            self.base.begin_making(id).await?; // MAKING-1
+            has_begun.set(true);
+            match is_made {
+                true => Ok(()),
+                false => volume.snapshot(id, snapshot).await,
             }
-            Ok(())
         })
         .await?;
         self.name_it(snapshot, id, NameKind::Snapshot).await

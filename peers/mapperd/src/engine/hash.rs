@@ -203,14 +203,16 @@ impl<W: World> Mapper<W> {
         if known.is_some() {
             return Ok(false);
         }
-        self.base.put_in_trash(id).await?;
-        self.base
-            .create_head(&head_of(of, built, self.now()))
-            .await?;
-        let made = self
-            .base
-            .create_entry(Directory::Hashes, hash, id, NameKind::Content)
-            .await;
+        self.base.begin_making(id).await?; // MAKING-1
+        let head = head_of(of, built, self.now());
+        let made = async {
+            self.base.create_head(&head).await?;
+            self.base
+                .create_entry(Directory::Hashes, hash, id, NameKind::Content)
+                .await
+        };
+        let made = made.await;
+        self.base.end_making(id).await;
         match made {
             Ok(()) => self.base.delete_quietly(&names::trash(id)).await?,
             // Another mapper made the same meanwhile. Ours has no name, and goes as whatever is in the trash.

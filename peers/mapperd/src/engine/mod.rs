@@ -18,6 +18,7 @@ mod layers;
 mod load;
 mod log;
 mod lost;
+mod making;
 mod manage;
 mod mapper;
 mod names;

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use archipelago_runtime::local::MutexGuard;
+
 use super::beside::{Beside, Kin, Neighbour};
 use super::directory::Directory;
 use super::error::MapError;
@@ -41,7 +43,34 @@ impl<W: World> Mapper<W> {
     /// Tells whether something went.
     async fn empty(&self, id: VolumeId, ttl_seconds: u64) -> Result<bool, MapError> {
         let manage = self.manage.lock().await;
-        let Some(loaded) = self.base.load(id).await? else {
+        let found = self.base.load(id).await?;
+        let has_name_to_come = match &found {
+            None => true,
+            Some(loaded) => {
+                !loaded.head.flags.nameless && !self.base.is_named(&loaded.head).await?
+            }
+        };
+        if !has_name_to_come || self.holds_lock(id).await? {
+            return self.empty_found(id, found, ttl_seconds, manage).await;
+        }
+        // MAKING-1
+        self.base.lock(id, false).await?;
+        let emptied = match self.base.load(id).await {
+            Ok(found) => self.empty_found(id, found, ttl_seconds, manage).await,
+            Err(error) => Err(error),
+        };
+        self.unlock_quietly(id).await;
+        emptied
+    }
+
+    async fn empty_found(
+        &self,
+        id: VolumeId,
+        found: Option<Loaded>,
+        ttl_seconds: u64,
+        manage: MutexGuard<'_, ()>,
+    ) -> Result<bool, MapError> {
+        let Some(loaded) = found else {
             // Of a head that is gone, or never was.
             self.base.delete_edges(id).await?;
             self.base.forget_lock(id).await?;

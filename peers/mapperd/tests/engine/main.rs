@@ -16,6 +16,7 @@ mod hashes;
 mod interleaved;
 mod leases;
 mod locks;
+mod making;
 mod model;
 mod promises;
 mod random_histories;

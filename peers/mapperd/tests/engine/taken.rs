@@ -20,7 +20,7 @@ const SIZE_BYTES: u64 = 4 * BLOCK_BYTES;
 const SUBS: u64 = 32;
 
 /// Does one thing up to a moment, then all of another one, then the rest of the first. Tells whether it was stopped at all.
-async fn stopped_for(
+pub async fn stopped_for(
     polls: u64,
     work: impl Future<Output = ()>,
     meanwhile: impl Future<Output = ()>,
