@@ -11,6 +11,7 @@ use archipelago_store::StoreError;
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::process::{Resource, getrlimit};
 
+use super::lock_news::LockNews;
 use super::space::Level;
 use crate::error::FiledError;
 use crate::files::{Cache, OpenFile, Turns};
@@ -41,9 +42,7 @@ pub(crate) struct Engine {
     ledger: RefCell<Ledger<Rc<OpenFile>>>,
     /// One sync of everything at a time.
     pub everything_turn: local::Mutex<()>,
-    /// Locks were given back: so often, and now.
-    pub unlocks: Cell<u64>,
-    pub unlocked: local::Notify,
+    pub lock_news: Rc<LockNews>,
     /// Somebody waits for space to keep back.
     is_filling: Rc<Cell<bool>>,
     pub(super) level: Rc<Cell<Level>>,
@@ -68,8 +67,7 @@ impl Engine {
             lock_turns: Turns::default(),
             ledger: RefCell::default(),
             everything_turn: local::Mutex::new(()),
-            unlocks: Cell::new(0),
-            unlocked: local::Notify::new(),
+            lock_news: Rc::default(),
             is_filling: Rc::default(),
             level: Rc::default(),
             look_at_space_ns: Cell::new(0),

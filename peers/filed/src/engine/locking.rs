@@ -15,7 +15,7 @@ use xseg::Errno;
 use super::core::Engine;
 use crate::locks::{Break, Force, LockState};
 
-/// Other nodes give locks back without telling us: so often we look.
+/// Nodes on other machines give locks back without anybody telling us: so often we look (NEWS-2).
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// A request for a lock.
@@ -42,14 +42,15 @@ impl Engine {
         .await
     }
 
-    /// The same, as soon as it is free. What is given back through this peer is noticed at once.
+    /// The same, as soon as it is free. What is given back on this machine is noticed at once.
     pub async fn wait_for_lock(
         &self,
         wish: &Wish,
         leave: &Leave,
     ) -> Result<Result<LockRecord, StoreError>, Errno> {
+        let _waiting = self.watch_lock(&wish.name).await; // NEWS-1
         loop {
-            let unlocks = self.unlocks.get();
+            let heard = self.lock_news.count();
             let turn = self.lock_turns.at(&wish.name).await;
             if let Some(why) = leave.why() {
                 return Err(why);
@@ -59,26 +60,11 @@ impl Engine {
                 taken => return Ok(taken),
             }
             drop(turn);
-            if self.unlocks.get() == unlocks {
-                self.wait_for_news(leave).await;
+            if self.lock_news.count() == heard {
+                let news = self.handle.timeout(LOOK_EVERY, self.lock_news.told());
+                either(news, leave.told()).await;
             }
         }
-    }
-
-    /// Until a lock was given back, it is time to look, or there is no use in waiting.
-    async fn wait_for_news(&self, leave: &Leave) {
-        let unlocked = self.handle.timeout(LOOK_EVERY, self.unlocked.notified());
-        let (mut unlocked, mut told) = (pin!(unlocked), pin!(leave.told()));
-        poll_fn(|context| {
-            let is_over = unlocked.as_mut().poll(context).is_ready()
-                || told.as_mut().poll(context).is_ready();
-            if is_over {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        })
-        .await;
     }
 
     pub async fn unlock(&self, name: &ObjectName, owner: &LockOwner) -> Result<(), StoreError> {
@@ -86,7 +72,7 @@ impl Engine {
         let (name, owner) = (name.clone(), owner.clone());
         let given = self.blocking_with_descriptors(move |root| root.locks.give_back(&name, &owner));
         given.await?;
-        self.tell_waiters();
+        self.lock_news.tell();
         Ok(())
     }
 
@@ -117,7 +103,7 @@ impl Engine {
             Err(error) => Err(error),
         };
         if ended.is_ok() {
-            self.tell_waiters();
+            self.lock_news.tell();
         }
         Ok(ended)
     }
@@ -139,13 +125,8 @@ impl Engine {
         let forgotten =
             self.blocking_with_descriptors(move |root| root.locks.forget(&name, &owner));
         forgotten.await?;
-        self.tell_waiters();
+        self.lock_news.tell();
         Ok(())
-    }
-
-    fn tell_waiters(&self) {
-        self.unlocks.set(self.unlocks.get() + 1);
-        self.unlocked.notify_all();
     }
 
     pub async fn lock_holder(&self, name: &ObjectName) -> Result<Option<LockRecord>, StoreError> {
@@ -153,4 +134,14 @@ impl Engine {
         let state = self.blocking_with_descriptors(move |root| root.locks.state(&name));
         Ok(LockState::holder(&state.await?))
     }
+}
+
+/// What the first gives, unless the second is there before it.
+async fn either<T>(first: impl Future<Output = T>, second: impl Future) -> Option<T> {
+    let (mut first, mut second) = (pin!(first), pin!(second));
+    poll_fn(|context| match first.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => second.as_mut().poll(context).map(|_| None),
+    })
+    .await
 }

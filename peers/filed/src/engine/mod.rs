@@ -6,6 +6,7 @@ mod copying;
 mod core;
 mod data;
 mod keeping;
+mod lock_news;
 mod locking;
 mod making;
 mod opening;

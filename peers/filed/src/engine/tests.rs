@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use archipelago_runtime::{Reactor, ReactorOptions};
-use archipelago_store::{BlockerClient, ObjectName, Scope, Store, StoreError};
+use archipelago_store::{BlockerClient, LockOwner, ObjectName, Scope, Store, StoreError};
 use rustix::io::Errno;
 use tempfile::TempDir;
 use xseg::{BindOptions, CreateOptions, Geometry};
@@ -325,6 +325,34 @@ fn aligned_data_go_past_the_page_cache_and_others_through_it() {
             let read = house.client.read(&object, 0, &mut data).await;
             assert_eq!(read, Ok(5100));
             assert_eq!((data[4095], data[4999], data[5000]), (1, 0, 2));
+        },
+    );
+}
+
+/// NEWS-1, NEWS-3
+#[test]
+fn who_waits_for_a_lock_hears_of_what_others_do_with_it_and_nobody_else_does() {
+    in_a_house(
+        |_| {},
+        async |house| {
+            let (engine, lock) = (&house.engine, name("lock/1"));
+            let owner = LockOwner {
+                node: "n".into(),
+                deployment: "d".into(),
+            };
+            let (news, locks) = (&engine.lock_news, &engine.root.locks);
+            locks.take(&lock, &owner, 0).unwrap();
+            let waiting = engine.watch_lock(&lock).await;
+            drop(engine.watch_lock(&lock).await);
+            assert_eq!((news.watched(), news.count()), (1, 0));
+            locks.give_back(&lock, &owner).unwrap(); // behind the engine's back, as another node does
+            while news.count() == 0 {
+                news.told().await;
+            }
+            drop(waiting);
+            assert_eq!(news.watched(), 0);
+            drop(engine.watch_lock(&name("lock/2")).await); // which nobody has ever taken
+            assert_eq!(news.watched(), 0);
         },
     );
 }

@@ -28,11 +28,12 @@
 //! * **LOCK-6** A lock whose owner lives is not broken, as far as that can be told (PRESENCE-2), unless whoever does it says that he
 //!   knows; and that one was broken is said by all its later states.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 
 use archipelago_store::{LockOwner, LockRecord, ObjectName, OwnerLife, StoreError};
 use rustix::fs::OFlags;
+use rustix::fs::inotify::{self, WatchFlags};
 use rustix::io::Errno;
 
 use super::leases::Leases;
@@ -203,6 +204,18 @@ impl LockFolder {
         self.directory.sync()?;
         clear_before(folder, number);
         Ok(())
+    }
+
+    /// Has the kernel tell `inotify` what happens to the lock, by whomever on this machine; gives what the watch is known by.
+    pub fn watch(&self, name: &ObjectName, inotify: &OwnedFd) -> Result<i32, Errno> {
+        let folder = self.directory.open_directory(&Place::of(name).file)?;
+        let path = format!("/proc/self/fd/{}", folder.as_fd().as_raw_fd());
+        let what = WatchFlags::CREATE
+            | WatchFlags::MOVED_TO
+            | WatchFlags::DELETE
+            | WatchFlags::DELETE_SELF
+            | WatchFlags::ONLYDIR;
+        inotify::add_watch(inotify, path, what)
     }
 
     pub fn state(&self, name: &ObjectName) -> Result<LockState, StoreError> {
