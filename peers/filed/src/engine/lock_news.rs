@@ -72,6 +72,17 @@ impl LockNews {
         watches.values().filter(is_set).count()
     }
 
+    /// As where the kernel gives nothing to hear with.
+    #[cfg(test)]
+    pub fn be_deaf(&self) {
+        self.inotify.set(None).expect("nobody has waited so far");
+    }
+
+    #[cfg(test)]
+    pub fn is_anybody_waiting(&self) -> bool {
+        !self.watches.borrow().is_empty()
+    }
+
     fn inotify(self: &Rc<Self>, handle: &Handle) -> Option<Arc<OwnedFd>> {
         let begin = || {
             let flags = inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC;

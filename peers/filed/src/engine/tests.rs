@@ -356,3 +356,30 @@ fn who_waits_for_a_lock_hears_of_what_others_do_with_it_and_nobody_else_does() {
         },
     );
 }
+
+/// NEWS-2
+#[test]
+fn who_hears_nothing_of_a_lock_gets_it_all_the_same() {
+    in_a_house(
+        |_| {},
+        async |house| {
+            let (engine, lock) = (house.engine.clone(), name("lock/1"));
+            let owner = |deployment: &str| LockOwner {
+                node: "n".into(),
+                deployment: deployment.into(),
+            };
+            engine.lock_news.be_deaf();
+            let first = engine.root.locks.take(&lock, &owner("a"), 0).unwrap();
+            let (other, given) = (engine.clone(), lock.clone());
+            let giver = engine.handle.spawn(async move {
+                while !other.lock_news.is_anybody_waiting() {
+                    other.handle.yield_now().await;
+                }
+                other.root.locks.give_back(&given, &first.owner).unwrap();
+            });
+            let taken = house.client.lock(&lock, &owner("b"), true).await;
+            assert_eq!(taken.map(|record| record.owner), Ok(owner("b")));
+            giver.await;
+        },
+    );
+}
