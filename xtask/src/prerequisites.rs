@@ -243,9 +243,11 @@ fn install(missing: &[&Prerequisite]) -> Result<()> {
         return Ok(());
     };
     // A package of a newer release than the archive's can keep out all that is built beside it: QEMU's are of one version, or none.
+    let mut simulated = install_args(missing);
+    simulated.push("--simulate");
     let strangers = strangers(PREREQUISITES);
-    if strangers.is_empty() {
-        return Err(error);
+    if strangers.is_empty() || output("apt-get", &simulated).is_some() {
+        return Err(error); // something else was in the way
     }
     eprintln!(
         "{error:#}; once more, with the archive's own {}",
@@ -279,13 +281,12 @@ fn strangers(table: &[Prerequisite]) -> Vec<String> {
     packages.sort_unstable();
     packages.dedup();
     let stranger = |package: &str| {
-        let installed = output(
-            "dpkg-query",
-            &["--show", "--showformat=${Version}", package],
-        )?;
+        let format = "--showformat=${db:Status-Status} ${Version}";
+        let shown = output("dpkg-query", &["--show", format, package])?;
+        let installed = shown.strip_prefix("installed ")?;
         let archive = output("apt-cache", &["madison", package])?;
-        let version = archives_own(&archive, &installed)?;
-        output("dpkg", &["--compare-versions", &installed, "gt", version])?;
+        let version = archives_own(&archive, installed)?;
+        output("dpkg", &["--compare-versions", installed, "gt", version])?;
         Some(format!("{package}={version}"))
     };
     packages.into_iter().filter_map(stranger).collect()

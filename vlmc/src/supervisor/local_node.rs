@@ -67,9 +67,7 @@ impl LocalNode {
         let given = activated()?;
         self.prepare_directories(config)?;
         let log_file = log::supervisor_file(config);
-        let mut is_begun = false;
         let mut spawn = || {
-            is_begun = true;
             let mut command = Command::new(&self.program);
             if let Some(file) = &self.config_file {
                 command.arg("--config").arg(file);
@@ -83,15 +81,16 @@ impl LocalNode {
             }
             spawn_detached(command, &log_file, &given)
         };
-        let report = Self::client(config)?.start(host.as_deref(), &mut spawn, &log_file)?;
-        if !given.is_empty() && !is_begun {
+        let client = Self::client(config)?;
+        if !given.is_empty() && client.report()?.supervisor_pid.is_some() {
             // Whoever connects to them would wait for ever.
             return Err(ErrorReport::new(
                 ErrorCode::Busy,
-                "the node ran already, with the sockets that it has: those that this was started with are not served",
+                "the node runs already, with the sockets that it has: those that this was started with would not be served",
                 "`archipelago stop` first, or start it without sockets",
             ));
         }
+        let report = client.start(host.as_deref(), &mut spawn, &log_file)?;
         Ok(role_statuses(config, &report, host.as_deref()))
     }
 

@@ -84,7 +84,7 @@ impl Engine {
         force: Force,
         leave: &Leave,
     ) -> Result<Result<(), StoreError>, Errno> {
-        let _turn = self.lock_turns.at(name).await;
+        let turn = self.lock_turns.at(name).await;
         let (lock, by) = (name.clone(), owner.clone());
         let begun =
             self.blocking_with_descriptors(move |root| root.locks.begin_break(&lock, &by, force));
@@ -92,9 +92,11 @@ impl Engine {
             Ok(Break::Done) => Ok(()),
             Ok(Break::Marked { number, wait }) => {
                 tracing::warn!(lock = %name, ?wait, "its owner may live: its lease was taken away, and is waited for");
+                drop(turn); // who wants the lock meanwhile is told that it is held
                 if let Ok(why) = self.handle.timeout(wait, leave.told()).await {
                     return Err(why);
                 }
+                let _turn = self.lock_turns.at(name).await;
                 let lock = name.clone();
                 let freed =
                     self.blocking_with_descriptors(move |root| root.locks.end_break(&lock, number));
