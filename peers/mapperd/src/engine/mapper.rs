@@ -324,6 +324,8 @@ impl<W: World> Mapper<W> {
         let is_ours = record.is_some_and(|record| record.owner == *self.base.world.owner());
         if is_ours {
             self.recall_left(id, name).await?;
+            // The store of the lock does not know what is late in that of the data (STORE-7).
+            self.base.believe(id).await?;
             self.base.let_go(id).await?;
         }
         let unlocked = match force {

@@ -153,6 +153,34 @@ fn composers_forget_a_volume_whose_lock_is_broken() {
     });
 }
 
+/// STORE-7, L3: what a predecessor's composers wrote late would land over what the next owner writes.
+#[test]
+fn a_lock_is_not_given_back_while_something_may_come_in_the_store_of_the_data() {
+    block_on(async {
+        let mapper = with_disk().await;
+        write(&mapper, 0, 1).await.unwrap();
+        let id = mapper.find("disk").await.unwrap().head.id;
+        mapper.lock("disk").await.unwrap();
+        let mapper = killed(mapper);
+        mapper.base().world.serve(&[COMPOSER]);
+        let data = mapper.base().world.data();
+        data.fail_all(CallKind::Heal, Some(StoreError::Late));
+        for is_forced in [false, true] {
+            let given = mapper.unlock("disk", is_forced).await;
+            let is_late = matches!(&given, Err(MapError::Store { source, .. }) if *source == StoreError::Late);
+            assert!(is_late && was_closed(&mapper), "{given:?}");
+            assert!(mapper.holds_lock(id).await.unwrap());
+        }
+        // It is held still (HELD-1).
+        data.fail_all(CallKind::Heal, None);
+        mapper.open("disk", false).await.unwrap();
+        mapper.close("disk").await.unwrap();
+        assert!(mapper.holds_lock(id).await.unwrap());
+        mapper.unlock("disk", false).await.unwrap();
+        assert!(!mapper.holds_lock(id).await.unwrap());
+    });
+}
+
 /// CHECK-3, M3: whoever was killed while it gave pages back begins again.
 #[test]
 fn pages_that_are_given_back_twice_take_no_other_page_with_them() {

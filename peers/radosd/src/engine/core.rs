@@ -117,7 +117,7 @@ impl Engine {
         making: WriteOperation,
     ) -> Result<(), Errno> {
         let _turn = self.turns.at(name.as_bytes()).await; // NAMETURN-1
-        self.index.add(name).await.map_err(|error| error.errno())?;
+        self.index.add(name).await.map_err(cluster_errno)?;
         self.pool.change(object, making).await.result.map(drop)
     }
 
@@ -173,6 +173,14 @@ fn open(cluster: &Arc<Cluster>, options: &RadosdOptions) -> Result<Rc<Pool>, Rad
     Pool::open(cluster, &options.pool, &namespace)
 }
 
+/// What the cluster said, of what [`store_error`] made of it.
+fn cluster_errno(error: StoreError) -> Errno {
+    match error {
+        StoreError::Late => Errno::TIMEDOUT, // it stays late (ENGINE-2)
+        other => other.errno(),
+    }
+}
+
 /// What an errno of the cluster's means for our users. Those that mean something else there than here are plain failures (STORE-4).
 pub(super) fn store_error(errno: Errno) -> StoreError {
     match errno {
@@ -186,5 +194,19 @@ pub(super) fn store_error(errno: Errno) -> StoreError {
             StoreError::Io(errno)
         }
         other => StoreError::Io(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// ENGINE-2: what was late on the way to an object, in its index, is late.
+    #[test]
+    fn an_error_that_goes_back_to_an_errno_stays_what_it_is() {
+        for errno in [Errno::TIMEDOUT, Errno::NOENT, Errno::NOSPC, Errno::SHUTDOWN] {
+            let error = store_error(errno);
+            assert_eq!(store_error(cluster_errno(error.clone())), error);
+        }
     }
 }
