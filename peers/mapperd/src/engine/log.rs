@@ -320,6 +320,11 @@ impl<S: Store> Log<S> {
         self.state.borrow_mut().latch(failure);
     }
 
+    /// Until nothing is being written. Nothing is afterwards if it has failed (WAL-2).
+    pub async fn written(&self) {
+        drop(self.turn.lock().await);
+    }
+
     /// Makes all that was appended before durable, with the objects that it names.
     pub async fn barrier(
         &self,

@@ -40,7 +40,11 @@ pub enum Force {
 pub struct Mapper<W: World> {
     pub(super) base: Rc<Base<W>>,
     open: RefCell<BTreeMap<VolumeId, Rc<Volume<W>>>>,
-    opening: Mutex<()>,
+    pub(super) opening: Mutex<()>,
+    /// One volume that was late is opened anew at a time.
+    pub(super) reopening: Mutex<()>,
+    /// Volumes that were left to be opened anew, and are not yet: whether somebody had asked for them (HELD-2).
+    pub(super) left: RefCell<BTreeMap<VolumeId, bool>>,
     /// MAPPER-2
     pub(super) manage: Mutex<()>,
     pub(super) emptying: Mutex<()>,
@@ -62,6 +66,8 @@ impl<W: World> Mapper<W> {
             base,
             open: RefCell::default(),
             opening: Mutex::new(()),
+            reopening: Mutex::new(()),
+            left: RefCell::default(),
             manage: Mutex::new(()),
             emptying: Mutex::new(()),
             going: RefCell::default(),
@@ -90,7 +96,7 @@ impl<W: World> Mapper<W> {
     }
 
     /// A volume that is open, or is being closed.
-    fn known(&self, id: VolumeId) -> Option<Rc<Volume<W>>> {
+    pub(super) fn known(&self, id: VolumeId) -> Option<Rc<Volume<W>>> {
         let open = self.open.borrow();
         open.get(&id).filter(|volume| !volume.is_closed()).cloned()
     }
@@ -125,10 +131,24 @@ impl<W: World> Mapper<W> {
         id: VolumeId,
         whom: Whom,
     ) -> Result<Rc<Volume<W>>, MapError> {
+        self.open_if(id, whom, || true).await
+    }
+
+    /// The same, if that is still wanted when it is this one's turn to open; `NotOpen` if not.
+    pub(super) async fn open_if(
+        &self,
+        id: VolumeId,
+        whom: Whom,
+        is_wanted: impl Fn() -> bool,
+    ) -> Result<Rc<Volume<W>>, MapError> {
         loop {
             let closing = {
                 let _opening = self.opening.lock().await;
                 match self.known(id) {
+                    None if !is_wanted() => {
+                        let name = id.to_string();
+                        return Err(MapError::NotOpen { name });
+                    }
                     None => {
                         let opened = Volume::open(self.base.clone(), id, whom).await;
                         if let Err(MapError::Taken { name, .. }) = &opened {
@@ -139,6 +159,9 @@ impl<W: World> Mapper<W> {
                         }
                         let volume = opened?;
                         self.open.borrow_mut().insert(id, volume.clone());
+                        if self.left.borrow_mut().remove(&id) == Some(true) {
+                            volume.ask_for(); // HELD-2
+                        }
                         return Ok(volume);
                     }
                     Some(volume) if !volume.has_ended() => return Ok(volume),
@@ -322,8 +345,17 @@ impl<W: World> Mapper<W> {
         // Also one that is being broken: it is ours to give back.
         let record = self.base.lock_record(id).await?;
         let is_ours = record.is_some_and(|record| record.owner == *self.base.world.owner());
+        let mut opening = None;
         if is_ours {
             self.recall_left(id, name).await?;
+            // What was late is opened by itself: not under a lock that is given back.
+            opening = Some(self.opening.lock().await);
+            if self.open_volume(id).is_some() {
+                return Err(MapError::Open {
+                    name: name.to_owned(),
+                });
+            }
+            self.left.borrow_mut().remove(&id);
             // The store of the lock does not know what is late in that of the data (STORE-7).
             self.base.believe(id).await?;
             self.base.let_go(id).await?;
@@ -333,6 +365,7 @@ impl<W: World> Mapper<W> {
             Force::Fenced if !is_ours => self.base.fence_lock(id).await,
             _ => self.base.unlock(id, is_forced).await,
         };
+        drop(opening);
         let is_anybodys = matches!(
             &unlocked,
             Ok(())
@@ -413,7 +446,7 @@ impl<W: World> Mapper<W> {
         if let Some(error) = volume.taken() {
             self.begin_loss(volume, error);
         }
-        if let Some(failure) = volume.failure().filter(|_| !volume.has_ended()) {
+        let closed = if let Some(failure) = volume.failure().filter(|_| !volume.has_ended()) {
             let composers = volume.with_state(|state| state.composers());
             let abandoned = volume.abandon().await;
             // Who used a volume that was lost is told for as long as it stays (LOST-1), and whoever comes after it is not.
@@ -428,12 +461,17 @@ impl<W: World> Mapper<W> {
             abandoned
         } else {
             volume.close().await
+        };
+        match volume.was_left() {
+            true => self.close_reopened(volume.id).await, // REOPEN-3
+            false => closed,
         }
     }
 
     /// Closes all volumes, as far as that is possible.
     pub async fn close_all(&self) -> Result<(), MapError> {
         let mut outcome = Ok(());
+        drop(self.reopening.lock().await); // what is being opened is closed as well
         for volume in self.volumes() {
             match self.close_volume(&volume).await {
                 Err(MapError::Taken { .. }) => {} // it is not ours to close

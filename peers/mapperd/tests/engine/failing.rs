@@ -3,7 +3,7 @@
 use archipelago_mapperd::engine::{MapError, Mapper, World};
 use archipelago_mapperd::map::PAGE_BYTES;
 use archipelago_protocol::RecallKind;
-use archipelago_store::sim::{CallKind, block_on};
+use archipelago_store::sim::{CallKind, Interleave, block_on, yield_now};
 use archipelago_store::{ObjectName, Store, StoreError};
 use rustix::io::Errno;
 
@@ -81,7 +81,16 @@ fn a_volume_whose_store_was_late_goes_on_when_that_answers_again() {
         assert!(mapper.flush(id, COMPOSER).await.is_err());
         late(CallKind::Write, false);
         mapper.look_after_late().await;
-        assert!(mapper.has_late(), "it cannot be told yet");
+        assert!(
+            mapper.has_late() && !was_closed(&mapper),
+            "it cannot be told yet"
+        );
+        maps.settle();
+        mapper.look_after_late().await;
+        assert!(
+            mapper.has_late() && !before.has_ended(),
+            "a head may still come"
+        );
         late(CallKind::Heal, false);
         mapper.look_after_late().await;
         assert!(!mapper.has_late() && was_closed(&mapper) && before.is_closed());
@@ -95,6 +104,113 @@ fn a_volume_whose_store_was_late_goes_on_when_that_answers_again() {
         let mapper = crashed_now(&mapper, 3);
         let volume = mapper.open("disk", false).await.unwrap();
         assert_eq!(read_sub(&mapper, &volume, 0).await.unwrap(), [1; SECTORS]);
+    });
+}
+
+/// REOPEN-2; D3, F27
+#[test]
+fn what_failed_otherwise_is_not_believed_because_something_was_late() {
+    // A sync that fails, and a write that failed before.
+    for (kind, is_data) in [
+        (CallKind::Sync, true),
+        (CallKind::Sync, false),
+        (CallKind::Write, true),
+    ] {
+        block_on(async {
+            let mapper = with_disk().await;
+            write(&mapper, 0, 1).await.unwrap();
+            let volume = mapper.open("disk", false).await.unwrap();
+            let (id, scope) = (volume.id, scope_of(&volume));
+            let (maps, data) = (mapper.base().world.maps(), mapper.base().world.data());
+            maps.fail_all(CallKind::Write, Some(StoreError::Late));
+            assert!(write(&mapper, 1, 2).await.is_err());
+            maps.fail_all(CallKind::Write, None);
+            assert!(volume.failure().unwrap().is_late);
+            let failing = if is_data { data } else { maps };
+            failing.fail_all(kind, Some(BROKEN));
+            let object = ObjectName::new(b"v/1/a").unwrap();
+            let _ = data.write(scope, &object, 0, &[1]).await; // it may be the one that fails
+            maps.settle();
+            mapper.look_after_late().await;
+            failing.fail_all(kind, None);
+            assert!(!mapper.has_late() && !volume.has_ended(), "{kind:?}");
+            assert!(!volume.failure().unwrap().is_late);
+            mapper.look_after_late().await;
+            assert!(mapper.flush(id, COMPOSER).await.is_err());
+            // Somebody's word.
+            mapper.close("disk").await.unwrap();
+            assert!(mapper.flush(id, COMPOSER).await.is_err(), "MAPPER-5");
+            mapper.flush(id, COMPOSER).await.unwrap();
+            write(&mapper, 0, 3).await.unwrap();
+        });
+    }
+}
+
+async fn with_late_volume() -> Mapper<SimWorld> {
+    let mapper = with_disk().await;
+    write(&mapper, 0, 1).await.unwrap();
+    let maps = mapper.base().world.maps();
+    maps.fail_all(CallKind::Write, Some(StoreError::Late));
+    assert!(write(&mapper, 1, 2).await.is_err());
+    maps.fail_all(CallKind::Write, None);
+    maps.settle();
+    mapper
+}
+
+/// REOPEN-3
+#[test]
+fn who_closes_a_volume_while_it_is_opened_anew_finds_it_closed() {
+    for seed in 0..200 {
+        let mapper = block_on(with_late_volume());
+        let id = block_on(mapper.find("disk")).unwrap().head.id;
+        let world = &mapper.base().world;
+        world.maps().set_yields_max(3);
+        world.data().set_yields_max(3);
+        let mut both = Interleave::new(seed);
+        both.add(mapper.look_after_late());
+        both.add(async {
+            for _ in 0..seed % 40 {
+                yield_now().await;
+            }
+            mapper.close("disk").await.unwrap();
+        });
+        both.run();
+        assert!(mapper.volumes().is_empty() && !mapper.has_late(), "{seed}");
+        assert!(!block_on(mapper.holds_lock(id)).unwrap(), "{seed}");
+    }
+}
+
+/// HELD-2
+#[test]
+fn a_volume_that_cannot_be_opened_anew_is_tried_again_and_stays_asked_for() {
+    block_on(async {
+        let mapper = with_late_volume().await;
+        let volume = mapper.open("disk", false).await.unwrap();
+        let maps = mapper.base().world.maps();
+        maps.fail_all(CallKind::Read, Some(StoreError::Late));
+        mapper.look_after_late().await;
+        assert!(volume.was_left() && volume.is_closed() && mapper.has_late());
+        assert!(mapper.holds_lock(volume.id).await.unwrap());
+        maps.fail_all(CallKind::Read, None);
+        mapper.look_after_late().await;
+        assert!(!mapper.has_late());
+        let anew = mapper.open_volume(volume.id).unwrap();
+        assert!(anew.with_state(|state| state.is_asked_for));
+    });
+}
+
+/// REOPEN-3
+#[test]
+fn nothing_is_opened_anew_when_the_mapper_stops() {
+    block_on(async {
+        let mapper = with_late_volume().await;
+        let id = mapper.find("disk").await.unwrap().head.id;
+        mapper.give_up_hashing();
+        mapper.look_after_late().await;
+        assert!(mapper.has_late());
+        mapper.close_all().await.unwrap();
+        mapper.look_after_late().await;
+        assert!(mapper.volumes().is_empty() && !mapper.holds_lock(id).await.unwrap());
     });
 }
 

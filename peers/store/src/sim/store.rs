@@ -89,6 +89,12 @@ impl SimStore {
         self.state().faults.failing_calls.insert(call, error);
     }
 
+    /// Nothing that was late is still to come (STORE-7).
+    pub fn settle(&self) {
+        let failed = &mut self.state().faults.failed;
+        failed.retain(|_, why| *why != StoreError::Late);
+    }
+
     /// From now on all calls of a kind fail; with `None` they do not any more.
     pub fn fail_all(&self, kind: CallKind, error: Option<StoreError>) {
         let kinds = &mut self.state().faults.failing_kinds;

@@ -9,6 +9,7 @@
 //!   on writing in place, under whoever has it next, and into snapshots.
 
 use archipelago_protocol::RecallKind;
+use archipelago_runtime::local::MutexGuard;
 use archipelago_store::LockRecord;
 
 use super::checkpoint::After;
@@ -85,15 +86,6 @@ impl<W: World> Volume<W> {
     /// A volume that failed is dropped as it is: what was answered is in the journal. Its store is believed again, and the
     /// lock given back: whoever opens it the next time reads its map anew (D3, F27).
     pub async fn abandon(&self) -> Result<(), MapError> {
-        self.drop_as_it_is(Lock::GivenBack).await
-    }
-
-    /// The same, to be opened anew by us: what composers hold is recalled, and the lock stays ours.
-    pub async fn leave(&self) -> Result<(), MapError> {
-        self.drop_as_it_is(Lock::Kept).await
-    }
-
-    async fn drop_as_it_is(&self, lock: Lock) -> Result<(), MapError> {
         let _change = self.change.lock().await;
         if self.has_ended() {
             return Ok(());
@@ -107,10 +99,36 @@ impl<W: World> Volume<W> {
         if self.taken().is_some() {
             return self.end_break().await;
         }
-        if lock == Lock::Kept {
-            return Ok(());
-        }
         self.give_lock_back().await
+    }
+
+    /// A volume that was late is dropped, to be opened anew by us: the lock stays ours. `None` if it is not ours to go on with. As long as
+    /// the guard is kept nobody else closes it.
+    pub async fn leave(&self) -> Result<Option<MutexGuard<'_, ()>>, MapError> {
+        let change = self.change.lock().await;
+        let is_late = || self.failure().is_some_and(|failure| failure.is_late);
+        if self.has_ended() || !is_late() {
+            return Ok(None);
+        }
+        let held = self.take_back().await?;
+        self.recall_all(RecallKind::Close).await?; // CLOSE-3
+        self.log.written().await;
+        self.sync_stores().await?; // REOPEN-2
+        // Heads have no scope. Nothing is written that could fail meanwhile.
+        self.base.believe(self.id).await?;
+        if !is_late() {
+            return Ok(None);
+        }
+        let _closing = Closing(self);
+        self.was_left.set(true);
+        self.end();
+        drop(held);
+        Ok(Some(change))
+    }
+
+    /// Was it left, to be opened anew?
+    pub fn was_left(&self) -> bool {
+        self.was_left.get()
     }
 
     /// Of a lock that is not ours any more there is nothing to give back, but that it is being broken is over when nobody here goes on:
@@ -127,13 +145,6 @@ impl<W: World> Volume<W> {
         }
         Ok(())
     }
-}
-
-/// What becomes of the lock of a volume that failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lock {
-    Kept,
-    GivenBack,
 }
 
 /// A volume that has ended is closed when it is dropped, whatever became of its lock.

@@ -129,6 +129,7 @@ impl<W: World> Volume<W> {
             token,
             ceiling_before,
             life: Cell::new(Life::Open),
+            was_left: Cell::new(false),
             taken: RefCell::default(),
             vouched: Cell::default(),
             base,

@@ -44,6 +44,8 @@ pub struct Volume<W: World> {
     /// No stamp up to it is given out by this owner (OWNER-2).
     pub(super) ceiling_before: Stamp,
     pub(super) life: Cell<Life>,
+    /// It has ended to be opened anew (REOPEN-3).
+    pub(super) was_left: Cell<bool>,
     /// Why its lock is not ours any more (TAKEN-2).
     pub(super) taken: RefCell<Option<MapError>>,
     /// The lock was seen to be ours after this lease had begun (VOUCH-1).
@@ -253,6 +255,12 @@ impl<W: World> Volume<W> {
     pub(super) async fn sync_maps(&self) -> Result<(), MapError> {
         let synced = self.base.sync_maps(self.id).await;
         synced.inspect_err(|error| self.log.latch(error.into()))
+    }
+
+    /// Asks both stores whether they are to be believed, and remembers it if not (WAL-7).
+    pub(crate) async fn sync_stores(&self) -> Result<(), MapError> {
+        self.sync_objects().await?;
+        self.sync_maps().await
     }
 
     /// Everything that was answered is durable when this returns (D2).
