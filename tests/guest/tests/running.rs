@@ -91,7 +91,7 @@ fn a_program_of_this_machine_comes_before_an_applet_of_its_name() {
 
 #[test]
 fn a_script_that_hangs_is_ended_at_its_deadline() {
-    let guest = Guest::new().deadline(Duration::from_secs(15));
+    let guest = Guest::new().deadline(Duration::from_secs(60));
     match guest.run("echo waiting; sleep 1000") {
         Err(GuestError::Deadline { tail, .. }) => assert!(tail.contains("waiting"), "{tail}"),
         other => panic!("{other:?}"),

@@ -2,11 +2,12 @@
 //!
 //! What is being made is listed in the trash until it has its name: whoever finds it there without one gives it back.
 
-use std::cell::Cell;
+use std::cell::OnceCell;
 
 use super::directory::Directory;
 use super::error::MapError;
 use super::load::Loaded;
+use super::making::InMaking;
 use super::mapper::Mapper;
 use super::names;
 use super::world::World;
@@ -44,56 +45,97 @@ impl<W: World> Mapper<W> {
         let _manage = self.manage.lock().await;
         if let Some(found) = self.base.find(name).await? {
             return if found.head.id == id {
-                Ok(())
+                self.end_making_left(id).await
             } else {
                 Err(MapError::Exists {
                     name: name.to_owned(),
                 })
             };
         }
-        let is_made = self.is_made(name, id).await?;
-        self.base.begin_making(id).await?; // MAKING-1
-        let made = self.make(name, id, options, is_made).await;
-        self.base.end_making(id).await;
+        let begun = self.begun(name, id).await?;
+        let making = self.lock_to_make(id).await?; // MAKING-1
+        let made = self.make(name, &making, options, begun).await;
+        self.end_making_volume(making).await;
         made
     }
 
     async fn make(
         &self,
         name: &str,
-        id: VolumeId,
+        making: &InMaking<'_, W>,
         options: &CreateOptions,
-        is_made: bool,
+        begun: Option<Head>,
     ) -> Result<(), MapError> {
-        if !is_made {
-            let head = match &options.origin {
-                None => self.new_head(name, id, options)?,
-                Some(origin) => self.head_of_clone(name, id, origin, options).await?,
-            };
-            if let Some(parent) = head.parent {
-                self.base.create_edge(parent, id).await?;
+        let id = making.id();
+        let head = match begun {
+            Some(head) => head,
+            None => {
+                let mut frozen = None;
+                let made = self.make_head(name, id, options, &mut frozen).await;
+                if let Some(frozen) = frozen {
+                    self.end_making_snapshot(frozen).await;
+                }
+                made?
             }
-            self.base.create_head(&head).await?;
+        };
+        // MAKING-4
+        if let Some(parent) = head.parent
+            && let Err(error) = self.check_parent(parent).await
+        {
+            if matches!(error, MapError::NotFound { .. }) {
+                self.base.delete_draft(id).await?;
+            }
+            return Err(error.about(options.origin.as_ref()));
         }
-        self.name_it(name, id, NameKind::Volume).await
+        self.name_it(name, making, NameKind::Volume).await
     }
 
-    /// Does a head of this id wait for its name? It cannot, if it had it once and lost it.
-    async fn is_made(&self, name: &str, id: VolumeId) -> Result<bool, MapError> {
+    async fn make_head<'a>(
+        &'a self,
+        name: &str,
+        id: VolumeId,
+        options: &CreateOptions,
+        frozen: &mut Option<InMaking<'a, W>>,
+    ) -> Result<Head, MapError> {
+        let head = match &options.origin {
+            None => self.new_head(name, id, options)?,
+            Some(origin) => {
+                self.head_of_clone(name, id, origin, options, frozen)
+                    .await?
+            }
+        };
+        if let Some(parent) = head.parent {
+            self.base.create_edge(parent, id).await?;
+        }
+        self.base.create_head(&head).await?;
+        Ok(head)
+    }
+
+    /// The head of this id that waits for its name. None does, if it had it once and lost it.
+    async fn begun(&self, name: &str, id: VolumeId) -> Result<Option<Head>, MapError> {
         if self.going.borrow().contains(&id) {
             return Err(already_used(id));
         }
         match self.base.load(id).await? {
-            None => Ok(false),
-            Some(loaded) if loaded.head.name == name && !loaded.head.flags.nameless => Ok(true),
+            None => Ok(None),
+            Some(loaded) if loaded.head.name == name && !loaded.head.flags.nameless => {
+                Ok(Some(loaded.head))
+            }
             Some(_) => Err(already_used(id)),
         }
     }
 
-    async fn name_it(&self, name: &str, id: VolumeId, kind: NameKind) -> Result<(), MapError> {
+    async fn name_it(
+        &self,
+        name: &str,
+        making: &InMaking<'_, W>,
+        kind: NameKind,
+    ) -> Result<(), MapError> {
+        let id = making.id();
         self.base
             .create_entry(Directory::Names, name, id, kind)
             .await?;
+        making.check_lock().await?;
         self.base.delete_quietly(&names::trash(id)).await
     }
 
@@ -129,12 +171,13 @@ impl<W: World> Mapper<W> {
         })
     }
 
-    async fn head_of_clone(
-        &self,
+    async fn head_of_clone<'a>(
+        &'a self,
         name: &str,
         id: VolumeId,
         origin: &Origin,
         options: &CreateOptions,
+        frozen: &mut Option<InMaking<'a, W>>,
     ) -> Result<Head, MapError> {
         let (Origin::Snapshot(from) | Origin::Any(from) | Origin::Hash(from)) = origin;
         let mut loaded = match origin {
@@ -145,7 +188,7 @@ impl<W: World> Mapper<W> {
             if matches!(origin, Origin::Snapshot(_)) {
                 return Err(MapError::NotASnapshot { name: from.clone() });
             }
-            loaded = self.freeze_for_clone(loaded.head.id).await?;
+            loaded = self.freeze_for_clone(loaded.head.id, frozen).await?;
         }
         let origin = loaded.head;
         let size_bytes = options.size.unwrap_or(origin.size_bytes);
@@ -176,9 +219,13 @@ impl<W: World> Mapper<W> {
     }
 
     /// A nameless snapshot of a volume, to hang a clone from.
-    async fn freeze_for_clone(&self, id: VolumeId) -> Result<Loaded, MapError> {
+    async fn freeze_for_clone<'a>(
+        &'a self,
+        id: VolumeId,
+        making: &mut Option<InMaking<'a, W>>,
+    ) -> Result<Loaded, MapError> {
         let frozen = self.base.world.random_id();
-        self.base.put_in_trash(frozen).await?;
+        *making = Some(self.lock_to_make(frozen).await?); // MAKING-1
         self.with_open(id, async |volume| volume.snapshot(frozen, "").await)
             .await?;
         self.base
@@ -193,7 +240,7 @@ impl<W: World> Mapper<W> {
     pub async fn snapshot(&self, name: &str, snapshot: &str, id: VolumeId) -> Result<(), MapError> {
         let _manage = self.manage.lock().await;
         match self.base.find(snapshot).await? {
-            Some(found) if found.head.id == id => return Ok(()),
+            Some(found) if found.head.id == id => return self.end_making_left(id).await,
             Some(_) => {
                 return Err(MapError::Exists {
                     name: snapshot.to_owned(),
@@ -202,34 +249,50 @@ impl<W: World> Mapper<W> {
             None => {}
         }
         let of = self.find(name).await?.head.id;
-        let has_begun = Cell::new(false);
-        let made = self.make_snapshot(of, snapshot, id, &has_begun).await;
-        if has_begun.get() {
-            self.base.end_making(id).await;
+        let making = OnceCell::new();
+        let made = self.make_snapshot(of, snapshot, id, &making).await;
+        if let Some(making) = making.into_inner() {
+            self.end_making_snapshot(making).await;
         }
         made
     }
 
-    async fn make_snapshot(
-        &self,
+    async fn make_snapshot<'a>(
+        &'a self,
         of: VolumeId,
         snapshot: &str,
         id: VolumeId,
-        has_begun: &Cell<bool>,
+        making: &OnceCell<InMaking<'a, W>>,
     ) -> Result<(), MapError> {
         self.with_open(of, async |volume| {
             // A head that the volume never took is no snapshot (DRAFT-1).
             volume.settle_drafts().await?;
-            let is_made = self.is_made(snapshot, id).await?;
-            self.base.begin_making(id).await?; // MAKING-1
-            has_begun.set(true);
-            match is_made {
-                true => Ok(()),
-                false => volume.snapshot(id, snapshot).await,
+            let begun = self.begun(snapshot, id).await?;
+            if making.get().is_none() {
+                let begun = self.lock_to_make(id).await?; // MAKING-1
+                drop(making.set(begun));
+            }
+            match begun {
+                Some(_) => Ok(()),
+                None => volume.snapshot(id, snapshot).await,
             }
         })
         .await?;
-        self.name_it(snapshot, id, NameKind::Snapshot).await
+        let making = making.get().ok_or_else(|| already_used(id))?;
+        self.name_it(snapshot, making, NameKind::Snapshot).await
+    }
+}
+
+impl MapError {
+    /// What is not found is what was asked for.
+    fn about(self, origin: Option<&Origin>) -> Self {
+        match (self, origin) {
+            (
+                Self::NotFound { .. },
+                Some(Origin::Snapshot(name) | Origin::Any(name) | Origin::Hash(name)),
+            ) => Self::NotFound { name: name.clone() },
+            (error, _) => error,
+        }
     }
 }
 

@@ -200,19 +200,21 @@ impl<W: World> Mapper<W> {
             });
         }
         let known = self.base.find_in(Directory::Hashes, hash).await?;
-        if known.is_some() {
+        if let Some(known) = known {
+            self.end_making_left(known.head.id).await?;
             return Ok(false);
         }
-        self.base.begin_making(id).await?; // MAKING-1
+        let making = self.lock_to_make(id).await?; // MAKING-1
         let head = head_of(of, built, self.now());
         let made = async {
             self.base.create_head(&head).await?;
             self.base
                 .create_entry(Directory::Hashes, hash, id, NameKind::Content)
-                .await
+                .await?;
+            making.check_lock().await
         };
         let made = made.await;
-        self.base.end_making(id).await;
+        self.end_making_snapshot(making).await;
         match made {
             Ok(()) => self.base.delete_quietly(&names::trash(id)).await?,
             // Another mapper made the same meanwhile. Ours has no name, and goes as whatever is in the trash.

@@ -14,10 +14,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use archipelago_protocol::{Recall, RecallKind};
-use archipelago_runtime::local::Mutex;
+use archipelago_runtime::local::{Mutex, Notify};
 use archipelago_store::StoreError;
 
 use super::content_turns::Turns;
+use super::directory::Directory;
 use super::error::MapError;
 use super::load::Loaded;
 use super::lost::Lost;
@@ -50,6 +51,11 @@ pub struct Mapper<W: World> {
     pub(super) emptying: Mutex<()>,
     /// What is being given back.
     pub(super) going: RefCell<BTreeSet<VolumeId>>,
+    /// What is being made, and who waits until it is (MAKING-2).
+    pub(super) in_making: RefCell<BTreeSet<VolumeId>>,
+    pub(super) made: Notify,
+    /// The snapshot into which something is being folded, by its lock.
+    pub(super) folded_into: RefCell<BTreeSet<VolumeId>>,
     /// Snapshots that are being read from end to end, and by how many (HASH-3).
     pub(super) held: RefCell<BTreeMap<VolumeId, u32>>,
     /// Volumes that were taken from us while clients used them (LOST-1).
@@ -71,6 +77,9 @@ impl<W: World> Mapper<W> {
             manage: Mutex::new(()),
             emptying: Mutex::new(()),
             going: RefCell::default(),
+            in_making: RefCell::default(),
+            made: Notify::new(),
+            folded_into: RefCell::default(),
             held: RefCell::default(),
             lost: RefCell::default(),
             owed: RefCell::default(),
@@ -142,8 +151,12 @@ impl<W: World> Mapper<W> {
         is_wanted: impl Fn() -> bool,
     ) -> Result<Rc<Volume<W>>, MapError> {
         loop {
+            self.made(id).await;
             let closing = {
                 let _opening = self.opening.lock().await;
+                if self.in_making.borrow().contains(&id) {
+                    continue;
+                }
                 match self.known(id) {
                     None if !is_wanted() => {
                         let name = id.to_string();
@@ -273,12 +286,19 @@ impl<W: World> Mapper<W> {
     /// Opens the volumes whose locks are ours: they were open when the last mapper died, and their journals tell what is
     /// to be given back.
     pub async fn open_left(&self) -> Result<(), MapError> {
-        for entry in self.base.entries().await? {
+        let mut entries = self.base.entries().await?;
+        entries.extend(self.base.entries_in(Directory::Hashes).await?);
+        for entry in entries {
             if !self.holds_lock(entry.id).await? {
                 continue;
             }
             match self.open_id(entry.id, false).await {
-                Ok(_) | Err(MapError::ReadOnly { .. } | MapError::NotFound { .. }) => {}
+                Ok(_) | Err(MapError::NotFound { .. }) => {}
+                // Nobody has it open: it was being made, or changed.
+                Err(MapError::ReadOnly { .. }) => {
+                    let _manage = self.manage.lock().await;
+                    self.end_making_left(entry.id).await?;
+                }
                 Err(error) => tracing::warn!(volume = entry.name, %error, "not opened again"),
             }
         }

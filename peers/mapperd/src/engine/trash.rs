@@ -51,12 +51,15 @@ impl<W: World> Mapper<W> {
             }
         };
         if !has_name_to_come || self.holds_lock(id).await? {
-            return self.empty_found(id, found, ttl_seconds, manage).await;
+            return self.empty_found(id, found, true, ttl_seconds, manage).await;
         }
         // MAKING-1
         self.base.lock(id, false).await?;
         let emptied = match self.base.load(id).await {
-            Ok(found) => self.empty_found(id, found, ttl_seconds, manage).await,
+            Ok(found) => {
+                self.empty_found(id, found, false, ttl_seconds, manage)
+                    .await
+            }
             Err(error) => Err(error),
         };
         self.unlock_quietly(id).await;
@@ -67,6 +70,7 @@ impl<W: World> Mapper<W> {
         &self,
         id: VolumeId,
         found: Option<Loaded>,
+        may_be_left: bool,
         ttl_seconds: u64,
         manage: MutexGuard<'_, ()>,
     ) -> Result<bool, MapError> {
@@ -80,6 +84,7 @@ impl<W: World> Mapper<W> {
         let head = &loaded.head;
         if self.base.is_named(head).await? {
             // It was made wholly, or its removal was cut off before it counted.
+            self.end_making_left(id).await?;
             self.base.delete_quietly(&names::trash(id)).await?;
             return Ok(false);
         }
@@ -93,6 +98,7 @@ impl<W: World> Mapper<W> {
         let directory = Directory::of(head);
         self.base.delete_entry(directory, &head.name, id).await?;
         if self.base.kin(id).await?.children.len() > 1 {
+            self.end_making_left(id).await?; // a clone was hung from it
             return Ok(false);
         }
         let _going = Going::begin(&self.going, id);
@@ -102,7 +108,8 @@ impl<W: World> Mapper<W> {
             self.end_removed(&volume).await?;
             return Ok(true);
         }
-        if !head.flags.snapshot && !head.is_hollow() && self.holds_lock(id).await? {
+        // A lock that was taken just now tells of nobody who had it open: it would be opened and closed for ever.
+        if may_be_left && !head.flags.snapshot && !head.is_hollow() && self.holds_lock(id).await? {
             // The same, and then we died: the journal tells what was displaced.
             match self.open_now(id, Whom::Any).await {
                 Ok(volume) => {
@@ -209,6 +216,10 @@ impl<W: World> Mapper<W> {
     ) -> Result<Folded, MapError> {
         let id = below.head.id;
         let folded = if below.head.flags.snapshot {
+            if self.in_making.borrow().contains(&id) {
+                return Ok(Folded::NotNow); // MAKING-2
+            }
+            let _folding = Going::begin(&self.folded_into, id);
             let token = self.base.lock(id, false).await?.token;
             let folded = self.fold_into_snapshot(gone, below, token, beside).await;
             self.unlock_quietly(id).await;

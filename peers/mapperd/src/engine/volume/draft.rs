@@ -53,8 +53,8 @@ impl<W: World> Base<W> {
         }
     }
 
-    /// Deletes the head of a snapshot that never was one (DRAFT-1).
-    async fn delete_draft(&self, id: VolumeId) -> Result<(), MapError> {
+    /// Deletes the head of a snapshot that never was one (DRAFT-1), or of a clone that never had a name.
+    pub async fn delete_draft(&self, id: VolumeId) -> Result<(), MapError> {
         for version in self.versions(id).await? {
             let object = names::head(id, version.token, version.number);
             let bytes = self.read_whole(&object, "read").await?;
