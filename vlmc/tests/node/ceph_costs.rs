@@ -12,6 +12,8 @@ const GIB: u64 = 1 << 30;
 const PLACES: u64 = 64;
 /// A tree of 10 TiB has two levels more than one of 1 GiB; and a node that is asked nothing now and then looks after its volumes.
 const MORE_AT_MOST: u64 = 20;
+/// What else the node does meanwhile only adds: of so many the least is what a command costs.
+const TRIES: usize = 3;
 
 /// Operations of clients that all OSDs have seen.
 fn operations(cluster: &Cluster) -> u64 {
@@ -65,12 +67,20 @@ fn costs(cluster: &Cluster, node: &Node, name: &str, bytes: u64) -> Vec<u64> {
 pub fn do_not_depend_on_the_size(cluster: &Cluster) {
     let conf = cluster.conf().display().to_string();
     // Each in stores of its own: what is removed waits there, and is looked at with the next one.
-    let costs_of = |bytes: u64| {
+    let once = |bytes: u64| {
         let node = Node::with_blockers("trash_ttl = \"1h\"\n", |place| {
             stores::rados_settings(place, &conf)
         });
         node.archipelago(&["start"]).ok();
         costs(cluster, &node, "disk", bytes)
+    };
+    let least = |one: Vec<u64>, other: Vec<u64>| {
+        let pairs = one.into_iter().zip(other);
+        pairs.map(|(one, other)| one.min(other)).collect()
+    };
+    let costs_of = |bytes: u64| {
+        let tries = (0..TRIES).map(|_| once(bytes));
+        tries.reduce(least).expect("there is a first try")
     };
     let (small, large) = (costs_of(GIB), costs_of(10 * 1024 * GIB));
     let mut pairs = small.iter().zip(&large);
