@@ -66,6 +66,9 @@ struct NodesDrill {
     /// Where the nodes keep their objects
     #[arg(long, value_enum, default_value_t = Store::Directory)]
     store: Store,
+    /// Each node on a machine of its own, over a directory of an NFS server, within a guest
+    #[arg(long, conflicts_with_all = ["store", "isolated"])]
+    nfs: bool,
     /// Each role in a process of its own
     #[arg(long)]
     isolated: bool,
@@ -184,7 +187,8 @@ impl NodesDrill {
             ("NODES_ISOLATED", Some(u64::from(self.isolated))),
             ("NODE_SEED", self.seed),
         ];
-        node_tests("nodes_storm::", self.store, &rounds)
+        let filter = if self.nfs { "nfs::" } else { "nodes_storm::" };
+        node_tests(filter, self.store, &rounds)
     }
 }
 

@@ -126,6 +126,18 @@ const PREREQUISITES: &[Prerequisite] = &[
         need: Need::Required,
     },
     Prerequisite {
+        program: "ip",
+        package: "iproute2",
+        why: "networks of machines that share a server of files",
+        need: Need::Required,
+    },
+    Prerequisite {
+        program: "strip",
+        package: "binutils",
+        why: "programs in a guest, without what only debuggers want",
+        need: Need::Required,
+    },
+    Prerequisite {
         program: "openssl",
         package: "openssl",
         why: "certificates that are renewed",

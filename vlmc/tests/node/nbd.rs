@@ -88,6 +88,12 @@ impl Client {
         }
     }
 
+    /// It waits for so long for an answer.
+    pub fn patient(self, patience: Duration) -> Self {
+        self.stream.set_read_timeout(Some(patience)).unwrap();
+        self
+    }
+
     /// Sends them all, then takes the answers, which come in any order.
     pub fn ask_all(&mut self, asked: &[Ask]) -> Vec<Outcome> {
         let mut outcomes: Vec<Outcome> = asked.iter().map(|_| Outcome::Unknown).collect();
@@ -107,7 +113,8 @@ impl Client {
                         error.kind(),
                         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
                     );
-                    assert!(!is_late, "no answer within {PATIENCE:?}: {asked:?}");
+                    let patience = self.stream.read_timeout();
+                    assert!(!is_late, "no answer within {patience:?}: {asked:?}");
                     break;
                 }
             }

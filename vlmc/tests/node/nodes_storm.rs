@@ -259,8 +259,6 @@ fn is_not_locked(said: &Said) -> bool {
 
 #[test]
 fn what_clients_of_several_nodes_see_could_be_seen_of_one_disk() {
-    let (seed, rounds) = (seed(), number("NODES_ROUNDS", 12));
-    let mut random = Random::new(seed);
     // Each role in a process of its own: some go on with what others that are dead have told them.
     let settings = match number("NODES_ISOLATED", 0) {
         0 => "",
@@ -271,6 +269,15 @@ fn what_clients_of_several_nodes_see_could_be_seen_of_one_disk() {
         let node = Node::beside(&nodes[0], &name.to_string(), settings);
         nodes.push(node);
     }
+    let nodes = storm(nodes, number("NODES_ROUNDS", 12));
+    // The first one has the stores: it goes last.
+    nodes.into_iter().rev().for_each(drop);
+}
+
+/// So many rounds of it over nodes that are called 0, 1 ...
+pub fn storm(nodes: Vec<Node>, rounds: u64) -> Vec<Node> {
+    let seed = seed();
+    let mut random = Random::new(seed);
     nodes[0].vlmc(&["create", "disk", "--size", "8"]).ok();
     let storm = Storm {
         is_paused: nodes.iter().map(|_| AtomicBool::new(false)).collect(),
@@ -309,8 +316,7 @@ fn what_clients_of_several_nodes_see_could_be_seen_of_one_disk() {
     });
     println!("{rounds} rounds, {summary:?}");
     assert!(seen as u64 > rounds * 10, "{seen} operations");
-    // The first one has the stores: it goes last.
-    nodes.into_iter().rev().for_each(drop);
+    nodes
 }
 
 /// The clients end, also when the storm fails.

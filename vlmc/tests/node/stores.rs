@@ -39,17 +39,20 @@ fn names(place: &Path) -> (&str, &str) {
 /// What a blocker is told that keeps its objects there.
 pub fn settings(place: &Path) -> String {
     match cluster() {
-        None => {
-            // Nobody waits for long who breaks a lock.
-            let lease = if place.ends_with("maps") {
-                "\nlease = 1"
-            } else {
-                ""
-            };
-            format!("archip_dir = \"{}\"{lease}", place.display())
-        }
+        None => directory_settings(place),
         Some(conf) => rados_settings(place, &conf),
     }
+}
+
+/// The same of a directory.
+pub fn directory_settings(place: &Path) -> String {
+    // Nobody waits for long who breaks a lock.
+    let lease = if place.ends_with("maps") {
+        "\nlease = 1"
+    } else {
+        ""
+    };
+    format!("archip_dir = \"{}\"{lease}", place.display())
 }
 
 /// The same of a cluster of one's own.

@@ -14,6 +14,8 @@ static NODES: AtomicU32 = AtomicU32::new(0);
 
 pub struct Node {
     directory: TempDir,
+    /// What begins its programs, with their paths as its last argument.
+    beginner: Vec<String>,
 }
 
 /// What a command said, and how it ended.
@@ -68,7 +70,11 @@ impl Node {
     /// The same with settings of the blockers, by the places that they could have.
     pub fn with_blockers(settings: &str, blocker: impl Fn(&Path) -> String) -> Self {
         let directory = tempfile::Builder::new().prefix("node-").tempdir().unwrap();
-        let node = Self { directory };
+        let beginner = Vec::new();
+        let node = Self {
+            directory,
+            beginner,
+        };
         let number = NODES.fetch_add(1, Ordering::Relaxed);
         let text = format!(
             "run_dir = \"{dir}/run\"\nlog_dir = \"{dir}/log\"\n{settings}\n\
@@ -97,6 +103,12 @@ impl Node {
         node
     }
 
+    /// Its programs are begun by another one from now on: where that is, they are.
+    pub fn begun_by(mut self, beginner: Vec<String>) -> Self {
+        self.beginner = beginner;
+        self
+    }
+
     /// One that runs.
     pub fn started(settings: &str) -> Self {
         let node = Self::new(settings);
@@ -121,7 +133,9 @@ impl Node {
     }
 
     fn run(&self, program: &str, args: &[&str]) -> Said {
-        let mut command = Command::new(program);
+        let mut words = self.beginner.iter().map(String::as_str).chain([program]);
+        let mut command = Command::new(words.next().expect("the program is one"));
+        command.args(words);
         command.arg("--config").arg(self.config()).args(args);
         Said::of(&command.output().unwrap())
     }

@@ -10,7 +10,11 @@
 //! * **KEEP-2** One that was taken away is not said to be in force once that was seen, and the next one is of another
 //!   generation, which is named only when its file is there: whoever relied on the first looks at his locks before he relies on
 //!   the second, and after whatever was done before that one could be taken away.
+//! * **KEEP-3** Of two deployments of one name that live though they must not, the one that began later has the lease, and the other one answers
+//!   nothing any more: where a file server lets both begin (it takes their machines for one, or gave up the locks of the first), one of them
+//!   has to end.
 
+use std::cell::RefCell;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -20,7 +24,7 @@ use xseg::{Lease, PortId, Segment, boot_ns};
 
 use super::core::Engine;
 use crate::error::FiledError;
-use crate::locks::{Found, LeaseText};
+use crate::locks::{Found, LeaseText, Sight};
 use crate::options::FiledOptions;
 use crate::root::Root;
 
@@ -44,6 +48,8 @@ struct Keeper {
     owner: LockOwner,
     instance: u128,
     term: Duration,
+    /// How the lease's file looked when it was seen to say this. As long as it looks so it says so, and is not opened.
+    known: RefCell<Option<(Sight, LeaseText)>>,
 }
 
 impl Engine {
@@ -62,6 +68,7 @@ impl Engine {
             // The processes of a deployment meet in its segment, and those of no other one do.
             instance: u128::from(high) << 64 | u128::from(low),
             term: lease.term.min(crate::LEASE_TERM_MAX),
+            known: RefCell::default(),
             segment,
         };
         let failed = |call, source| FiledError::System {
@@ -96,17 +103,27 @@ impl Keeper {
 
     fn look(&self, root: &Root) -> Result<(), Errno> {
         let said = self.segment.lease(self.port);
+        let ours = self.text(said.generation());
         let before_ns = boot_ns(); // KEEP-1
+        if self.is_known(root, &ours)? {
+            self.say(said.generation(), before_ns);
+            return Ok(());
+        }
         let kept = root.locks.leases.kept(&self.owner)?;
-        let is_ours =
-            matches!(&kept, Some(Found::Whole(text)) if *text == self.text(said.generation()));
-        if is_ours {
+        if let Some((sight, Found::Whole(text))) = &kept
+            && *text == ours
+        {
+            self.known.replace(Some((*sight, ours)));
             self.say(said.generation(), before_ns);
             return Ok(());
         }
         let last = match &kept {
             // A predecessor began it, with another term, or died before it said so.
-            Some(Found::Whole(text)) if text.instance == self.instance => text.generation,
+            Some((_, Found::Whole(text))) if text.instance == self.instance => text.generation,
+            Some((_, Found::Whole(_))) if said != Lease::NONE => {
+                self.give_up(said);
+                return Ok(());
+            }
             _ if said == Lease::NONE => 0,
             _ => {
                 tracing::warn!("the lease was taken away: a lock of this node is being broken");
@@ -121,15 +138,36 @@ impl Keeper {
                 .set_lease(self.port, Lease::until(said.generation(), 0)); // KEEP-2
         }
         let before_ns = boot_ns();
-        self.begin(root, next)?;
+        let text = self.text(next);
+        let sight = self.begin(root, &text)?;
+        self.known.replace(sight.map(|sight| (sight, text)));
         self.say(next, before_ns);
         Ok(())
     }
 
+    /// KEEP-3
+    fn give_up(&self, said: Lease) {
+        if said.is_in_force(boot_ns()) {
+            tracing::error!(owner = %self.owner, "another deployment of this name has begun; nothing is answered here any more: \
+                stop one of the two, and start this one again");
+        }
+        let ended = Lease::until(said.generation(), 0);
+        self.segment.set_lease(self.port, ended);
+    }
+
+    /// Is the file there that was seen to say this? A look, and no opening (LEASES-3).
+    fn is_known(&self, root: &Root, text: &LeaseText) -> Result<bool, Errno> {
+        let known = self.known.borrow();
+        let Some((sight, _)) = known.as_ref().filter(|(_, known)| known == text) else {
+            return Ok(false);
+        };
+        Ok(root.locks.leases.sight(&self.owner)? == Some(*sight))
+    }
+
     /// On a full store too: nobody could give anything back otherwise (D5).
-    fn begin(&self, root: &Root, generation: u64) -> Result<(), Errno> {
+    fn begin(&self, root: &Root, text: &LeaseText) -> Result<Option<Sight>, Errno> {
         for _ in 0..RESERVES_MAX {
-            match root.locks.leases.begin(&self.text(generation)) {
+            match root.locks.leases.begin(text) {
                 Err(Errno::NOSPC | Errno::DQUOT) if root.give_reserve() => {}
                 begun => return begun,
             }
@@ -189,6 +227,7 @@ mod tests {
                 owner: owner(),
                 instance: 7,
                 term: Duration::from_secs(60),
+                known: RefCell::default(),
             };
             Self {
                 home,
@@ -260,7 +299,7 @@ mod tests {
     /// Whoever keeps it dies, at worst between the file and the word; the segment is another one after a boot.
     #[test]
     fn a_successor_goes_on_with_the_same_lease_and_no_generation_comes_twice() {
-        let mut bench = Bench::begin();
+        let bench = Bench::begin();
         bench.look().unwrap();
         bench.look().unwrap();
         assert_eq!(bench.said(), (1, true), "nothing was lost");
@@ -269,11 +308,33 @@ mod tests {
         bench.look().unwrap();
         assert_eq!(bench.said(), (3, true));
         let leases = &bench.root.locks.leases;
-        let kept = leases.kept(&owner()).unwrap();
-        assert_eq!(kept, Some(Found::Whole(bench.keeper.text(3))));
-        // Another deployment of this name has it, who cannot live; then that is as if it were taken away.
-        bench.keeper.instance = 8;
+        let (_, kept) = leases.kept(&owner()).unwrap().unwrap();
+        assert_eq!(kept, Found::Whole(bench.keeper.text(3)));
+    }
+
+    /// KEEP-3
+    #[test]
+    fn of_two_deployments_of_one_name_the_later_one_keeps_the_lease() {
+        let bench = Bench::begin();
         bench.look().unwrap();
-        assert_eq!(bench.said(), (4, true)); // KEEP-2
+        let other = LeaseText {
+            instance: 8,
+            ..bench.keeper.text(5)
+        };
+        let leases = &bench.root.locks.leases;
+        leases.begin(&other).unwrap();
+        for _ in 0..3 {
+            bench.look().unwrap();
+            assert_eq!(bench.said(), (1, false)); // KEEP-3
+            let (_, kept) = leases.kept(&owner()).unwrap().unwrap();
+            assert_eq!(kept, Found::Whole(other.clone()));
+        }
+        // After a start: the other one is dead, or this one would not have begun.
+        bench
+            .keeper
+            .segment
+            .set_lease(bench.keeper.port, Lease::NONE);
+        bench.look().unwrap();
+        assert_eq!(bench.said(), (1, true));
     }
 }

@@ -151,15 +151,17 @@ impl LockFolder {
 
     /// The same, of a lock that is going to be changed.
     fn look_to_change(&self, name: &ObjectName) -> Result<Seen, StoreError> {
-        loop {
+        for _ in 0..TRIES_MAX {
             if let Some(seen) = self.look(name)? {
                 return Ok(seen);
             }
             match self.make(name) {
-                Ok(()) | Err(Errno::EXIST | Errno::NOTEMPTY) => {}
+                // It is gone from where it was made if a server that died was asked to name it twice.
+                Ok(()) | Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOENT) => {}
                 Err(errno) => return Err(self.error(errno)),
             }
         }
+        Err(StoreError::Io(Errno::AGAIN))
     }
 
     /// Makes a lock that nobody holds, unless somebody else is quicker.

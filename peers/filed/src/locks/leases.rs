@@ -6,30 +6,39 @@
 //!
 //! ```text
 //! locks/.leases/<owner>          the lease that is kept
-//!               <owner>.taken    the one that was taken away last
+//!               <owner>.taken    the one that was taken away last, its last newline cut off
 //! ```
 //! No clocks are compared: the one counts from before it looked, the other one from after it has taken away.
+//!
+//! Where another machine keeps the files (NFS), this one may open a file that was delegated to it, and read it, without asking anybody; and when
+//! it was cut off for long, and the delegation was given up without it, it does not know that. So looking is asking how the file is, in a
+//! way that goes to whoever keeps it; and what was taken away has another length, under whatever name it is remembered. The file is not opened for
+//! a look: then nothing of it is delegated, and whoever takes it away does not wait for one who is cut off.
 //!
 //! # Invariants
 //! * **LEASES-1** A lease that was taken away is not found again, whatever loses power: that is durable before it is waited for.
 //! * **LEASES-2** Who loses a lease makes another one, with another text: what was taken away says nothing of that one.
+//! * **LEASES-3** What a look finds was there, and not taken away, after the look began, wherever the file is kept.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use archipelago_store::LockOwner;
-use rustix::fs::OFlags;
-use rustix::io::Errno;
+use rustix::fs::{OFlags, ftruncate};
+use rustix::io::{Errno, retry_on_intr};
 
 use super::owners::file_of;
 use crate::layout::escape;
-use crate::root::{Directory, Publication, Staged, Temporary, read_small};
+use crate::root::{Directory, InodeId, Publication, Staged, Temporary, read_small};
 
 /// Where they are, beside the locks. No lock has such a name.
 const LEASES: &str = ".leases";
 const TAKEN: &str = ".taken";
 const FIRST_LINE: &str = "archipelago lease 1";
 const TEXT_BYTES_MAX: usize = 4096;
+/// A file that changes whenever it is looked at is nobody's lease.
+const LOOKS_MAX: u32 = 8;
 /// No term is longer.
 pub const TERM_MAX: Duration = Duration::from_secs(60);
 
@@ -50,6 +59,14 @@ pub(crate) enum Found {
     Whole(LeaseText),
     /// It may have any term.
     Damaged,
+}
+
+/// How a file looks from outside (LEASES-3). What was taken away since looks otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sight {
+    file: InodeId,
+    len_bytes: u64,
+    changed: (i64, u32),
 }
 
 #[derive(Debug)]
@@ -113,50 +130,96 @@ impl Leases {
         })
     }
 
-    fn read(&self, file: &str, owner: &LockOwner) -> Result<Option<Found>, Errno> {
-        let text = match self.directory.open_file(file, OFlags::RDONLY) {
+    /// The file of the lease that is kept, if there is one. It is not opened.
+    pub fn sight(&self, owner: &LockOwner) -> Result<Option<Sight>, Errno> {
+        let stat = match self.directory.stat_now(&file_of(owner)) {
             Err(Errno::NOENT) => return Ok(None),
-            Err(Errno::ISDIR | Errno::NXIO | Errno::LOOP) => Vec::new(),
-            opened => read_small(opened?, TEXT_BYTES_MAX)?,
+            stat => stat?,
         };
-        let found = LeaseText::read(&text, owner);
-        Ok(Some(found.map_or(Found::Damaged, Found::Whole)))
+        let sight = Sight {
+            file: InodeId::from_statx(&stat),
+            len_bytes: stat.stx_size,
+            changed: (stat.stx_ctime.tv_sec, stat.stx_ctime.tv_nsec),
+        };
+        Ok((stat.stx_nlink > 0).then_some(sight))
     }
 
-    /// The lease that is kept; `None` if there is none, or it was taken away.
-    pub fn kept(&self, owner: &LockOwner) -> Result<Option<Found>, Errno> {
-        self.read(&file_of(owner), owner)
+    /// The same, and what it says.
+    pub fn kept(&self, owner: &LockOwner) -> Result<Option<(Sight, Found)>, Errno> {
+        for _ in 0..LOOKS_MAX {
+            let Some(sight) = self.sight(owner)? else {
+                return Ok(None);
+            };
+            let text = self.text_in(&file_of(owner), OFlags::RDONLY)?;
+            // What was read was there at the second look, and is what that one saw.
+            if self.sight(owner)? == Some(sight) {
+                let found = text.and_then(|(_, text)| LeaseText::read(&text, owner));
+                return Ok(Some((sight, found.map_or(Found::Damaged, Found::Whole))));
+            }
+        }
+        Err(Errno::AGAIN)
+    }
+
+    /// None of what is there and is no file.
+    fn text_in(&self, file: &str, flags: OFlags) -> Result<Option<(OwnedFd, Vec<u8>)>, Errno> {
+        let file = match self.directory.open_file(file, flags) {
+            Err(Errno::NOENT | Errno::ISDIR | Errno::NXIO | Errno::LOOP) => return Ok(None),
+            opened => opened?,
+        };
+        let text = read_small(&file, TEXT_BYTES_MAX)?;
+        Ok(Some((file, text)))
     }
 
     /// The one that is kept, or was taken away last; `None` of who never kept one.
     pub fn last(&self, owner: &LockOwner) -> Result<Option<Found>, Errno> {
         match self.kept(owner)? {
-            Some(kept) => Ok(Some(kept)),
-            None => self.read(&taken_of(owner), owner),
+            Some((_, kept)) => Ok(Some(kept)),
+            None => self.taken(owner, OFlags::RDONLY),
         }
     }
 
-    /// Begins a lease, in place of any other one of this owner (LEASES-2).
-    pub fn begin(&self, lease: &LeaseText) -> Result<(), Errno> {
+    /// The one that was taken away last. Opened to be written, it is cut if it is not yet (LEASES-3).
+    fn taken(&self, owner: &LockOwner, flags: OFlags) -> Result<Option<Found>, Errno> {
+        let name = taken_of(owner);
+        let Some((file, mut text)) = self.text_in(&name, flags)? else {
+            let is_there = self.directory.file_named(&name).is_ok();
+            return Ok(is_there.then_some(Found::Damaged));
+        };
+        if text.ends_with(b"\n") {
+            if flags == OFlags::RDWR {
+                retry_on_intr(|| ftruncate(&file, text.len() as u64 - 1))?;
+            }
+        } else {
+            text.push(b'\n');
+        }
+        let found = LeaseText::read(&text, owner);
+        Ok(Some(found.map_or(Found::Damaged, Found::Whole)))
+    }
+
+    /// Begins a lease, in place of any other one of this owner (LEASES-2); and how it looks, if it is not another one already.
+    pub fn begin(&self, lease: &LeaseText) -> Result<Option<Sight>, Errno> {
         let mut staged = Staged::with(&self.temporary, lease.text().as_bytes())?;
         let name = file_of(&lease.owner);
         staged.publish(&self.directory, &name, Publication::Replacing)?;
-        self.directory.sync()
+        self.directory.sync()?;
+        let sight = self.sight(&lease.owner)?;
+        Ok(sight.filter(|sight| sight.file == staged.file()))
     }
 
     /// Takes the lease away, if one is kept, and tells what was taken last. From then on its owner finds none, also after a loss of power
-    /// (LEASES-1).
+    /// (LEASES-1), and though it remember the file by its name (LEASES-3).
     pub fn take_away(&self, owner: &LockOwner) -> Result<Option<Found>, Errno> {
-        let taken = taken_of(owner);
         match self
             .directory
-            .rename_from(&self.directory, &file_of(owner), &taken)
+            .rename_from(&self.directory, &file_of(owner), &taken_of(owner))
         {
-            // It was taken before, and that may not be durable.
-            Ok(()) | Err(Errno::NOENT) => self.directory.sync()?,
+            // It was taken before, and that may not be durable, nor the file be cut.
+            Ok(()) | Err(Errno::NOENT) => {}
             Err(errno) => return Err(errno),
         }
-        self.read(&taken, owner)
+        let taken = self.taken(owner, OFlags::RDWR)?;
+        self.directory.sync()?;
+        Ok(taken)
     }
 }
 
@@ -193,6 +256,7 @@ mod tests {
         let leases = leases(home.path());
         let (first, second) = (lease(1), lease(2));
         let owner = first.owner.clone();
+        let found = || Ok(leases.kept(&owner)?.map(|(_, found)| found));
         assert_eq!(leases.last(&owner), Ok(None));
         leases.take_away(&owner).unwrap();
         assert_eq!(
@@ -202,15 +266,47 @@ mod tests {
         );
         leases.begin(&first).unwrap();
         let kept = |lease: &LeaseText| Ok(Some(Found::Whole(lease.clone())));
-        assert_eq!(leases.kept(&owner), kept(&first));
+        assert_eq!(found(), kept(&first));
         for _ in 0..2 {
             assert_eq!(leases.take_away(&owner), kept(&first));
-            assert_eq!(leases.kept(&owner), Ok(None)); // LEASES-1
+            assert_eq!(found(), Ok(None)); // LEASES-1
             assert_eq!(leases.last(&owner), kept(&first), "it had this term");
         }
         leases.begin(&second).unwrap();
-        assert_eq!(leases.kept(&owner), kept(&second)); // LEASES-2
+        assert_eq!(found(), kept(&second)); // LEASES-2
         assert_eq!(leases.last(&owner), kept(&second));
+    }
+
+    /// LEASES-3: as a client of a file server that was cut off finds it, by the name that it remembers.
+    #[test]
+    fn a_lease_that_was_taken_away_is_known_by_whatever_name_it_is_found() {
+        let home = tempfile::tempdir().unwrap();
+        let leases = leases(home.path());
+        let lease = lease(1);
+        let owner = lease.owner.clone();
+        let begun = leases.begin(&lease).unwrap();
+        assert!(begun.is_some());
+        assert_eq!(leases.sight(&owner), Ok(begun), "nobody has touched it");
+        assert_eq!(
+            leases.kept(&owner),
+            Ok(begun.map(|begun| (begun, Found::Whole(lease.clone()))))
+        );
+        leases.take_away(&owner).unwrap();
+        assert_eq!(leases.sight(&owner), Ok(None));
+        let place = home.path().join(LEASES);
+        let names = [taken_of(&owner), file_of(&owner)].map(|name| place.join(name));
+        std::fs::rename(&names[0], &names[1]).unwrap();
+        assert_ne!(leases.sight(&owner), Ok(begun)); // LEASES-3
+        let found = leases.kept(&owner).unwrap();
+        assert!(matches!(found, Some((_, Found::Damaged))), "{found:?}");
+        // Of who took it away, and died before it was cut.
+        std::fs::write(&names[0], lease.text()).unwrap();
+        std::fs::remove_file(&names[1]).unwrap();
+        for _ in 0..2 {
+            let taken = leases.take_away(&owner);
+            assert_eq!(taken, Ok(Some(Found::Whole(lease.clone()))));
+        }
+        assert!(!std::fs::read_to_string(&names[0]).unwrap().ends_with('\n'));
     }
 
     /// F53
@@ -226,13 +322,13 @@ mod tests {
             damaged[at] ^= 1;
             for bytes in [&damaged[..], &text.as_bytes()[..at]] {
                 std::fs::write(&path, bytes).unwrap();
-                let found = leases.kept(&lease.owner).unwrap().unwrap();
+                let (_, found) = leases.kept(&lease.owner).unwrap().unwrap();
                 assert_eq!(found, Found::Damaged, "byte {at}");
                 assert_eq!(found.term(), TERM_MAX);
             }
         }
         std::fs::write(&path, text).unwrap();
-        let found = leases.kept(&lease.owner).unwrap().unwrap();
+        let (_, found) = leases.kept(&lease.owner).unwrap().unwrap();
         assert_eq!(found.term(), lease.term);
     }
 }

@@ -11,5 +11,5 @@ mod tests;
 pub(crate) use breaking::{Break, Force};
 pub(crate) use folder::{LockFolder, LockState};
 pub use leases::TERM_MAX as LEASE_TERM_MAX;
-pub(crate) use leases::{Found, LeaseText};
+pub(crate) use leases::{Found, LeaseText, Sight};
 pub use owners::Presence;

@@ -4,18 +4,25 @@
 //! * **BENEATH-1** No path leads out of the directory, and no symbolic link is followed (F96): paths of several steps go
 //!   through openat2, all else takes a single name from a directory that was opened so.
 //! * **BENEATH-2** What is made here has mode 0660, directories 0770, whatever the umask.
+//! * **BENEATH-3** What another machine has written to an object is read by this one from then on, also if the file is open here: where the
+//!   page cache does not see to that, objects are read and written past it.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{
-    self, AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, linkat, mkdirat, renameat,
-    statat, unlinkat,
+    self, AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, Statx, StatxFlags, fstat,
+    linkat, mkdirat, renameat, statat, statx, unlinkat,
 };
 use rustix::io::{Errno, retry_on_intr};
 
 pub(crate) const FILE_MODE: Mode = Mode::from_raw_mode(0o660);
 const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o770);
+
+/// NFS, whichever version. A client keeps what it knows of a file's content as long as it has it open to write, whatever others write: it
+/// goes by their locks, or by their closing and opening it, and we do neither. Past its cache it asks the server each time, and wants no
+/// alignment.
+const NFS: u64 = 0x6969;
 
 /// openat2 gives up when somebody renames beneath it at the same time; so often it is tried again.
 const TRIES_MAX: usize = 64;
@@ -23,6 +30,33 @@ const TRIES_MAX: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Directory {
     fd: OwnedFd,
+}
+
+/// Tells a file from all others that are there at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct InodeId {
+    device: u64,
+    inode: u64,
+}
+
+impl InodeId {
+    pub fn of(file: impl AsFd) -> Result<Self, Errno> {
+        Ok(Self::from_stat(&fstat(file)?))
+    }
+
+    fn from_stat(stat: &Stat) -> Self {
+        Self {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+        }
+    }
+
+    pub fn from_statx(stat: &Statx) -> Self {
+        Self {
+            device: fs::makedev(stat.stx_dev_major, stat.stx_dev_minor),
+            inode: stat.stx_ino,
+        }
+    }
 }
 
 impl AsFd for Directory {
@@ -37,6 +71,15 @@ impl Directory {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = retry_on_intr(|| fs::open(path, flags, Mode::empty()))?;
         Ok(Self { fd })
+    }
+
+    /// What objects in this file system are opened with, beside what is to be done to them (BENEATH-3).
+    pub fn object_flags(&self) -> Result<OFlags, Errno> {
+        let kind = u64::try_from(fs::fstatfs(&self.fd)?.f_type).unwrap_or(0);
+        Ok(match kind {
+            NFS => OFlags::DIRECT,
+            _ => OFlags::empty(),
+        })
     }
 
     /// Opens what the path names, beneath this directory (BENEATH-1).
@@ -133,13 +176,24 @@ impl Directory {
         stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
     }
 
+    /// What has this name (a single step).
+    pub fn file_named(&self, name: &str) -> Result<InodeId, Errno> {
+        let stat = statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(InodeId::from_stat(&stat))
+    }
+
     /// Whether this very file still has this name (a single step).
     pub fn is_named(&self, name: &str, file: impl AsFd) -> bool {
-        let named = statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW);
-        match (named, fstat(file)) {
-            (Ok(named), Ok(ours)) => (named.st_dev, named.st_ino) == (ours.st_dev, ours.st_ino),
-            _ => false,
-        }
+        let is_there = stat_now(&file, "", AtFlags::EMPTY_PATH).is_ok_and(|now| now.stx_nlink > 0);
+        is_there
+            && self
+                .file_named(name)
+                .is_ok_and(|named| InodeId::of(file) == Ok(named))
+    }
+
+    /// How the file of this name is now (a single step).
+    pub fn stat_now(&self, name: &str) -> Result<Statx, Errno> {
+        stat_now(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)
     }
 
     /// Removes a directory that nothing is in (a single step); NOTEMPTY or EXIST if something is.
@@ -178,6 +232,13 @@ impl Directory {
         }
         Ok(())
     }
+}
+
+/// Whoever keeps the file is asked: where that is another machine, this one may go by what it was told of it, and not know yet that it is
+/// not to any more.
+fn stat_now(at: impl AsFd, path: &str, flags: AtFlags) -> Result<Statx, Errno> {
+    let flags = flags | AtFlags::STATX_FORCE_SYNC;
+    retry_on_intr(|| statx(&at, path, flags, StatxFlags::BASIC_STATS))
 }
 
 /// The file, if it is a regular one. It was opened so that a fifo would not hold us up; a regular file must not be

@@ -26,17 +26,27 @@ const SIDECAR_BYTES_MAX: usize = archipelago_store::OBJECT_NAME_BYTES_MAX + 1;
 pub(crate) struct Objects {
     directory: Directory,
     temporary: Arc<Temporary>,
+    /// Of all that are opened for their content (BENEATH-3).
+    flags: OFlags,
     /// Folders whose own names are known to be durable.
     durable: Mutex<BTreeSet<Folder>>,
 }
 
 impl Objects {
-    pub fn new(directory: Directory, temporary: &Arc<Temporary>) -> Self {
-        Self {
+    pub fn new(directory: Directory, temporary: &Arc<Temporary>) -> Result<Self, Errno> {
+        Ok(Self {
+            flags: directory.object_flags()?,
             directory,
             temporary: temporary.clone(),
             durable: Mutex::default(),
+        })
+    }
+
+    fn with_flags(&self, flags: OFlags) -> OFlags {
+        if flags.contains(OFlags::PATH) {
+            return flags;
         }
+        flags | self.flags
     }
 
     pub fn directory(&self) -> &Directory {
@@ -67,12 +77,14 @@ impl Objects {
 
     /// Opens an object's file.
     pub fn open(&self, place: &Place, flags: OFlags) -> Result<OwnedFd, StoreError> {
+        let flags = self.with_flags(flags);
         let opened = self.directory.open_file(&place.path(), flags);
         opened.map_err(|errno| self.error(errno))
     }
 
     /// The same without asking a disk: `None` if that is not possible.
     pub fn open_known(&self, place: &Place, flags: OFlags) -> Option<OwnedFd> {
+        let flags = self.with_flags(flags);
         self.directory.open_known_file(&place.path(), flags).ok()
     }
 
@@ -116,7 +128,7 @@ impl Objects {
     ) -> Result<OwnedFd, Errno> {
         let folder = self.make_folder(place.folder)?;
         self.write_sidecar(place, name, &folder)?;
-        folder.create_file(&place.file, flags)
+        folder.create_file(&place.file, self.with_flags(flags))
     }
 
     /// Gives a staged file an object's name: not durable before its folder was settled.

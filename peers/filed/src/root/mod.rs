@@ -9,7 +9,7 @@ mod reserve;
 mod staging;
 mod temporary;
 
-pub(crate) use beneath::Directory;
+pub(crate) use beneath::{Directory, InodeId};
 pub(crate) use open::Root;
 pub(crate) use reserve::Reserve;
 pub(crate) use staging::{Publication, Staged, read_small, write_all};

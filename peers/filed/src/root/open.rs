@@ -68,7 +68,7 @@ impl Root {
         };
         top.sync().map_err(failed("sync", path))?;
         Ok(Self {
-            objects: Objects::new(objects, &temporary),
+            objects: Objects::new(objects, &temporary).map_err(failed("look at", path))?,
             locks,
             identity,
             reserve,

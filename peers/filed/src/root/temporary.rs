@@ -29,6 +29,8 @@ pub(crate) struct Temporary {
     directory: Directory,
     incarnation: String,
     next: AtomicU64,
+    /// Of what becomes an object.
+    object_flags: OFlags,
     /// Holds the lock as long as it is open.
     _lock: OwnedFd,
 }
@@ -50,6 +52,7 @@ impl Temporary {
             }
         };
         let temporary = Self {
+            object_flags: directory.object_flags()?,
             directory,
             incarnation,
             next: AtomicU64::new(0),
@@ -61,6 +64,10 @@ impl Temporary {
 
     pub fn directory(&self) -> &Directory {
         &self.directory
+    }
+
+    pub fn object_flags(&self) -> OFlags {
+        self.object_flags
     }
 
     /// A name that no other file has.
