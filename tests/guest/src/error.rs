@@ -21,6 +21,8 @@ pub enum GuestError {
     Start { program: String, source: io::Error },
     #[error("`{command}` failed: {said}")]
     Command { command: String, said: String },
+    #[error("QEMU's monitor, at `{command}`: {said}")]
+    Monitor { command: String, said: String },
     #[error("{}: {what}", path.display())]
     NotAKernel { path: PathBuf, what: &'static str },
     #[error("the guest could not begin: {what}")]

@@ -1,12 +1,10 @@
 //! Guests with an operating system: their file systems are on a volume, and outlive the bridges.
 
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use archipelago_guest::{Drive, Guest, Outcome};
+use archipelago_guest::{Drive, Guest, Monitor, Outcome};
+use serde_json::json;
 
 use crate::bridge::{Bridge, QUEUES};
 use crate::volume::{Seen, VOLUME_BYTES, Volume};
@@ -20,31 +18,6 @@ fn guest(volume: &Volume) -> Guest {
         .program("fsck.ext4")
         .module("ext4")
         .drive(drive.option(&queues))
-}
-
-/// QEMU's own protocol.
-struct Machine(BufReader<UnixStream>);
-
-impl Machine {
-    fn connect(socket: &Path) -> Self {
-        let mut machine = Self(BufReader::new(UnixStream::connect(socket).unwrap()));
-        machine.execute("qmp_capabilities");
-        machine
-    }
-
-    /// Returns when it is done.
-    fn execute(&mut self, command: &str) {
-        let line = format!("{{\"execute\":\"{command}\"}}\n");
-        self.0.get_mut().write_all(line.as_bytes()).unwrap();
-        loop {
-            let mut answer = String::new();
-            assert!(self.0.read_line(&mut answer).unwrap() > 0);
-            assert!(!answer.contains("\"error\""), "{command}: {answer}");
-            if answer.contains("\"return\"") {
-                return;
-            }
-        }
-    }
 }
 
 /// Another one, which has the volume in use and waits.
@@ -173,13 +146,14 @@ fn a_guest_does_not_notice_that_bridges_are_killed_during_its_writes() {
     let _bridge = Bridge::start(&volume);
     volume.seen.wait_for_writes(20);
     // Rings are stopped in the middle of everything, and go on where they were.
-    let mut machine = Machine::connect(&qmp);
+    let mut monitor = Monitor::connect(&qmp).unwrap();
+    let mut execute = |command| monitor.execute(command, &json!({})).unwrap();
     for _ in 0..5 {
-        machine.execute("stop");
+        execute("stop");
         let still = Seen::count(&volume.seen.writes);
-        machine.execute("query-status");
+        execute("query-status");
         assert_eq!(Seen::count(&volume.seen.writes), still, "VHOST-2");
-        machine.execute("cont");
+        execute("cont");
         volume.seen.wait_for_writes(20);
     }
     running.say("over\n").unwrap();

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use archipelago_runtime::local::either;
 use archipelago_runtime::{Handle, Reactor, ReactorOptions, Signals, block_signals};
 use rustix::process::Signal;
 use xseg::{BindOptions, Segment, Takeover};
@@ -180,17 +181,4 @@ fn start_all(
         running.push(Levels::tenant(index).within(start)?);
     }
     Ok(())
-}
-
-async fn either<A, B>(one: impl Future<Output = A>, other: impl Future<Output = B>) {
-    let mut one = std::pin::pin!(one);
-    let mut other = std::pin::pin!(other);
-    std::future::poll_fn(|context| {
-        if one.as_mut().poll(context).is_ready() || other.as_mut().poll(context).is_ready() {
-            std::task::Poll::Ready(())
-        } else {
-            std::task::Poll::Pending
-        }
-    })
-    .await;
 }

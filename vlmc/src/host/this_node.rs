@@ -66,7 +66,6 @@ impl ThisNode {
     }
 }
 
-/// In the names of udev's links.
 /// Those of some volumes, or all.
 fn reattach(
     config: &Config,
@@ -85,6 +84,7 @@ fn reattach(
     attacher.reattach(&mut info, leave_devices, only)
 }
 
+/// In the names of udev's links.
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"#+-.:=@_".contains(&byte)
 }

@@ -13,6 +13,7 @@
 //! Locks are `flock`s, which the kernel drops with the process: files that the dead left behind mean nothing. A
 //! host outlives its supervisor; the next supervisor finds it by its lock, reads its pid there, and adopts it (F15, F19).
 
+mod answering;
 mod client;
 mod core;
 mod detached;

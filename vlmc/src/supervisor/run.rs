@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -14,10 +14,9 @@ use rustix::process::Signal;
 use super::core::{Action, Core, Limits, Phase};
 use super::error::SupervisorError;
 use super::gate::Gate;
-use super::host_lock::{Liveness, look, start_ticks};
+use super::host_lock::{Liveness, look};
 use super::host_process::HostProcess;
 use super::launcher::Launcher;
-use super::message::{HostReport, Report, Request, receive, send};
 use super::orders::{Order, Orders};
 use super::run_dir::RunDir;
 use super::service_manager::ServiceManager;
@@ -25,8 +24,6 @@ use super::tenure;
 
 /// How often a host that starts is asked whether it is ready: it tells by its file.
 const READY_EVERY: Duration = Duration::from_millis(20);
-/// A command that says nothing must not keep us from the dead.
-const CLIENT_PATIENCE: Duration = Duration::from_millis(200);
 /// How long a host may hold its lock without saying who it is.
 const UNNAMED_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -35,9 +32,9 @@ const UNNAMED_PATIENCE: Duration = Duration::from_secs(2);
 pub struct Supervisor<L> {
     run_dir: RunDir,
     _gate: Gate,
-    listener: UnixListener,
-    core: Core,
-    processes: BTreeMap<String, HostProcess>,
+    pub(super) listener: UnixListener,
+    pub(super) core: Core,
+    pub(super) processes: BTreeMap<String, HostProcess>,
     launcher: L,
     manager: ServiceManager,
     epoch: Instant,
@@ -110,7 +107,7 @@ impl<L: Launcher> Supervisor<L> {
         }
     }
 
-    fn now(&self) -> Duration {
+    pub(super) fn now(&self) -> Duration {
         self.epoch.elapsed()
     }
 
@@ -241,7 +238,7 @@ impl<L: Launcher> Supervisor<L> {
         }
     }
 
-    fn act(&mut self, action: Action) {
+    pub(super) fn act(&mut self, action: Action) {
         match action {
             Action::Spawn(name) => match self.launch(&name) {
                 Ok(process) => {
@@ -314,89 +311,6 @@ impl<L: Launcher> Supervisor<L> {
         let happened = |fd: &PollFd<'_>| !fd.revents().is_empty();
         Ok((happened(&fds[0]), orders.is_some() && happened(&fds[1])))
     }
-
-    fn answer_all(&mut self) {
-        /// A flood of commands must not keep us from the dead either.
-        const CLIENTS_PER_TURN: usize = 8;
-        for _ in 0..CLIENTS_PER_TURN {
-            let Ok((mut stream, _)) = self.listener.accept() else {
-                return;
-            };
-            if let Err(error) = self.answer(&mut stream) {
-                tracing::debug!(%error, "a command went away");
-            }
-        }
-    }
-
-    fn answer(&mut self, stream: &mut UnixStream) -> io::Result<()> {
-        stream.set_nonblocking(false)?;
-        stream.set_write_timeout(Some(CLIENT_PATIENCE))?;
-        let refusal = match receive::<Request>(stream, CLIENT_PATIENCE) {
-            Ok(request) => self.take(&request),
-            // Who was not given a processor in time asks again.
-            Err(error) if is_late(&error) => return Err(error),
-            Err(error) => Some(format!("the request cannot be read: {error}")),
-        };
-        let report = Report {
-            refusal,
-            ..self.report()
-        };
-        send(stream, &report)
-    }
-
-    /// Why not, if not.
-    fn take(&mut self, request: &Request) -> Option<String> {
-        let host = match request {
-            Request::Start { host } => host.as_deref(),
-            Request::StopHost { host } => Some(host.as_str()),
-            Request::Report {} | Request::End {} => None,
-        };
-        if let Some(host) = host.filter(|host| !self.core.knows(host)) {
-            return Some(format!("there is no host \"{}\"", host.escape_debug()));
-        }
-        match request {
-            Request::Report {} => {}
-            Request::Start { host } => self.core.start(host.as_deref()),
-            Request::StopHost { host } => self.core.stop(host),
-            Request::End {} => self.core.end(),
-        }
-        // So that the report already shows what follows.
-        for action in self.core.actions(self.now()) {
-            self.act(action);
-        }
-        None
-    }
-
-    fn report(&self) -> Report {
-        let host = |(name, phase, restarts, message): (&str, Phase, u32, Option<&str>)| {
-            let process = self.processes.get(name);
-            let uptime_ms =
-                process.map(|p| u64::try_from(p.uptime().as_millis()).unwrap_or(u64::MAX));
-            HostReport {
-                name: name.to_owned(),
-                phase,
-                is_wanted: self.core.is_wanted(name),
-                pid: process.map(|process| process.pid),
-                uptime_ms,
-                restarts,
-                message: message.map(str::to_owned),
-            }
-        };
-        Report {
-            supervisor_pid: Some(std::process::id()),
-            supervisor_start_ticks: start_ticks(std::process::id()),
-            is_ending: self.core.is_ending(),
-            hosts: self.core.hosts().map(host).collect(),
-            refusal: None,
-        }
-    }
-}
-
-fn is_late(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-    )
 }
 
 /// The gate is ours, so a socket that is there was left by the dead.

@@ -1,12 +1,10 @@
 //! A virtual machine goes from node to node while it works: its memory by QEMU, its disk by the store (L4).
 
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use archipelago_guest::{Drive, Guest, Outcome, Running};
-use serde_json::{Value, json};
+use archipelago_guest::{Drive, Guest, Monitor, Outcome, Running};
+use serde_json::json;
 
 use crate::support::{Node, until};
 
@@ -30,54 +28,20 @@ const LOAD: &str = r#"
     echo whole
 "#;
 
-/// QEMU's own protocol.
-struct Qmp {
-    stream: BufReader<UnixStream>,
-}
-
-impl Qmp {
-    fn connect(socket: &Path) -> Self {
-        let stream = UnixStream::connect(socket).unwrap();
-        let mut qmp = Self {
-            stream: BufReader::new(stream),
-        };
-        assert!(qmp.hear()["QMP"].is_object());
-        qmp.ask("qmp_capabilities", &json!({}));
-        qmp
-    }
-
-    fn hear(&mut self) -> Value {
-        let mut line = String::new();
-        self.stream.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap()
-    }
-
-    #[track_caller]
-    fn ask(&mut self, command: &str, arguments: &Value) -> Value {
-        let question = json!({ "execute": command, "arguments": arguments });
-        writeln!(self.stream.get_mut(), "{question}").unwrap();
-        loop {
-            let mut answer = self.hear();
-            assert!(answer["error"].is_null(), "{command}: {answer}");
-            if !answer["return"].is_null() {
-                return answer["return"].take();
-            }
-        }
-    }
-
-    /// Moves the guest, and waits until it is gone.
-    fn migrate(&mut self, socket: &Path) {
-        // However slow the machine is, it ends.
-        let patient = json!({ "downtime-limit": 60_000, "max-bandwidth": 1_u64 << 32 });
-        self.ask("migrate-set-parameters", &patient);
-        let uri = format!("unix:{}", socket.display());
-        self.ask("migrate", &json!({ "uri": uri }));
-        until("the guest's memory is there", || {
-            let now = self.ask("query-migrate", &json!({}));
-            assert_ne!(now["status"], "failed", "{now}");
-            now["status"] == "completed"
-        });
-    }
+/// Moves the guest, and waits until it is gone.
+fn migrate(qmp: &Path, to: &Path) {
+    let mut monitor = Monitor::connect(qmp).unwrap();
+    let mut execute = |command, arguments| monitor.execute(command, &arguments).unwrap();
+    // However slow the machine is, it ends.
+    let patient = json!({ "downtime-limit": 60_000, "max-bandwidth": 1_u64 << 32 });
+    execute("migrate-set-parameters", patient);
+    let uri = format!("unix:{}", to.display());
+    execute("migrate", json!({ "uri": uri }));
+    until("the guest's memory is there", || {
+        let now = execute("query-migrate", json!({}));
+        assert_ne!(now["status"], "failed", "{now}");
+        now["status"] == "completed"
+    });
 }
 
 fn guest_of(node: &Node, qmp: &Path) -> Guest {
@@ -114,7 +78,7 @@ fn a_guest_goes_from_node_to_node_and_does_not_notice() {
     until("it waits for the guest", || there.exists());
     let locks = || two.vlmc(&["--json", "locks"]).json()["locks"][0].clone();
     assert_eq!(locks()["node"], "one");
-    Qmp::connect(&qmp).migrate(&there);
+    migrate(&qmp, &there);
     // Whatever it writes there waits for this.
     assert_eq!(locks()["node"], "one");
     one.vlmc(&["close", "disk"]).ok();

@@ -3,8 +3,10 @@
 mod beside;
 pub(crate) mod futex;
 mod helper;
+mod options;
 mod ring;
 mod spin;
 
 pub use beside::Beside;
-pub use ring::{BELL_TOKEN, Completion, WaitError, WaitMethod, Waiter, WaiterOptions};
+pub use options::{WaitMethod, WaiterOptions};
+pub use ring::{BELL_TOKEN, Completion, WaitError, Waiter};

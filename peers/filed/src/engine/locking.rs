@@ -3,11 +3,9 @@
 //! What happens to a lock through this peer happens one after the other. So who gives up waiting gets nothing that was
 //! given back after it gave up: its last try was over by then.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
 
+use archipelago_runtime::local::either;
 use archipelago_store::peer::Leave;
 use archipelago_store::{LockOwner, LockRecord, ObjectName, OwnerLife, StoreError};
 use xseg::Errno;
@@ -136,14 +134,4 @@ impl Engine {
         let state = self.blocking_with_descriptors(move |root| root.locks.state(&name));
         Ok(LockState::holder(&state.await?))
     }
-}
-
-/// What the first gives, unless the second is there before it.
-async fn either<T>(first: impl Future<Output = T>, second: impl Future) -> Option<T> {
-    let (mut first, mut second) = (pin!(first), pin!(second));
-    poll_fn(|context| match first.as_mut().poll(context) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => second.as_mut().poll(context).map(|_| None),
-    })
-    .await
 }

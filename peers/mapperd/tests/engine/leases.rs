@@ -3,16 +3,14 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
 
 use archipelago_mapperd::engine::{MapError, Mapper, Volume, World};
 use archipelago_store::Store;
 use archipelago_store::sim::block_on;
 
 use crate::client::{SECTORS, create_new, lock_of, read_sub, snapshot, write_sub};
+use crate::taken::stopped_for;
 use crate::world::{COMPOSER, SimWorld, beside, mapper_of};
 
 const BLOCK_BYTES: u64 = 1 << 16;
@@ -98,32 +96,6 @@ impl Node<'_> {
         self.mapper.resize("v", 2 * SIZE_BYTES, false).await?;
         self.write(0, 400).await
     }
-}
-
-async fn stopped_for(
-    polls: u64,
-    work: impl Future<Output = ()>,
-    meanwhile: impl Future<Output = ()>,
-) -> bool {
-    let mut work = pin!(work);
-    let mut left = polls;
-    let is_done = poll_fn(|context| {
-        if work.as_mut().poll(context).is_ready() {
-            return Poll::Ready(true);
-        }
-        if left == 0 {
-            return Poll::Ready(false);
-        }
-        left -= 1;
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-    meanwhile.await;
-    if !is_done {
-        work.await;
-    }
-    !is_done
 }
 
 /// FENCE-1, by steps: marked, then the lease taken away and waited for, then free.

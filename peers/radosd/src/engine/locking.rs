@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use archipelago_runtime::Memory;
+use archipelago_runtime::local::either;
 use archipelago_store::peer::Leave;
 use archipelago_store::{LockOwner, LockRecord, ObjectName, StoreError};
 use xseg::Errno;
@@ -21,7 +22,7 @@ use super::instance::{FENCE_TIME, end_tenure};
 use super::lock_record::{Holder, LockState};
 use super::names;
 use super::turns::Turns;
-use super::vigils::{Watcher, either};
+use super::vigils::Watcher;
 use crate::librados::Cluster;
 
 const RECORD_BYTES_MAX: usize = 4096;

@@ -9,13 +9,11 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::CString;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::Duration;
 
-use archipelago_runtime::{Handle, local};
+use archipelago_runtime::Handle;
+use archipelago_runtime::local::{Notify, either};
 
 use crate::librados::{News, Pool, Watch};
 
@@ -37,8 +35,8 @@ struct Vigil {
     watchers: Cell<usize>,
     is_watched: Cell<bool>,
     news: Cell<u64>,
-    told: local::Notify,
-    left: local::Notify,
+    told: Notify,
+    left: Notify,
 }
 
 /// One who waits for news of an object, until this is dropped.
@@ -150,14 +148,4 @@ impl Keeper {
         }
         is_over
     }
-}
-
-/// What the first gives, unless the second is there before it.
-pub(super) async fn either<T>(first: impl Future<Output = T>, second: impl Future) -> Option<T> {
-    let (mut first, mut second) = (pin!(first), pin!(second));
-    poll_fn(|context| match first.as_mut().poll(context) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => second.as_mut().poll(context).map(|_| None),
-    })
-    .await
 }

@@ -3,6 +3,7 @@
 //! All of them serve in the order of asking, and all of them are safe to give up: a future that is dropped after it
 //! was chosen passes the choice on to the next.
 
+mod either;
 mod gate;
 mod mutex;
 mod notify;
@@ -12,6 +13,7 @@ mod semaphore;
 #[cfg(test)]
 mod tests;
 
+pub use either::either;
 pub use gate::{Gate, GateGuard};
 pub use mutex::{Mutex, MutexGuard};
 pub use notify::{Notified, Notify};

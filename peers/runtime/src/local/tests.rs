@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use proptest::prelude::*;
 
-use super::{Acquire, Canceled, Gate, Mutex, Notified, Notify, Permit, Semaphore, oneshot};
+use super::{Acquire, Canceled, Gate, Mutex, Notified, Notify, Permit, Semaphore, either, oneshot};
 
 /// Counts its wake-ups.
 #[derive(Default)]
@@ -351,4 +351,25 @@ fn a_gate_is_empty_when_all_have_left_and_not_before() {
     }
     assert_eq!((left.get(), gate.inside()), (3, 0));
     assert!(poll(empty).is_ready());
+}
+
+#[test]
+fn of_two_the_first_is_given_unless_the_second_was_there_before() {
+    let (first, second) = (Notify::new(), Notify::new());
+    let waiting = || {
+        let first = async {
+            first.notified().await;
+            1
+        };
+        Box::pin(either(first, second.notified()))
+    };
+    let mut both = waiting();
+    assert_eq!(poll(both.as_mut()), Poll::Pending);
+    first.notify_all();
+    second.notify_all();
+    assert_eq!(poll(both.as_mut()), Poll::Ready(Some(1)));
+    let mut last = waiting();
+    assert_eq!(poll(last.as_mut()), Poll::Pending);
+    second.notify_all();
+    assert_eq!(poll(last.as_mut()), Poll::Ready(None));
 }
