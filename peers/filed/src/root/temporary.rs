@@ -38,17 +38,15 @@ pub(crate) struct Temporary {
 impl Temporary {
     /// Begins an incarnation and clears away what dead ones left.
     pub fn begin(directory: Directory) -> Result<Self, Errno> {
-        let incarnation = format!("{:032x}", random_u128()?);
-        let lock = loop {
+        let (incarnation, lock) = loop {
+            let incarnation = format!("{:032x}", random_u128()?);
             let name = format!("{incarnation}{LOCK}");
-            let lock = match directory.create_file(&name, OFlags::RDWR) {
-                Err(Errno::EXIST) => directory.open_file(&name, OFlags::RDWR)?,
-                made => made?,
-            };
-            flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
-            // Between the two calls another one may have taken it for a dead one's.
-            if directory.is_named(&name, &lock) {
-                break lock;
+            let lock = directory.create_file(&name, OFlags::RDWR)?;
+            // Another one may take it for a dead one's before it is locked, and be about to remove it, or have done so.
+            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) if directory.is_named(&name, &lock) => break (incarnation, lock),
+                Ok(()) | Err(Errno::WOULDBLOCK) => {}
+                Err(errno) => return Err(errno),
             }
         };
         let temporary = Self {
@@ -151,4 +149,27 @@ pub(crate) fn random_u128() -> Result<u128, Errno> {
         filled += getrandom(&mut bytes[filled..], GetRandomFlags::empty())?;
     }
     Ok(u128::from_le_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// TEMPORARY-1: who begins is not held up by who clears away.
+    #[test]
+    fn many_begin_at_once() {
+        let home = tempfile::tempdir().expect("there is a temporary directory");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..300 {
+                        let directory = Directory::configured(home.path()).expect("it is there");
+                        let temporary = Temporary::begin(directory).expect("it begins");
+                        let lock = format!("{}{LOCK}", temporary.incarnation);
+                        assert!(home.path().join(lock).exists(), "TEMPORARY-1");
+                    }
+                });
+            }
+        });
+    }
 }
