@@ -11,15 +11,18 @@
 //! * **FENCE-1** A lock whose owner may live becomes free only when the owner answers nothing any more that it does under it: its lease
 //!   was taken away after the lock was marked, and that is longer ago than the owner relies on it. Unless whoever breaks it
 //!   wants to take that risk.
+//! * **FENCE-3** Of a damaged lock anybody may be the owner: all are fenced who live and keep a lease. They look at their locks, and go
+//!   on.
 //! * **FENCE-2** That no process of the owner lives is believed where the file system's locks hold between all who see it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use archipelago_store::{LockOwner, LockRecord, ObjectName, StoreError};
 use rustix::io::Errno;
 
-use super::folder::{LockFolder, LockState, Seen, TRIES_MAX, refusal};
-use super::owners::Presences;
+use super::folder::{LockFolder, LockState, Seen, TRIES_MAX, refusal, unknown};
+use super::owners::{Presences, file_of};
 
 /// When the lock of another one may be broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +57,8 @@ enum Owner {
     Fenced {
         term: Duration,
     },
+    /// It may be any of those who live (FENCE-3).
+    Anybody,
 }
 
 impl LockFolder {
@@ -82,7 +87,7 @@ impl LockFolder {
             let done = match &found {
                 Owner::Ours => self.free_from(name, &seen, seen.broken),
                 Owner::Gone { .. } => self.free_from(name, &seen, seen.number),
-                Owner::Fenced { term } => self.mark(name, &seen, *term),
+                Owner::Fenced { .. } | Owner::Anybody => self.mark(name, &seen, &found),
             };
             drop(found);
             match done {
@@ -117,8 +122,12 @@ impl LockFolder {
         let nobody = Owner::Gone { _presence: None };
         let held = match &seen.state {
             LockState::Held(held) => held,
-            LockState::Free | LockState::Unknown(_) => return Ok(nobody), // LOCK-3
+            LockState::Free => return Ok(nobody),
+            LockState::Unknown(_) => return self.look_at_anybody(seen, owner, force), // LOCK-3
         };
+        if held.owner == unknown() {
+            return self.look_at_anybody(seen, owner, force); // who marked it died over that
+        }
         if held.owner == *owner {
             return Ok(Owner::Ours);
         }
@@ -151,6 +160,56 @@ impl LockFolder {
         }
     }
 
+    /// FENCE-3
+    fn look_at_anybody(
+        &self,
+        seen: &Seen,
+        owner: &LockOwner,
+        force: Force,
+    ) -> Result<Owner, StoreError> {
+        let nobody = Owner::Gone { _presence: None };
+        let keepers = self.keepers().map_err(|errno| self.error(errno))?;
+        if force == Force::Anyway {
+            self.take_all_away(&keepers)
+                .map_err(|errno| self.error(errno))?;
+            return Ok(nobody);
+        }
+        let files = self.owners.files().map_err(|errno| self.error(errno))?;
+        for file in files.difference(&keepers) {
+            let lives = self.owners.is_alive_by(file);
+            // It knows nothing of leases; we ask for ourselves.
+            if lives.map_err(|errno| self.error(errno))? && *file != file_of(owner) {
+                return Err(refusal(&seen.state));
+            }
+        }
+        Ok(if keepers.is_empty() {
+            nobody
+        } else {
+            Owner::Anybody
+        })
+    }
+
+    /// The files of those who may rely on a lease: who is dead does not (FENCE-2).
+    fn keepers(&self) -> Result<BTreeSet<String>, Errno> {
+        let mut keepers = BTreeSet::new();
+        for file in self.leases.files()? {
+            if !self.locks_are_common || self.owners.is_alive_by(&file)? {
+                keepers.insert(file);
+            }
+        }
+        Ok(keepers)
+    }
+
+    /// Gives for how long they may go on answering.
+    fn take_all_away(&self, keepers: &BTreeSet<String>) -> Result<Duration, Errno> {
+        let mut longest = Duration::ZERO;
+        for file in keepers {
+            let taken = self.leases.take_file_away(file)?;
+            longest = longest.max(taken.map_or(Duration::ZERO, |taken| taken.term()));
+        }
+        Ok(longest)
+    }
+
     fn free_from(&self, name: &ObjectName, seen: &Seen, broken: u64) -> Result<Break, StoreError> {
         let next = self.after(seen.number)?;
         match self.advance(name, seen, next, None, broken) {
@@ -161,10 +220,8 @@ impl LockFolder {
     }
 
     /// FENCE-1
-    fn mark(&self, name: &ObjectName, seen: &Seen, term: Duration) -> Result<Break, StoreError> {
-        let LockState::Held(held) = &seen.state else {
-            return Err(StoreError::NotLocked);
-        };
+    fn mark(&self, name: &ObjectName, seen: &Seen, found: &Owner) -> Result<Break, StoreError> {
+        let held = seen.state.holder().ok_or(StoreError::NotLocked)?;
         let number = if held.is_being_broken() {
             seen.number // by somebody who is at it, or has died over it
         } else {
@@ -172,7 +229,8 @@ impl LockFolder {
             let marked = LockRecord {
                 token: next,
                 broken: next,
-                ..held.clone()
+                owner: held.owner.clone(),
+                since: held.since,
             };
             match self.advance(name, seen, next, Some(&marked), next) {
                 Ok(()) => next,
@@ -180,14 +238,22 @@ impl LockFolder {
                 Err(errno) => return Err(self.error(errno)),
             }
         };
-        let taken = self.leases.take_away(&held.owner);
-        // Its owner may have begun another one, with another term, since it was looked at.
-        let taken = taken.map_err(|errno| self.error(errno))?;
-        let term = taken.map_or(term, |taken| taken.term().max(term));
-        Ok(Break::Marked {
-            number,
-            wait: after_term(term),
-        })
+        let term = self.fence(&held.owner, found);
+        let wait = after_term(term.map_err(|errno| self.error(errno))?);
+        Ok(Break::Marked { number, wait })
+    }
+
+    /// Takes away the leases of whom it may be, when the lock is marked. Gives for how long they may go on answering.
+    fn fence(&self, owner: &LockOwner, found: &Owner) -> Result<Duration, Errno> {
+        match found {
+            // Its owner may have begun another one, with another term, since it was looked at.
+            Owner::Fenced { term } => {
+                let taken = self.leases.take_away(owner)?;
+                Ok(taken.map_or(*term, |taken| taken.term().max(*term)))
+            }
+            Owner::Anybody => self.take_all_away(&self.keepers()?), // also who came since
+            Owner::Ours | Owner::Gone { .. } => Ok(Duration::ZERO),
+        }
     }
 }
 

@@ -73,15 +73,20 @@ impl LockState {
             Self::Free => None,
             Self::Held(record) => Some(record.clone()),
             Self::Unknown(token) => Some(LockRecord {
-                owner: LockOwner {
-                    node: "unknown".into(),
-                    deployment: "unknown (the lock's file is damaged: break it)".into(),
-                },
+                owner: unknown(),
                 token: *token,
                 since: 0,
                 broken: 0,
             }),
         }
+    }
+}
+
+/// Whoever holds a lock whose state cannot be read.
+pub(super) fn unknown() -> LockOwner {
+    LockOwner {
+        node: "unknown".into(),
+        deployment: "unknown (the lock's file is damaged: break it)".into(),
     }
 }
 

@@ -20,6 +20,7 @@
 //! * **LEASES-2** Who loses a lease makes another one, with another text: what was taken away says nothing of that one.
 //! * **LEASES-3** What a look finds was there, and not taken away, after the look began, wherever the file is kept.
 
+use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,8 +29,8 @@ use archipelago_store::LockOwner;
 use rustix::fs::{OFlags, ftruncate};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::owners::file_of;
-use crate::layout::escape;
+use super::owners::{file_of, is_file_of_one};
+use crate::layout::{escape, unescape};
 use crate::root::{Directory, InodeId, Publication, Staged, Temporary, read_small};
 
 /// Where they are, beside the locks. No lock has such a name.
@@ -94,21 +95,26 @@ impl LeaseText {
         text + &format!("checksum {checksum}\n")
     }
 
-    /// `None` if it is not exactly what [`Self::text`] writes for this owner.
-    fn read(text: &[u8], owner: &LockOwner) -> Option<Self> {
+    /// `None` if it is not exactly what [`Self::text`] writes for the owner whose file is called so.
+    fn read(text: &[u8], file: &str) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
-        let mut lines = text.lines().skip(3);
+        let mut lines = text.lines().skip(1);
         let mut part = |key: &str| lines.next()?.strip_prefix(key);
+        let owner = LockOwner {
+            node: unescaped(part("node ")?)?,
+            deployment: unescaped(part("deployment ")?)?,
+        };
         let instance = u128::from_str_radix(part("instance ")?, 16).ok()?;
         let generation = part("generation ")?.parse().ok()?;
         let term_ms = part("term ")?.strip_suffix(" ms")?.parse().ok()?;
         let found = Self {
-            owner: owner.clone(),
+            owner,
             instance,
             generation,
             term: Duration::from_millis(term_ms),
         };
-        (found.text() == text && found.term <= TERM_MAX).then_some(found)
+        let is_its = file_of(&found.owner) == file;
+        (is_its && found.text() == text && found.term <= TERM_MAX).then_some(found)
     }
 }
 
@@ -132,7 +138,11 @@ impl Leases {
 
     /// The file of the lease that is kept, if there is one. It is not opened.
     pub fn sight(&self, owner: &LockOwner) -> Result<Option<Sight>, Errno> {
-        let stat = match self.directory.stat_now(&file_of(owner)) {
+        self.sight_of(&file_of(owner))
+    }
+
+    fn sight_of(&self, file: &str) -> Result<Option<Sight>, Errno> {
+        let stat = match self.directory.stat_now(file) {
             Err(Errno::NOENT) => return Ok(None),
             stat => stat?,
         };
@@ -146,14 +156,18 @@ impl Leases {
 
     /// The same, and what it says.
     pub fn kept(&self, owner: &LockOwner) -> Result<Option<(Sight, Found)>, Errno> {
+        self.kept_in(&file_of(owner))
+    }
+
+    fn kept_in(&self, file: &str) -> Result<Option<(Sight, Found)>, Errno> {
         for _ in 0..LOOKS_MAX {
-            let Some(sight) = self.sight(owner)? else {
+            let Some(sight) = self.sight_of(file)? else {
                 return Ok(None);
             };
-            let text = self.text_in(&file_of(owner), OFlags::RDONLY)?;
+            let text = self.text_in(file, OFlags::RDONLY)?;
             // What was read was there at the second look, and is what that one saw.
-            if self.sight(owner)? == Some(sight) {
-                let found = text.and_then(|(_, text)| LeaseText::read(&text, owner));
+            if self.sight_of(file)? == Some(sight) {
+                let found = text.and_then(|(_, text)| LeaseText::read(&text, file));
                 return Ok(Some((sight, found.map_or(Found::Damaged, Found::Whole))));
             }
         }
@@ -172,15 +186,27 @@ impl Leases {
 
     /// The one that is kept, or was taken away last; `None` of who never kept one.
     pub fn last(&self, owner: &LockOwner) -> Result<Option<Found>, Errno> {
-        match self.kept(owner)? {
+        let file = file_of(owner);
+        match self.kept_in(&file)? {
             Some((_, kept)) => Ok(Some(kept)),
-            None => self.taken(owner, OFlags::RDONLY),
+            None => self.taken(&file, OFlags::RDONLY),
         }
     }
 
+    /// The files of all owners that have ever kept one.
+    pub fn files(&self) -> Result<BTreeSet<String>, Errno> {
+        let mut files = BTreeSet::new();
+        self.directory.read(|file, _| {
+            let file = std::str::from_utf8(file).ok();
+            let file = file.map(|file| file.strip_suffix(TAKEN).unwrap_or(file));
+            files.extend(file.filter(|file| is_file_of_one(file)).map(str::to_owned));
+        })?;
+        Ok(files)
+    }
+
     /// The one that was taken away last. Opened to be written, it is cut if it is not yet (LEASES-3).
-    fn taken(&self, owner: &LockOwner, flags: OFlags) -> Result<Option<Found>, Errno> {
-        let name = taken_of(owner);
+    fn taken(&self, file: &str, flags: OFlags) -> Result<Option<Found>, Errno> {
+        let (name, of) = (taken_of(file), file);
         let Some((file, mut text)) = self.text_in(&name, flags)? else {
             let is_there = self.directory.file_named(&name).is_ok();
             return Ok(is_there.then_some(Found::Damaged));
@@ -192,7 +218,7 @@ impl Leases {
         } else {
             text.push(b'\n');
         }
-        let found = LeaseText::read(&text, owner);
+        let found = LeaseText::read(&text, of);
         Ok(Some(found.map_or(Found::Damaged, Found::Whole)))
     }
 
@@ -209,22 +235,31 @@ impl Leases {
     /// Takes the lease away, if one is kept, and tells what was taken last. From then on its owner finds none, also after a loss of power
     /// (LEASES-1), and though it remember the file by its name (LEASES-3).
     pub fn take_away(&self, owner: &LockOwner) -> Result<Option<Found>, Errno> {
+        self.take_file_away(&file_of(owner))
+    }
+
+    /// The same of the owner whose file is called so.
+    pub fn take_file_away(&self, file: &str) -> Result<Option<Found>, Errno> {
         match self
             .directory
-            .rename_from(&self.directory, &file_of(owner), &taken_of(owner))
+            .rename_from(&self.directory, file, &taken_of(file))
         {
             // It was taken before, and that may not be durable, nor the file be cut.
             Ok(()) | Err(Errno::NOENT) => {}
             Err(errno) => return Err(errno),
         }
-        let taken = self.taken(owner, OFlags::RDWR)?;
+        let taken = self.taken(file, OFlags::RDWR)?;
         self.directory.sync()?;
         Ok(taken)
     }
 }
 
-fn taken_of(owner: &LockOwner) -> String {
-    file_of(owner) + TAKEN
+fn taken_of(file: &str) -> String {
+    file.to_owned() + TAKEN
+}
+
+fn unescaped(text: &str) -> Option<String> {
+    String::from_utf8(unescape(text.as_bytes())?).ok()
 }
 
 #[cfg(test)]
@@ -294,7 +329,8 @@ mod tests {
         leases.take_away(&owner).unwrap();
         assert_eq!(leases.sight(&owner), Ok(None));
         let place = home.path().join(LEASES);
-        let names = [taken_of(&owner), file_of(&owner)].map(|name| place.join(name));
+        let file = file_of(&owner);
+        let names = [taken_of(&file), file].map(|name| place.join(name));
         std::fs::rename(&names[0], &names[1]).unwrap();
         assert_ne!(leases.sight(&owner), Ok(begun)); // LEASES-3
         let found = leases.kept(&owner).unwrap();

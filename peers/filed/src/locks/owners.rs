@@ -11,6 +11,7 @@
 //! * **PRESENCE-1** Two deployments that give themselves the same name do not live at the same time.
 //! * **PRESENCE-2** Whoever keeps an owner out has seen that no process of it lived, and none begins to until it is let in again.
 
+use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
@@ -126,7 +127,12 @@ impl Owners {
 
     /// Does anybody of it live? Asked in passing: nobody is kept out for longer than a look takes.
     pub fn is_alive(&self, owner: &LockOwner) -> Result<bool, Errno> {
-        let file = match self.directory.open_file(&file_of(owner), OFlags::RDWR) {
+        self.is_alive_by(&file_of(owner))
+    }
+
+    /// The same of whom a file is about that is called so.
+    pub fn is_alive_by(&self, file: &str) -> Result<bool, Errno> {
+        let file = match self.directory.open_file(file, OFlags::RDWR) {
             Err(Errno::NOENT) => return Ok(false),
             opened => opened?,
         };
@@ -141,6 +147,16 @@ impl Owners {
             std::thread::sleep(PAUSE);
         }
         Ok(true)
+    }
+
+    /// The files of all owners that have ever been here.
+    pub fn files(&self) -> Result<BTreeSet<String>, Errno> {
+        let mut files = BTreeSet::new();
+        self.directory.read(|file, _| {
+            let file = std::str::from_utf8(file).ok();
+            files.extend(file.filter(|file| is_file_of_one(file)).map(str::to_owned));
+        })?;
+        Ok(files)
     }
 
     /// PRESENCE-2
@@ -172,6 +188,11 @@ pub(super) fn file_of(owner: &LockOwner) -> String {
         hasher.update(part.as_bytes());
     }
     hasher.finalize().to_hex().to_string()
+}
+
+/// Other files are not ours (F100).
+pub(super) fn is_file_of_one(file: &str) -> bool {
+    blake3::Hash::from_hex(file).is_ok_and(|hash| *hash.to_hex() == *file)
 }
 
 /// It is for people too.

@@ -385,3 +385,74 @@ fn that_nobody_lives_is_not_believed_where_locks_end_at_the_machine() {
     let found = locks.leases.last(&owner("a")).unwrap();
     assert_eq!(found, Some(Found::Whole(lease_of("a", 1))));
 }
+
+fn is_free(locks: &LockFolder) -> bool {
+    locks.state(&name()) == Ok(LockState::Free)
+}
+
+/// FENCE-3, F53: whoever has it, its answers are waited for.
+#[test]
+fn a_damaged_lock_becomes_free_when_all_who_live_were_fenced() {
+    let home = tempfile::tempdir().unwrap();
+    let (top, path) = (home.path(), home.path().join("locks"));
+    let alive = ["a", "c"].map(|who| Presence::announce(top, None, &owner(who), 1).unwrap());
+    let locks = open(&path);
+    let first = locks.take(&name(), &owner("a"), 0).unwrap();
+    fs::write(state_file(&path), b"garbage").unwrap();
+    let fence = |by: &str, force| locks.begin_break(&name(), &owner(by), force);
+    // Who lives and knows of no leases may have it.
+    locks.leases.begin(&lease_of("a", 1)).unwrap();
+    for force in [Force::IfDead, Force::Fenced] {
+        let refused = fence("b", force);
+        assert!(
+            matches!(refused, Err(StoreError::Locked { .. })),
+            "{refused:?}"
+        );
+    }
+    let kept = |who: &str| locks.leases.kept(&owner(who)).unwrap().is_some();
+    assert!(kept("a"), "nothing was begun");
+    let long = LeaseText {
+        term: Duration::from_secs(3),
+        ..lease_of("c", 1)
+    };
+    locks.leases.begin(&long).unwrap();
+    locks.leases.begin(&lease_of("dead", 1)).unwrap();
+    let marked = fence("b", Force::IfDead).unwrap();
+    let Break::Marked { number, wait } = marked else {
+        panic!("{marked:?}");
+    };
+    assert!(wait > long.term, "{wait:?}"); // FENCE-1
+    assert!(!kept("a") && !kept("c") && kept("dead"), "FENCE-3");
+    let LockState::Held(now) = locks.state(&name()).unwrap() else {
+        panic!("it is not free");
+    };
+    assert!(now.is_being_broken() && now.token > first.token);
+    // Whoever marked it died over that, and those who were fenced have leases again.
+    locks.leases.begin(&lease_of("a", 2)).unwrap();
+    assert_eq!(fence("d", Force::IfDead), Ok(marked));
+    assert!(!kept("a") && !is_free(&locks));
+    locks.end_break(&name(), number).unwrap();
+    assert!(is_free(&locks));
+    let next = locks.take(&name(), &owner("b"), 0).unwrap();
+    assert!(next.broken > first.token); // LOCK-6
+    drop(alive);
+    // Nobody lives who could have it.
+    fs::write(state_file(&path), b"garbage").unwrap();
+    break_lock(&locks, "b", Force::IfDead).unwrap();
+    assert!(is_free(&locks));
+}
+
+/// FENCE-3: who takes the risk does not wait, and all find out soon.
+#[test]
+fn a_damaged_lock_is_free_at_once_for_who_takes_the_risk() {
+    let home = tempfile::tempdir().unwrap();
+    let (top, path) = (home.path(), home.path().join("locks"));
+    let _present = Presence::announce(top, None, &owner("a"), 1).unwrap();
+    let locks = open(&path);
+    locks.take(&name(), &owner("a"), 0).unwrap();
+    locks.leases.begin(&lease_of("a", 1)).unwrap();
+    fs::write(state_file(&path), b"garbage").unwrap();
+    break_lock(&locks, "b", Force::Anyway).unwrap();
+    assert!(is_free(&locks));
+    assert_eq!(locks.leases.kept(&owner("a")), Ok(None));
+}
