@@ -12,7 +12,6 @@ use std::ffi::CString;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use archipelago_runtime::local::Mutex;
 use archipelago_runtime::{Handle, Station};
 use archipelago_store::{ObjectName, Scope, StoreError};
 use rustix::io::Errno;
@@ -21,6 +20,7 @@ use super::identity::Identity;
 use super::index::Index;
 use super::instance::Instance;
 use super::locking::Locks;
+use super::settling::Tries;
 use super::turns::Turns;
 use super::vigils::Vigils;
 use super::waiting::wait;
@@ -43,7 +43,7 @@ pub(crate) struct Engine {
     pub(super) vigils: Rc<Vigils>,
     pub(super) failed: RefCell<HashMap<Scope, Failure>>,
     /// ENGINE-2
-    pub(super) settling: Mutex<()>,
+    pub(super) settling: Tries,
 }
 
 /// Why a scope is not believed.
@@ -86,7 +86,7 @@ impl Engine {
             turns: Turns::default(),
             vigils: Rc::default(),
             failed: RefCell::default(),
-            settling: Mutex::new(()),
+            settling: Tries::default(),
             identity,
             instance,
             companions,
