@@ -8,6 +8,9 @@ use archipelago_store::LockOwner;
 /// Parts of an index unless something else is said: enough for a million names in a group.
 const INDEX_PARTS: u32 = 4;
 
+/// A machine that is busy answers within that.
+const NAMESAKE_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Options of a store in a pool. The defaults suit most.
 #[derive(Clone, Debug)]
 pub struct RadosdOptions {
@@ -28,6 +31,8 @@ pub struct RadosdOptions {
     pub tenure: u128,
     /// The one before, of which nobody lives; 0 if it is not known.
     pub tenure_before: u128,
+    /// Another deployment of our name that does not say within that that it lives is taken for dead.
+    pub namesake_patience: Duration,
     /// Where those who rely on locks of this store write too: whose lock is broken here is fenced there before.
     pub companions: Vec<RadosdOptions>,
     /// What the cluster refuses since we were fenced is not answered: our process is about to end.
@@ -54,6 +59,7 @@ impl RadosdOptions {
             role: "blocker".into(),
             tenure: 0,
             tenure_before: 0,
+            namesake_patience: NAMESAKE_PATIENCE,
             companions: Vec::new(),
             is_quiet_when_fenced: false,
             index_parts: INDEX_PARTS,

@@ -113,7 +113,8 @@ impl Instance {
                 },
             })?;
             let is_anothers = attendance.is_anothers(options.tenure, options.tenure_before);
-            if is_anothers && pool.is_heard_by_watchers(&object).await {
+            let patience = options.namesake_patience;
+            if is_anothers && pool.is_heard_by_watchers(&object, patience).await {
                 return Err(RadosdError::Namesake {
                     owner: options.owner.to_string(),
                     pool: options.pool.clone(),

@@ -13,6 +13,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use rustix::io::Errno;
 
@@ -23,8 +24,8 @@ use super::symbols::Symbols;
 /// Librados' own: after so long without a word of a watcher the cluster counts it as gone.
 const TIMEOUT_DEFAULT: u32 = 0;
 
-/// Who has not acknowledged what it was told by then is not waited for.
-const NOTIFY_PATIENCE_MS: u64 = 2000;
+/// Who has not acknowledged what it was told by then is not waited for, where nobody needs to know.
+const NOTIFY_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a watch brings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,17 +209,18 @@ impl Pool {
 
     /// Tells those who watch an object that there is something to look at. Nobody waits for whether they heard it.
     pub fn tell_watchers(self: &Rc<Self>, object: &CStr) {
-        drop(self.notify(object));
+        drop(self.notify(object, NOTIFY_PATIENCE));
     }
 
-    /// The same. Tells whether somebody heard it.
-    pub async fn is_heard_by_watchers(self: &Rc<Self>, object: &CStr) -> bool {
+    /// The same. Tells whether somebody has said within `patience` that he heard it.
+    pub async fn is_heard_by_watchers(self: &Rc<Self>, object: &CStr, patience: Duration) -> bool {
         // Also if others did not hear it: then it fails, and has the answers of those who did.
-        let told = self.notify(object).await;
+        let told = self.notify(object, patience).await;
         told.kept.first_number() > 0
     }
 
-    fn notify(self: &Rc<Self>, object: &CStr) -> Flight<Box<Answers>> {
+    fn notify(self: &Rc<Self>, object: &CStr, patience: Duration) -> Flight<Box<Answers>> {
+        let patience_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
         let (place, symbols) = (self.begin(), self.symbols());
         let mut answers = Box::new(Answers {
             symbols,
@@ -236,7 +238,7 @@ impl Pool {
                     completion,
                     std::ptr::null(),
                     0,
-                    NOTIFY_PATIENCE_MS,
+                    patience_ms,
                     bytes_at,
                     len_at,
                 )

@@ -2,6 +2,7 @@
 
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use archipelago_ceph::Cluster;
 use archipelago_radosd::{Radosd, RadosdOptions};
@@ -151,6 +152,7 @@ fn of_two_of_one_name_the_second_does_not_begin(cluster: &Cluster) {
     };
     let mut second = RadosdOptions {
         tenure: 2,
+        namesake_patience: Duration::from_secs(60), // however slow the machine
         ..first.clone()
     };
     let (object, scope) = (name("v/1/a"), Scope(1));
