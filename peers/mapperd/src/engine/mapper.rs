@@ -26,6 +26,9 @@ use super::volume::{Volume, Whom};
 use super::world::{Base, ComposerId, World};
 use crate::map::{Head, VolumeId};
 
+/// Locks that are broken at the same time: each is a request that waits.
+const UNLOCKS_AT_ONCE: usize = 64;
+
 /// May the lock of another one be broken?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Force {
@@ -418,6 +421,17 @@ impl<W: World> Mapper<W> {
             }),
             unlocked => unlocked,
         }
+    }
+
+    /// The same of several at once: where their owner's lease is waited for, that is one wait for all of them (FENCE-1).
+    pub async fn unlock_all(
+        &self,
+        volumes: impl IntoIterator<Item = (VolumeId, &str)>,
+        force: Force,
+    ) -> Vec<Result<(), MapError>> {
+        let volumes = volumes.into_iter();
+        let calls = volumes.map(|(id, name)| self.unlock_id(id, name, force));
+        super::together::all(calls, UNLOCKS_AT_ONCE).await
     }
 
     /// Of a volume that our predecessor may have left open composers forget what that told them (CLOSE-3).

@@ -62,10 +62,12 @@ impl Mapperd {
                 since: Some(living.since),
             });
         }
+        let names = theirs.iter().map(|(id, lock)| (*id, lock.volume.as_str()));
+        // Each break looks for itself once more (LOCK-6).
+        let outcomes = self.mapper.unlock_all(names, Force::IfDead).await;
         let mut answer = UnlockAnswer::default();
-        for (id, lock) in theirs {
-            // Each break looks for itself once more (LOCK-6).
-            match self.mapper.unlock_id(id, &lock.volume, Force::IfDead).await {
+        for ((_, lock), outcome) in theirs.into_iter().zip(outcomes) {
+            match outcome {
                 Ok(()) => answer.broken.push(lock),
                 Err(MapError::NotLocked { .. }) => {} // somebody else did it
                 Err(error) => return Err(error),

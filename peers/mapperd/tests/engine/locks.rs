@@ -1,11 +1,15 @@
 //! Locks that were asked for by name, while others do what they do with locks.
 
-use archipelago_mapperd::engine::{GcMode, GcReport, Mapper, World};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+
+use archipelago_mapperd::engine::{Force, GcMode, GcReport, Mapper, World};
+use archipelago_mapperd::map::VolumeId;
 use archipelago_store::sim::{block_on, join, yield_now};
 
 use crate::client::create_new;
 use crate::gc::{create, family, write};
-use crate::world::{SimWorld, crashed_now, killed, mapper_of, objects_of};
+use crate::world::{SimWorld, beside, crashed_now, killed, mapper_of, objects_of};
 
 const SIZE_BYTES: u64 = 1 << 20;
 /// How much later than the other one begins: more than either takes.
@@ -115,5 +119,44 @@ fn a_lock_that_outlived_its_head_is_forgotten_with_the_line_in_the_trash() {
         mapper.empty_trash(0).await.unwrap();
         assert_eq!(base.trash().await.unwrap(), []);
         assert_eq!(base.world.maps().locks(), []);
+    });
+}
+
+/// How often it has to be polled: what is waited for at once is waited for once.
+async fn polls_of(work: impl Future<Output = ()>) -> u64 {
+    let (mut work, mut polls) = (pin!(work), 0);
+    poll_fn(|context| {
+        polls += 1;
+        work.as_mut().poll(context)
+    })
+    .await;
+    polls
+}
+
+/// EVICT-1, FENCE-1
+#[test]
+fn the_locks_of_a_dead_node_are_broken_all_at_once() {
+    block_on(async {
+        let first = mapper_of(SimWorld::new(1).owned_by("first"));
+        let names: Vec<String> = (0..21).map(|number| format!("v{number}")).collect();
+        let mut volumes = Vec::new();
+        for name in &names {
+            create_new(&first, name, SIZE_BYTES).await;
+            let volume = first.open(name, false).await.unwrap();
+            volumes.push((volume.id, name.as_str()));
+        }
+        let second = beside(&first, "second");
+        second.base().world.maps().set_yields_max(4);
+        let unlock = async |volumes: &[(VolumeId, &str)]| {
+            let volumes = volumes.iter().copied();
+            let broken = second.unlock_all(volumes, Force::IfDead).await;
+            assert!(broken.iter().all(Result::is_ok), "{broken:?}");
+        };
+        let of_one = polls_of(unlock(&volumes[..1])).await;
+        let of_twenty = polls_of(unlock(&volumes[1..])).await;
+        assert!(of_twenty < 4 * of_one, "{of_twenty} and {of_one}");
+        for (id, _) in volumes {
+            assert_eq!(second.base().lock_record(id).await, Ok(None));
+        }
     });
 }
