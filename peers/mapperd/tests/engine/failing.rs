@@ -1,5 +1,10 @@
 //! Volumes that failed, or that a new mapper cannot open: composers write in place meanwhile, and are not forgotten.
 
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
 use archipelago_mapperd::engine::{MapError, Mapper, World};
 use archipelago_mapperd::map::PAGE_BYTES;
 use archipelago_protocol::RecallKind;
@@ -8,7 +13,7 @@ use archipelago_store::{ObjectName, Store, StoreError};
 use rustix::io::Errno;
 
 use crate::client::{SECTORS, bytes_of, create_new, read_sub, scope_of, write_sub};
-use crate::world::{COMPOSER, SimWorld, crashed_now, killed, mapper_of};
+use crate::world::{COMPOSER, SimWorld, beside, crashed_now, killed, mapper_of};
 
 const MIB: u64 = 1 << 20;
 const BROKEN: StoreError = StoreError::Io(Errno::IO);
@@ -330,4 +335,75 @@ fn pages_that_are_given_back_twice_take_no_other_page_with_them() {
         base.free_pages(&[*kept]).await.unwrap();
         assert_eq!(maps.stat(&object).await, Err(StoreError::NotFound));
     });
+}
+
+/// Polls it so often at the most. Tells whether it is done.
+async fn poll_for(polls: u64, work: &mut Pin<&mut impl Future<Output = ()>>) -> bool {
+    let mut left = polls;
+    poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(false);
+        }
+        left -= 1;
+        work.as_mut().poll(context).map(|()| true)
+    })
+    .await
+}
+
+/// A write to the journal is under way when the volume fails by something else, and is closed so.
+/// Tells whether the lock was given back before that write was over.
+async fn closed_while_it_commits(folds_for: u64, commits_for: u64) -> bool {
+    let mapper = with_disk().await;
+    for sub in 0..4 {
+        write(&mapper, sub, 1).await.unwrap();
+    }
+    let (maps, data) = (mapper.base().world.maps(), mapper.base().world.data());
+    for store in [maps, data] {
+        store.set_yields_max(2);
+    }
+    let volume = mapper.open("disk", false).await.unwrap();
+    maps.fail_all(CallKind::CreateExclusive, Some(BROKEN)); // no head is published
+    let mut folds = pin!(async {
+        volume.checkpoint(0).await.unwrap_err();
+    });
+    let written = Cell::new(None);
+    let mut commits = pin!(async {
+        written.set(Some(write_sub(&mapper, &volume, 9, &[9; SECTORS]).await));
+    });
+    let is_early = poll_for(folds_for, &mut folds).await;
+    let is_late = poll_for(commits_for, &mut commits).await;
+    if is_early || is_late || !poll_for(1000, &mut folds).await {
+        return false; // the one waits for the other, or is over before it
+    }
+    assert!(volume.failure().is_some());
+    maps.fail_all(CallKind::CreateExclusive, None);
+    let mut closes = pin!(async { mapper.close("disk").await.unwrap() });
+    if !poll_for(1000, &mut closes).await {
+        while !poll_for(1, &mut commits).await {}
+        closes.await;
+        return false; // CLOSE-5: it waits
+    }
+    let second = beside(&mapper, "second");
+    let new = second.open("disk", false).await.unwrap();
+    let seen = read_sub(&second, &new, 9).await.unwrap();
+    while !poll_for(1, &mut commits).await {}
+    let is_answered = matches!(written.take(), Some(Ok(())));
+    assert!(
+        !is_answered || seen == [9; SECTORS],
+        "{folds_for} {commits_for}: it is lost"
+    );
+    true
+}
+
+/// CLOSE-5, D1
+#[test]
+fn what_is_being_written_to_the_journal_of_a_volume_that_fails_is_waited_for_before_another_node_has_it()
+ {
+    let mut waited = 0;
+    for folds_for in 0..30 {
+        for commits_for in 0..12 {
+            waited += u32::from(!block_on(closed_while_it_commits(folds_for, commits_for)));
+        }
+    }
+    assert!(waited > 0);
 }

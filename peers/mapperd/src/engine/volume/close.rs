@@ -7,6 +7,8 @@
 //!   openers of one owner apart (MAPPER-1).
 //! * **CLOSE-3** The lock is given back, and a volume that failed is read anew, only when all composers have forgotten the volume, also one that failed: they would go
 //!   on writing in place, under whoever has it next, and into snapshots.
+//! * **CLOSE-5** The lock of a volume that failed is given back only when nothing is being written to its journal any more: what is may
+//!   count, and be answered, and the next owner would not know it. Who has lost the lock answers nothing by it (UNDER-1), and need not wait.
 
 use archipelago_protocol::RecallKind;
 use archipelago_runtime::local::MutexGuard;
@@ -92,6 +94,9 @@ impl<W: World> Volume<W> {
         }
         let held = self.take_back().await?;
         self.recall_all(RecallKind::Close).await?; // CLOSE-3
+        if self.taken().is_none() {
+            self.log.written().await; // CLOSE-5
+        }
         let _closing = Closing(self);
         self.end();
         drop(held);
