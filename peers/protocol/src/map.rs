@@ -1,18 +1,19 @@
 //! What composers and mappers say to each other about maps.
 //!
 //! ```text
-//! ATTACH      target = name, args[0] = composer's port               answer: args = MapHead, payload = Attached
+//! ATTACH      target = name, args[0] = composer's port,
+//!             args[1] = the token by which it had the volume, or 0   answer: args = MapHead, payload = Attached
 //! DETACH      target = volume id, args[0] = composer's port          answer: nothing
 //! MAP_READ    target = volume id, args[0] = composer's port,
 //!             extent = (first block, blocks)                         answer: args = MapHead, payload = runs, done = blocks
 //! MAP_WRITE   target = volume id, args = GrantCall                   answer: args = GrantHead, payload = runs
 //! MAP_COMMIT  target = volume id, args = CommitCall, extent = (block,
-//!             first sub-block | count << 16), handle = stamp         answer: args[0] = epoch; refused (ESTALE): args[3] =
+//!             first sub-block | count << 16), handle = stamp         answer: args = ChangedBy; refused (ESTALE): args[3] =
 //!                                                                    by what to have the grant adopted, or 0
 //! MAP_GIVE_UP target = volume id, args = CommitCall                  answer: nothing
 //! MAP_DISCARD target = volume id, args[0] = composer's port,
-//!             extent in bytes                                        answer: args[0] = epoch
-//! FLUSH       target = volume id                                     answer: nothing
+//!             extent in bytes                                        answer: args = ChangedBy
+//! FLUSH       target = volume id, args as of ATTACH                  answer: nothing
 //! RECALL      target = volume id, args = Recall (a notice)           answer: EBUSY if a volume in use is not detached
 //! ```
 //!
@@ -57,17 +58,20 @@ pub struct Attached {
     pub lease: u64,
     /// The lock's token: as long as it is the same nobody else had the volume. 0 of what is read without the lock.
     pub token: u64,
+    /// It was taken from this node, and those who used it then do so still.
+    pub is_lost: bool,
 }
 
 /// Of an [`Attached`].
-pub const ATTACHED_BYTES: usize = 32;
+pub const ATTACHED_BYTES: usize = 40;
 
 impl Attached {
     pub fn to_bytes(self) -> [u8; ATTACHED_BYTES] {
         let mut bytes = [0; ATTACHED_BYTES];
         bytes[..16].copy_from_slice(&self.id);
         bytes[16..24].copy_from_slice(&self.lease.to_le_bytes());
-        bytes[24..].copy_from_slice(&self.token.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.token.to_le_bytes());
+        bytes[32] = self.is_lost.into();
         bytes
     }
 
@@ -83,6 +87,28 @@ impl Attached {
             id,
             lease: word(16),
             token: word(24),
+            is_lost: word(32) != 0,
+        }
+    }
+}
+
+/// The words of the answer to a change of the map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChangedBy {
+    pub epoch: u64,
+    /// The token of the lock under which it was changed.
+    pub token: u64,
+}
+
+impl ChangedBy {
+    pub fn to_args(self) -> [u64; 4] {
+        [self.epoch, self.token, 0, 0]
+    }
+
+    pub fn from_args(args: [u64; 4]) -> Self {
+        Self {
+            epoch: args[0],
+            token: args[1],
         }
     }
 }
@@ -163,10 +189,12 @@ pub enum RecallKind {
     Forget = 0,
     /// Answer when the I/O that was begun has ended.
     Quiesce = 1,
-    /// The volume is closed: forget it altogether. Who has it attached asks again when there is I/O.
+    /// The volume is closed: forget it altogether. Who has it attached asks again when there is I/O. All that was answered is durable.
     Close = 2,
     /// Forget the volume, unless somebody has it attached.
     Detach = 3,
+    /// Forget it as by `Close`; what was answered and not flushed may be lost.
+    Drop = 4,
 }
 
 /// Words that make no sense.
@@ -353,6 +381,7 @@ impl Recall {
             1 => RecallKind::Quiesce,
             2 => RecallKind::Close,
             3 => RecallKind::Detach,
+            4 => RecallKind::Drop,
             value => {
                 return Err(BadMessage {
                     field: "the kind of a recall",
@@ -391,6 +420,21 @@ mod tests {
             count,
             source,
         })
+    }
+
+    #[test]
+    fn what_a_composer_is_told_of_a_volume_survives_the_wire() {
+        for is_lost in [false, true] {
+            let told = Attached {
+                id: [7; 16],
+                lease: 3,
+                token: u64::MAX - 1,
+                is_lost,
+            };
+            assert_eq!(Attached::from_bytes(&told.to_bytes()), told);
+        }
+        let by = ChangedBy { epoch: 4, token: 9 };
+        assert_eq!(ChangedBy::from_args(by.to_args()), by);
     }
 
     #[test]

@@ -31,6 +31,7 @@ mod nfs;
 mod nfs_inside;
 mod nfs_machines;
 mod nodes;
+mod nodes_losses;
 mod nodes_storm;
 mod ports;
 mod random;

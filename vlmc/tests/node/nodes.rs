@@ -14,7 +14,7 @@ use crate::stores;
 use crate::support::{Node, Said, must, until};
 
 #[track_caller]
-fn reads(node: &Node, pattern: u8, range: &str) {
+pub fn reads(node: &Node, pattern: u8, range: &str) {
     let read = format!("read -P {pattern} {range}");
     let said = must(
         "qemu-io",
@@ -24,7 +24,7 @@ fn reads(node: &Node, pattern: u8, range: &str) {
 }
 
 #[track_caller]
-fn writes(node: &Node, pattern: u8, range: &str) {
+pub fn writes(node: &Node, pattern: u8, range: &str) {
     let write = format!("write -P {pattern} {range}");
     let args = ["-f", "raw", "-c", &write, "-c", "flush", &node.uri("disk")];
     must("qemu-io", &args);
@@ -36,7 +36,7 @@ fn message(said: &Said) -> (String, String) {
     (text("message"), text("remedy"))
 }
 
-fn signal(pids: &[i32], signal: Signal) {
+pub fn signal(pids: &[i32], signal: Signal) {
     for pid in pids {
         kill_process(Pid::from_raw(*pid).unwrap(), signal).unwrap();
     }
@@ -247,7 +247,7 @@ fn a_node_whose_lock_is_broken_though_it_lives_drops_the_volume_and_refuses_thos
 }
 
 /// A write of a client that is not waited for.
-fn begin_write(mut client: Client, byte: u8) -> JoinHandle<(Client, Outcome)> {
+pub fn begin_write(mut client: Client, byte: u8) -> JoinHandle<(Client, Outcome)> {
     std::thread::spawn(move || {
         let data = vec![byte; 4096];
         let outcome = client.ask_all(&[Ask::Write { at: 0, data }]).pop();

@@ -7,6 +7,9 @@
 //! * **LOST-1** As long as one of those who used a volume when it was lost uses it still, nobody here writes to it or is told that
 //!   something is durable, unless it is opened by name: whoever says that knows.
 //! * **LOST-2** A lost volume is read as it is, without the lock, which is not taken for the sake of those who may not write.
+//! * **LOST-3** What a mapper could not see because it was dead its successor learns from the composers: each says by which token it had
+//!   the volume, unless it was told since that it was closed in good order. If the volume is not ours by that token, and nobody here
+//!   has closed it, it was lost. Each token is heard of once.
 
 use std::collections::BTreeSet;
 
@@ -50,9 +53,51 @@ impl<W: World> Mapper<W> {
         }
     }
 
+    /// A composer had the volume by this token (LOST-3). 0: it had not.
+    pub async fn hear_had(&self, id: VolumeId, token: u64) -> Result<(), MapError> {
+        let is_ours = |volume: &Volume<W>| volume.token() == token;
+        if self.is_over(id, token) || self.known(id).is_some_and(|volume| is_ours(&volume)) {
+            return Ok(());
+        }
+        let record = self.base.lock_record(id).await?;
+        let own = self.base.world.owner();
+        if record
+            .as_ref()
+            .is_some_and(|record| record.is_of(own) && record.token == token)
+        {
+            return Ok(()); // it was left to us (MAPPER-3)
+        }
+        // If that cannot be told now, nobody can tell who uses it.
+        let loaded = self.base.load(id).await?;
+        let name = loaded.map_or_else(|| id.to_string(), |loaded| loaded.head.name);
+        if self.is_over(id, token) {
+            return Ok(()); // somebody else was quicker to say so
+        }
+        self.note_over(id, token);
+        let others = record.filter(|record| record.owner != *own && !record.is_being_broken());
+        let by = others.map(|record| record.owner.to_string());
+        let error = MapError::Taken {
+            name: name.clone(),
+            by,
+        };
+        tracing::error!(volume = %id, token, %error, "it was lost while there was no mapper");
+        self.begin_loss(id, name, error);
+        Ok(())
+    }
+
+    /// Is it known what became of what was written by this token?
+    fn is_over(&self, id: VolumeId, token: u64) -> bool {
+        token <= self.over.borrow().get(&id).copied().unwrap_or(0)
+    }
+
+    pub(super) fn note_over(&self, id: VolumeId, token: u64) {
+        let mut over = self.over.borrow_mut();
+        let newest = over.entry(id).or_default();
+        *newest = token.max(*newest);
+    }
+
     /// Before composers forget it: what they ask next is refused.
-    pub(super) fn begin_loss(&self, volume: &Volume<W>, error: MapError) {
-        let name = volume.name();
+    pub(super) fn begin_loss(&self, id: VolumeId, name: String, error: MapError) {
         let users = self.base.world.users(&name);
         if users.is_empty() {
             return; // nobody is deceived
@@ -63,7 +108,7 @@ impl<W: World> Mapper<W> {
             "its clients here are refused"
         );
         let lost = Lost { name, error, users };
-        self.lost.borrow_mut().entry(volume.id).or_insert(lost);
+        self.lost.borrow_mut().entry(id).or_insert(lost);
     }
 
     pub(super) fn end_loss(&self, id: VolumeId) {

@@ -63,6 +63,8 @@ pub struct Mapper<W: World> {
     pub(super) held: RefCell<BTreeMap<VolumeId, u32>>,
     /// Volumes that were taken from us while clients used them (LOST-1).
     pub(super) lost: RefCell<BTreeMap<VolumeId, Lost>>,
+    /// Up to which token it is known what became of what was written (LOST-3).
+    pub(super) over: RefCell<BTreeMap<VolumeId, u64>>,
     /// Who is still to be told that a volume failed, and why (MAPPER-5).
     owed: RefCell<BTreeMap<(VolumeId, ComposerId), String>>,
     pub(super) is_stopping: Cell<bool>,
@@ -85,6 +87,7 @@ impl<W: World> Mapper<W> {
             folded_into: RefCell::default(),
             held: RefCell::default(),
             lost: RefCell::default(),
+            over: RefCell::default(),
             owed: RefCell::default(),
             is_stopping: Cell::new(false),
             turns: Turns::default(),
@@ -241,8 +244,14 @@ impl<W: World> Mapper<W> {
     }
 
     /// Everything that was answered of a volume is durable when this returns, also what our predecessor's composers wrote
-    /// since it died (D2, MAPPER-3).
-    pub async fn flush(&self, id: VolumeId, composer: ComposerId) -> Result<(), MapError> {
+    /// since it died (D2, MAPPER-3). The composer had it by the token `had` (LOST-3).
+    pub async fn flush(
+        &self,
+        id: VolumeId,
+        composer: ComposerId,
+        had: u64,
+    ) -> Result<(), MapError> {
+        self.hear_had(id, had).await?;
         self.check_not_lost(id)?;
         if let Some(why) = self.owed.borrow_mut().remove(&(id, composer)) {
             return Err(MapError::Failed { volume: id, why }); // MAPPER-5
@@ -439,7 +448,7 @@ impl<W: World> Mapper<W> {
         let world = &self.base.world;
         let recall = Recall {
             epoch: world.first_epoch(),
-            kind: RecallKind::Close,
+            kind: RecallKind::Drop, // what it wrote was never flushed
             first_block: 0,
             blocks: u64::MAX,
         };
@@ -478,7 +487,7 @@ impl<W: World> Mapper<W> {
 
     async fn close_or_abandon(&self, volume: &Volume<W>) -> Result<(), MapError> {
         if let Some(error) = volume.taken() {
-            self.begin_loss(volume, error);
+            self.begin_loss(volume.id, volume.name(), error);
         }
         let closed = if let Some(failure) = volume.failure().filter(|_| !volume.has_ended()) {
             let composers = volume.with_state(|state| state.composers());
@@ -496,6 +505,9 @@ impl<W: World> Mapper<W> {
         } else {
             volume.close().await
         };
+        if volume.has_ended() {
+            self.note_over(volume.id, volume.token());
+        }
         match volume.was_left() {
             true => self.close_reopened(volume.id).await, // REOPEN-3
             false => closed,

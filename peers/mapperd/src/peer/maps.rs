@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use archipelago_protocol::{
-    ATTACHED_BYTES, Attached, CommitCall, GrantCall, GrantHead, MapHead, NOT_KEPT, RUN_BYTES, Run,
+    ATTACHED_BYTES, Attached, ChangedBy, CommitCall, GrantCall, GrantHead, MapHead, NOT_KEPT,
+    RUN_BYTES, Run,
 };
 use xseg::Incoming;
 
@@ -53,6 +54,16 @@ fn composer(request: &Incoming) -> Result<ComposerId, MapError> {
         })
 }
 
+/// By which token the composer had the volume (LOST-3).
+fn had_by(request: &Incoming) -> u64 {
+    request.args()[1]
+}
+
+fn changed_by(volume: &Volume<PortWorld>, epoch: u64) -> Answer {
+    let token = volume.token();
+    Answer::args(ChangedBy { epoch, token }.to_args())
+}
+
 fn head_of(head: &Head, epoch: u64, floor: u64) -> MapHead {
     MapHead {
         epoch,
@@ -98,21 +109,27 @@ impl Mapperd {
             loaded = self.mapper.find(&name).await?;
         }
         self.check_snapshot_of(request, &loaded.head).await?;
-        let without_lock = Attached {
-            id: *loaded.head.id.as_bytes(),
-            lease: self.mapper.base().world.lease_generation(),
+        let id = loaded.head.id;
+        self.mapper.hear_had(id, had_by(request)).await?;
+        let without_lock = |lease| Attached {
+            id: *id.as_bytes(),
+            lease,
             token: 0,
+            is_lost: self.mapper.check_not_lost(id).is_err(),
         };
+        // Before it is looked whose the lock is.
+        let lease = self.mapper.base().world.lease_generation();
         let (head, attached) = if loaded.head.flags.snapshot {
             let view = Rc::new(View::of(loaded));
             self.still.attach(view.clone(), composer);
-            (head_of(&view.head, FOR_EVER, u64::MAX), without_lock)
+            (head_of(&view.head, FOR_EVER, u64::MAX), without_lock(lease))
         } else {
-            match self.attach_open(loaded.head.id, composer).await {
+            match self.attach_open(id, composer).await {
                 Ok(told) => told,
                 // Reads do without the lock (L2).
                 Err(MapError::Locked { .. } | MapError::Taken { .. }) => {
-                    (head_of(&loaded.head, NOT_KEPT, u64::MAX), without_lock)
+                    let head = head_of(&loaded.head, NOT_KEPT, u64::MAX);
+                    (head, without_lock(lease))
                 }
                 Err(error) => return Err(error),
             }
@@ -137,6 +154,7 @@ impl Mapperd {
             id: *id.as_bytes(),
             lease,
             token: volume.token(),
+            is_lost: false,
         };
         Ok((head_now(&Readable::Open(volume)), attached))
     }
@@ -327,7 +345,7 @@ impl Mapperd {
             }
         })?;
         self.wake_tidy();
-        Ok(Answer::args([epoch, 0, 0, 0]))
+        Ok(changed_by(&volume, epoch))
     }
 
     pub(super) fn give_up(&self, request: &Incoming) -> Result<Answer, MapError> {
@@ -350,12 +368,13 @@ impl Mapperd {
             .discard(Some(composer), words.offset, words.length)
             .await?;
         self.wake_tidy();
-        Ok(Answer::args([epoch, 0, 0, 0]))
+        Ok(changed_by(&volume, epoch))
     }
 
     pub(super) async fn flush(&self, request: &Incoming) -> Result<Answer, MapError> {
         let id = target_id(request)?;
-        self.mapper.flush(id, composer(request)?).await?;
+        let had = had_by(request);
+        self.mapper.flush(id, composer(request)?, had).await?;
         Ok(Answer::default())
     }
 }

@@ -34,9 +34,10 @@ async fn write(mapper: &Mapper<SimWorld>, sub: u64, value: u64) -> Result<(), Ma
 
 fn was_closed(mapper: &Mapper<SimWorld>) -> bool {
     let recalls = mapper.base().world.recalls();
+    let is_told = |kind| [RecallKind::Close, RecallKind::Drop].contains(&kind);
     recalls
         .iter()
-        .any(|(who, recall)| *who == COMPOSER && recall.kind == RecallKind::Close)
+        .any(|(who, recall)| *who == COMPOSER && is_told(recall.kind))
 }
 
 /// CLOSE-3, MAPPER-5; F27
@@ -57,9 +58,9 @@ fn composers_of_a_volume_that_failed_forget_it_and_are_told_so_at_their_next_flu
         assert!(!mapper.holds_lock(id).await.unwrap());
         // It attaches the volume anew; what it had written may be lost.
         assert!(write(&mapper, 0, 3).await.is_ok());
-        let told = mapper.flush(id, COMPOSER).await;
+        let told = mapper.flush(id, COMPOSER, 0).await;
         assert!(matches!(told, Err(MapError::Failed { .. })), "{told:?}");
-        mapper.flush(id, COMPOSER).await.unwrap();
+        mapper.flush(id, COMPOSER, 0).await.unwrap();
         let mapper = crashed_now(&mapper, 3);
         let volume = mapper.open("disk", false).await.unwrap();
         assert_eq!(read_sub(&mapper, &volume, 0).await.unwrap(), [3; SECTORS]);
@@ -83,7 +84,7 @@ fn a_volume_whose_store_was_late_goes_on_when_that_answers_again() {
             mapper.has_late() && !was_closed(&mapper),
             "something of it may still come"
         );
-        assert!(mapper.flush(id, COMPOSER).await.is_err());
+        assert!(mapper.flush(id, COMPOSER, 0).await.is_err());
         late(CallKind::Write, false);
         mapper.look_after_late().await;
         assert!(
@@ -104,7 +105,7 @@ fn a_volume_whose_store_was_late_goes_on_when_that_answers_again() {
         assert!(volume.with_state(|state| state.is_asked_for), "HELD-2");
         drop(volume);
         // What was answered is there, and durable.
-        mapper.flush(id, COMPOSER).await.unwrap();
+        mapper.flush(id, COMPOSER, 0).await.unwrap();
         write(&mapper, 1, 3).await.unwrap();
         let mapper = crashed_now(&mapper, 3);
         let volume = mapper.open("disk", false).await.unwrap();
@@ -141,11 +142,11 @@ fn what_failed_otherwise_is_not_believed_because_something_was_late() {
             assert!(!mapper.has_late() && !volume.has_ended(), "{kind:?}");
             assert!(!volume.failure().unwrap().is_late);
             mapper.look_after_late().await;
-            assert!(mapper.flush(id, COMPOSER).await.is_err());
+            assert!(mapper.flush(id, COMPOSER, 0).await.is_err());
             // Somebody's word.
             mapper.close("disk").await.unwrap();
-            assert!(mapper.flush(id, COMPOSER).await.is_err(), "MAPPER-5");
-            mapper.flush(id, COMPOSER).await.unwrap();
+            assert!(mapper.flush(id, COMPOSER, 0).await.is_err(), "MAPPER-5");
+            mapper.flush(id, COMPOSER, 0).await.unwrap();
             write(&mapper, 0, 3).await.unwrap();
         });
     }
@@ -245,11 +246,11 @@ fn a_lock_that_a_dead_mapper_left_is_kept_when_its_volume_cannot_be_opened() {
         let data = mapper.base().world.data();
         let bytes = bytes_of(&[2; SECTORS]);
         data.write(scope, &object, 0, &bytes).await.unwrap();
-        assert!(mapper.flush(id, COMPOSER).await.is_err());
+        assert!(mapper.flush(id, COMPOSER, 0).await.is_err());
         let maps = mapper.base().world.maps();
         maps.fail_all(CallKind::Write, None);
         mapper.base().believe(id).await.unwrap();
-        mapper.flush(id, COMPOSER).await.unwrap();
+        mapper.flush(id, COMPOSER, 0).await.unwrap();
         let mapper = crashed_now(&mapper, 3);
         let volume = mapper.open("disk", false).await.unwrap();
         assert_eq!(read_sub(&mapper, &volume, 0).await.unwrap(), [2; SECTORS]);

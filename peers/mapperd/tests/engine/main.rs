@@ -12,6 +12,7 @@ mod failing;
 mod faults;
 mod gc;
 mod gc_losses;
+mod had;
 mod hashes;
 mod interleaved;
 mod leases;

@@ -214,7 +214,7 @@ fn clients_of_a_volume_that_was_taken_are_refused_until_they_have_left() {
             }
             let opened = first.open_id(id, true).await.map(drop); // LOST-1
             assert!(matches!(opened, Err(MapError::Taken { .. })), "{opened:?}");
-            let flushed = first.flush(id, COMPOSER).await;
+            let flushed = first.flush(id, COMPOSER, 0).await;
             assert!(matches!(flushed, Err(MapError::Taken { .. })));
             let error = flushed.unwrap_err().to_string();
             assert!(error.contains("deployment on second"), "{error}");
@@ -225,7 +225,7 @@ fn clients_of_a_volume_that_was_taken_are_refused_until_they_have_left() {
         assert_eq!(first.lost().len(), 0);
         let again = first.open_id(id, true).await.unwrap();
         write_sub(&first, &again, 9, &[100; SECTORS]).await.unwrap();
-        first.flush(id, COMPOSER).await.unwrap();
+        first.flush(id, COMPOSER, 0).await.unwrap();
         // LOST-1: or somebody says that they may go on.
         broken_by(&second).await;
         first.look_after_locks().await;

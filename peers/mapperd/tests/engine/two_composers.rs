@@ -132,7 +132,7 @@ fn a_flush_covers_what_was_written_while_no_mapper_lived() {
         data.write(scope, &object, 3 * GRAIN_BYTES, &bytes)
             .await
             .unwrap();
-        mapper.flush(id, ONE).await.unwrap();
+        mapper.flush(id, ONE, 0).await.unwrap();
         let mapper = crashed_now(&mapper, 7);
         let volume = mapper.open("disk", false).await.unwrap();
         assert_eq!(read_sub(&mapper, &volume, 3).await.unwrap(), [2; SECTORS]);

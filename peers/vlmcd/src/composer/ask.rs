@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use archipelago_protocol::{
-    ATTACH, ATTACHED_BYTES, Attached, CommitCall, DETACH, GrantCall, GrantHead, MAP_DISCARD,
-    MAP_GIVE_UP, MapHead, RUN_BYTES, Run, VolumeIdBytes,
+    ATTACH, ATTACHED_BYTES, Attached, ChangedBy, CommitCall, DETACH, GrantCall, GrantHead,
+    MAP_DISCARD, MAP_GIVE_UP, MapHead, RUN_BYTES, Run, VolumeIdBytes,
 };
 use std::ops::Range;
 use xseg::{Buffer, Data, Errno, OpCode, PortId, Reply};
@@ -114,12 +114,17 @@ impl Composer {
         }
     }
 
-    pub async fn ask_attach(&self, name: &Name) -> Result<(Attached, MapHead), ComposeError> {
+    /// `had` is the token by which we had it (COMPOSE-4).
+    pub async fn ask_attach(
+        &self,
+        name: &Name,
+        had: u64,
+    ) -> Result<(Attached, MapHead), ComposeError> {
         let room = self.buffer(ATTACHED_BYTES as u64).await?;
         let reply = self
             .ask(Ask {
                 second: &name.1,
-                args: [self.own_port().into(), 0, 0, 0],
+                args: [self.own_port().into(), had, 0, 0],
                 room: Some(room),
                 ..Ask::new("to attach the volume", ATTACH, &name.0)
             })
@@ -236,15 +241,15 @@ impl Composer {
         call.to_args()
     }
 
-    /// The granted write of a block was done. `adopts` is 0, or what the mapper has told that may adopt the grant. Gives
-    /// the epoch.
+    /// The granted write of a block was done. `adopts` is 0, or what the mapper has told that may adopt the grant.
     pub async fn ask_commit(
         &self,
         volume: &Volume,
         block: u64,
         grant: &GrantHead,
         adopts: u64,
-    ) -> Result<u64, ComposeError> {
+    ) -> Result<ChangedBy, ComposeError> {
+        let closings = volume.closings();
         let subs = u64::from(grant.from) | u64::from(grant.count) << 16;
         let ask = Ask {
             args: self.commit_args(grant, adopts),
@@ -252,7 +257,11 @@ impl Composer {
             handle: grant.stamp,
             ..Ask::new("to commit a write", OpCode::MAP_COMMIT, &volume.id)
         };
-        Ok(self.ask(ask).await?.args()[0])
+        let changed = ChangedBy::from_args(self.ask(ask).await?.args());
+        if volume.hear_token(changed.token, closings) {
+            self.note_had(volume);
+        }
+        Ok(changed)
     }
 
     /// The granted write was not done.
@@ -266,24 +275,29 @@ impl Composer {
         }
     }
 
-    /// These bytes, whole sub-blocks, become zero. Gives the epoch.
+    /// These bytes, whole sub-blocks, become zero.
     pub async fn ask_discard(
         &self,
         volume: &Volume,
         bytes: &Range<u64>,
-    ) -> Result<u64, ComposeError> {
+    ) -> Result<ChangedBy, ComposeError> {
+        let closings = volume.closings();
         let ask = Ask {
             args: [self.own_port().into(), 0, 0, 0],
             extent: (bytes.start, bytes.end - bytes.start),
             ..Ask::new("to discard a range", MAP_DISCARD, &volume.id)
         };
-        Ok(self.ask(ask).await?.args()[0])
+        let changed = ChangedBy::from_args(self.ask(ask).await?.args());
+        if volume.hear_token(changed.token, closings) {
+            self.note_had(volume);
+        }
+        Ok(changed)
     }
 
     /// All that was answered is durable when this returns (D2).
     pub async fn ask_flush(&self, volume: &Volume) -> Result<(), ComposeError> {
         let ask = Ask {
-            args: [self.own_port().into(), 0, 0, 0],
+            args: [self.own_port().into(), volume.had(), 0, 0],
             ..Ask::new("to flush the volume", OpCode::FLUSH, &volume.id)
         };
         self.ask(ask).await.map(drop)

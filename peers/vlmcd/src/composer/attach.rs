@@ -13,7 +13,7 @@ use archipelago_protocol::{Attached, MapHead, VolumeIdBytes};
 use archipelago_runtime::local;
 
 use super::core::{Composer, Name};
-use super::volume::Volume;
+use super::volume::{Asked, Volume};
 use crate::error::ComposeError;
 
 /// What a name stands for.
@@ -118,46 +118,65 @@ impl Composer {
             return Ok(Visit::new(self, volume));
         }
         let attaching = Attaching::begin(self).await;
-        let (attached, head) = self.ask_attach(name).await?;
+        let asked = self.what_was_had(name, entry);
+        let (attached, head) = self.ask_attach(name, asked.had).await?;
         let known = self.volumes.borrow().get(&attached.id).cloned();
         let volume = match known {
             Some(volume) => {
-                volume.attached(&attached, &head);
+                volume.attached(&attached, &head, asked);
                 volume
             }
-            None => self.meet(name, attached, head).await?,
+            None => self.meet(name, (attached, head), asked.had).await?,
         };
+        self.note_had(&volume);
         *entry.volume.borrow_mut() = Some(volume.clone());
         let visit = Visit::new(self, volume);
         drop(attaching);
         Ok(visit)
     }
 
+    /// By which token we, or our predecessors, had what the name stands for (COMPOSE-4).
+    fn what_was_had(&self, name: &Name, entry: &NameEntry) -> Asked {
+        let before = entry.volume.borrow();
+        let volumes = self.volumes.borrow();
+        let is_known = |before: &&Rc<Volume>| volumes.contains_key(&before.id);
+        match before.as_ref().filter(is_known) {
+            Some(before) => Asked {
+                had: before.had(),
+                closings: Some(before.closings()),
+            },
+            None => Asked {
+                had: self.had_by_predecessors(name),
+                closings: None,
+            },
+        }
+    }
+
     /// A volume that we do not know. What we had of it in an earlier life is over (ATTACH-2).
     async fn meet(
         &self,
         name: &Name,
-        attached: Attached,
-        head: MapHead,
+        told: (Attached, MapHead),
+        had: u64,
     ) -> Result<Rc<Volume>, ComposeError> {
-        let id = attached.id;
+        let id = told.0.id;
         let _meeting = self.meeting.lock().await;
         if let Some(volume) = self.volumes.borrow().get(&id) {
             return Ok(volume.clone()); // somebody was faster, by another name
         }
-        let mut now = (attached, head);
+        let mut now = told;
         if !self.met.borrow().contains(&id) {
             self.orphans_ended().await;
             self.ask_detach(&id).await?;
             if self.orphaned_grants_ended(&id).await {
                 self.ask_detach(&id).await?; // they were granted to nobody
             }
-            now = self.ask_attach(name).await?;
+            now = self.ask_attach(name, had).await?;
         }
         let (attached, head) = now;
         self.met.borrow_mut().insert(attached.id);
         let cached_blocks_max = self.options.cached_blocks_max;
-        let volume = Rc::new(Volume::new(&attached, &head, cached_blocks_max));
+        let volume = Rc::new(Volume::new(&attached, &head, had, cached_blocks_max));
         let mut volumes = self.volumes.borrow_mut();
         volumes.insert(attached.id, volume.clone());
         Ok(volume)

@@ -11,7 +11,7 @@
 
 use std::ops::Range;
 
-use archipelago_protocol::GrantHead;
+use archipelago_protocol::{ChangedBy, GrantHead};
 use xseg::{Buffer, Errno};
 
 use super::ask::Granted;
@@ -110,8 +110,10 @@ impl Composer {
             self.ask_give_up(volume, &head).await;
             return end;
         }
-        let epoch = self.commit(volume, block, &head, &question).await?;
-        volume.committed(&question, epoch, (block, granted_subs), source);
+        let changed = self.commit(volume, block, &head, &question).await?;
+        change.made_by.note(changed.token);
+        let place = (block, granted_subs);
+        volume.committed(&question, changed.epoch, place, source);
         Ok(End::Committed)
     }
 
@@ -122,7 +124,7 @@ impl Composer {
         block: u64,
         head: &GrantHead,
         question: &Question<'_>,
-    ) -> Result<u64, ComposeError> {
+    ) -> Result<ChangedBy, ComposeError> {
         let mut adopts = 0;
         for _ in 0..MAPPERS_MAX {
             match self.ask_commit(volume, block, head, adopts).await {

@@ -7,7 +7,8 @@
 //! * **UNDER-1** Nothing is answered as done, or as read, but with the lease in force that was known before it was begun. One that
 //!   has run out is waited for.
 //! * **UNDER-2** When another lease has begun meanwhile, what only reads, or may be done twice, is done anew. What changes something is
-//!   answered if the lock is the one that it was done under, and else refused.
+//!   answered if the lock is the one that it was done under, and else refused. What waited for the lock was done under the one that
+//!   the mapper names with the change.
 
 use std::time::Duration;
 

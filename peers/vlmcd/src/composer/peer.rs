@@ -11,6 +11,7 @@ use xseg::{Errno, Incoming, OpCode};
 use super::core::Composer;
 use super::users::name_of;
 use super::volume::{Told, Volume};
+use super::write::MadeBy;
 use super::zero::Ends;
 use crate::error::ComposeError;
 
@@ -73,17 +74,19 @@ impl Composer {
         // Who begins to use a volume means what the name stands for now.
         let anew = op == OpCode::INFO;
         let mut told = Told::of(self.lease());
+        let made_by = MadeBy::default();
         for tries in 0..ATTACHES_MAX {
             let visit = match self.visit(&name, anew).await {
                 Ok(visit) => visit,
                 Err(error) => return Performed::not_begun(error, told),
             };
             told = visit.volume.told();
-            match self.perform_on(&visit.volume, request).await {
+            match self.perform_on(&visit.volume, request, &made_by).await {
                 Err(ComposeError::NotAttached) => visit.volume.lose(),
                 done => {
                     if done.is_ok() && is_change(op) && told.token == 0 {
                         visit.volume.ask_whose_lock(); // it has become ours meanwhile
+                        told.token = made_by.token();
                     }
                     return Performed { done, told };
                 }
@@ -97,12 +100,19 @@ impl Composer {
         &self,
         volume: &Volume,
         request: &Incoming,
+        made_by: &MadeBy,
     ) -> Result<Answer, ComposeError> {
         let done = match request.request().op {
             OpCode::READ => self.read(volume, request).await?,
-            OpCode::WRITE => self.write(volume, request).await?,
-            OpCode::WRITE_ZEROES => self.make_zero(volume, request, Ends::BecomeZero).await?,
-            OpCode::DISCARD => self.make_zero(volume, request, Ends::StayAsTheyAre).await?,
+            OpCode::WRITE => self.write(volume, request, made_by).await?,
+            OpCode::WRITE_ZEROES => {
+                let ends = Ends::BecomeZero;
+                self.make_zero(volume, request, ends, made_by).await?
+            }
+            OpCode::DISCARD => {
+                let ends = Ends::StayAsTheyAre;
+                self.make_zero(volume, request, ends, made_by).await?
+            }
             OpCode::FLUSH => self.ask_flush(volume).await.map(|()| 0)?,
             BLOCK_STATUS => self.block_status(volume, request).await?,
             CHANGED => self.changed(volume, request).await?,

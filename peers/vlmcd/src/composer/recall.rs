@@ -33,6 +33,7 @@ impl Composer {
         let volume = self.volumes.borrow().get(id).cloned();
         if let Some(volume) = &volume {
             forget(volume, recall);
+            self.note_had(volume);
         }
         let waits_for = volume.map(|volume| (volume.mark(), volume));
         let is_over = waits_for
@@ -67,6 +68,7 @@ fn forget(volume: &Volume, recall: &Recall) {
             volume.recall(recall.epoch, &(recall.first_block..end));
         }
         RecallKind::Quiesce => {}
-        RecallKind::Close | RecallKind::Detach => volume.lose(),
+        RecallKind::Close => volume.close(),
+        RecallKind::Drop | RecallKind::Detach => volume.lose(),
     }
 }

@@ -5,6 +5,7 @@
 //! # Invariants
 //! * **USERS-1** A volume is given up (RECALL of kind Detach) only if no living OPEN of it is held by us, or by a dead
 //!   incarnation of ours, or lies in the inbox (USE-1). One whose name is not looked up yet may be of any volume.
+//! * **USERS-3** In a held OPEN stands by which token we had the volume: whoever takes it over when we are dead tells the mapper (COMPOSE-4).
 //! * **USERS-2** An OPEN is answered when it was closed, when what it names cannot be attached, when its sender is dead, or
 //!   when we leave: then it asks our successor.
 
@@ -102,7 +103,27 @@ impl Composer {
         {
             volume.users.set(volume.users.get() + 1);
             one.volume = Some(volume.clone());
+            one.note_had(volume.had());
         }
+    }
+
+    /// USERS-3
+    pub fn note_had(&self, volume: &Volume) {
+        let is_of = |of: &Rc<Volume>| std::ptr::eq(&raw const **of, volume);
+        let mut uses = self.uses.borrow_mut();
+        for one in uses.all.values_mut() {
+            if one.volume.as_ref().is_some_and(is_of) {
+                one.note_had(volume.had());
+            }
+        }
+    }
+
+    /// By which token a predecessor had what is called so, and is still used (USERS-3).
+    pub fn had_by_predecessors(&self, name: &Name) -> u64 {
+        let uses = self.uses.borrow();
+        let of_name = uses.all.values().filter(|one| one.volume.is_none());
+        let of_name = of_name.filter(|one| name_of(&one.request) == *name);
+        of_name.map(Use::noted).max().unwrap_or(0)
     }
 
     /// CLOSE: tells how many it ended.
@@ -193,6 +214,18 @@ impl Composer {
 }
 
 impl Use {
+    /// USERS-3
+    fn note_had(&mut self, token: u64) {
+        self.request.set_answer_args([token, 0, 0, 0]);
+    }
+
+    fn noted(&self) -> u64 {
+        match self.request.request().redelivered {
+            true => self.request.args()[0],
+            false => 0,
+        }
+    }
+
     fn end(self, composer: &Composer, outcome: Result<(), Errno>) {
         match outcome {
             Ok(()) => self.request.answer(0),

@@ -4,6 +4,8 @@
 //! * **COMPOSE-1** What is cached was fresh when it was put there, and is forgotten when it is recalled (EPOCH-1).
 //! * **COMPOSE-3** What is told without the lock (L2) is not kept: each use asks anew, and what was read by it counts only if
 //!   it is told once more afterwards.
+//! * **COMPOSE-4** By which token we had the volume is remembered until we are told that it was closed in good order, that it is ours by another
+//!   one, or that nobody is deceived any more: mappers that come after those who told us learn it from us (LOST-3).
 //! * **COMPOSE-2** I/O is begun with a map in the same step in which the map was looked up: so a recall that comes later
 //!   waits for it (UNDERWAY-1).
 
@@ -34,6 +36,10 @@ pub struct Volume {
     /// Requests that are being handled.
     pub active: Cell<u32>,
     told: Cell<Told>,
+    /// COMPOSE-4; 0 if we had it not.
+    had: Cell<u64>,
+    /// How often it was closed: what was told before that does not say that we have it.
+    closings: Cell<u64>,
     pub idle_since_ns: Cell<u64>,
 }
 
@@ -56,6 +62,15 @@ impl Told {
     }
 }
 
+/// What the mapper was told when it was asked of the volume.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// By which token we had it.
+    pub had: u64,
+    /// How often it had been closed, if it was known.
+    pub closings: Option<u64>,
+}
+
 /// No lease has it.
 const NEVER: u64 = u64::MAX;
 
@@ -73,7 +88,8 @@ struct State {
 }
 
 impl Volume {
-    pub fn new(attached: &Attached, head: &MapHead, cached_blocks_max: usize) -> Self {
+    /// `had` is the token by which our predecessors had it, as far as that is known.
+    pub fn new(attached: &Attached, head: &MapHead, had: u64, cached_blocks_max: usize) -> Self {
         let volume = Self {
             id: attached.id,
             shape: Shape::of(head),
@@ -93,14 +109,21 @@ impl Volume {
             users: Cell::new(0),
             active: Cell::new(0),
             told: Cell::new(Told { lease: 0, token: 0 }),
+            had: Cell::new(0),
+            closings: Cell::new(0),
             idle_since_ns: Cell::new(0),
         };
-        volume.attached(attached, head);
+        volume.had.set(had);
+        let asked = Asked {
+            had,
+            closings: None,
+        };
+        volume.attached(attached, head, asked);
         volume
     }
 
     /// The mapper knows that we have it.
-    pub fn attached(&self, attached: &Attached, head: &MapHead) {
+    pub fn attached(&self, attached: &Attached, head: &MapHead, asked: Asked) {
         if self.told.get().token != attached.token && self.told.get().token != 0 {
             self.lose(); // another one may have had it since: what we know is old (COMPOSE-1)
         }
@@ -108,6 +131,13 @@ impl Volume {
             lease: attached.lease,
             token: attached.token,
         });
+        let is_new = asked
+            .closings
+            .is_none_or(|closings| closings == self.closings.get());
+        let is_known = [0, asked.had].contains(&self.had.get());
+        if is_new && is_known && !attached.is_lost {
+            self.had.set(attached.token); // COMPOSE-4
+        }
         let mut state = self.state.borrow_mut();
         state.is_attached = true;
         state.hear(head);
@@ -122,6 +152,32 @@ impl Volume {
 
     pub fn told(&self) -> Told {
         self.told.get()
+    }
+
+    /// COMPOSE-4
+    pub fn had(&self) -> u64 {
+        self.had.get()
+    }
+
+    pub fn closings(&self) -> u64 {
+        self.closings.get()
+    }
+
+    /// A change that was asked for when the volume had been closed so often was made under this token. The oldest one counts. Tells
+    /// whether this is the first.
+    pub fn hear_token(&self, token: u64, closings: u64) -> bool {
+        let is_first = self.closings.get() == closings && self.had.get() == 0 && token != 0;
+        if is_first {
+            self.had.set(token);
+        }
+        is_first
+    }
+
+    /// It was closed in good order.
+    pub fn close(&self) {
+        self.lose();
+        self.had.set(0);
+        self.closings.set(self.closings.get() + 1);
     }
 
     /// The mapper is asked once more before it is used again.

@@ -5,7 +5,7 @@
 //!   place: it has a shared claim, under which the map was looked at (CLAIM-1, COMPOSE-2).
 //! * **CWRITE-2** Nobody who waits for a claim has another, or a grant: waits have no circle (P1).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 
 use xseg::{Incoming, flags};
@@ -28,6 +28,25 @@ pub struct Change<'a> {
     pub request: Option<&'a Incoming>,
     /// Where in the volume the data begin.
     pub origin: u64,
+    pub made_by: &'a MadeBy,
+}
+
+/// By which token the mapper made a change: who waited for the lock learns it so (UNDER-2).
+#[derive(Debug, Default)]
+pub struct MadeBy {
+    token: Cell<Option<u64>>,
+}
+
+impl MadeBy {
+    pub fn note(&self, token: u64) {
+        let is_same = self.token.get().is_none_or(|before| before == token);
+        self.token.set(Some(if is_same { token } else { 0 }));
+    }
+
+    /// 0 if there was none, or not one for all of it.
+    pub fn token(&self) -> u64 {
+        self.token.get().unwrap_or(0)
+    }
 }
 
 impl Change<'_> {
@@ -46,7 +65,12 @@ pub enum Step {
 }
 
 impl Composer {
-    pub async fn write(&self, volume: &Volume, request: &Incoming) -> Result<u64, ComposeError> {
+    pub async fn write(
+        &self,
+        volume: &Volume,
+        request: &Incoming,
+        made_by: &MadeBy,
+    ) -> Result<u64, ComposeError> {
         let bytes = self.range_of(volume, request)?;
         if volume.is_read_only() {
             return Err(ComposeError::ReadOnly);
@@ -60,6 +84,7 @@ impl Composer {
             volume,
             request: Some(request),
             origin: bytes.start,
+            made_by,
         };
         self.write_range(change, &bytes).await?;
         self.flush_if_asked(volume, request).await?;

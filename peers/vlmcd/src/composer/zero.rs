@@ -10,7 +10,7 @@ use xseg::{Errno, Incoming};
 use super::core::Composer;
 use super::together;
 use super::volume::Volume;
-use super::write::{Change, TRIES_MAX};
+use super::write::{Change, MadeBy, TRIES_MAX};
 use crate::error::ComposeError;
 use crate::pure::ClaimMode;
 
@@ -27,6 +27,7 @@ impl Composer {
         volume: &Volume,
         request: &Incoming,
         ends: Ends,
+        made_by: &MadeBy,
     ) -> Result<u64, ComposeError> {
         let bytes = self.range_of(volume, request)?;
         if volume.is_read_only() {
@@ -37,6 +38,7 @@ impl Composer {
                 volume,
                 request: None,
                 origin: bytes.start,
+                made_by,
             };
             let ends = volume.shape.ends(&bytes, volume.size());
             let work = ends.iter().map(|end| self.write_range(change, end));
@@ -44,21 +46,23 @@ impl Composer {
         }
         let whole = volume.shape.whole_subs(&bytes, volume.size());
         if !whole.is_empty() {
-            self.unmap(volume, &whole).await?;
+            let token = self.unmap(volume, &whole).await?;
+            made_by.note(token);
         }
         self.flush_if_asked(volume, request).await?;
         Ok(bytes.end - bytes.start)
     }
 
-    async fn unmap(&self, volume: &Volume, bytes: &Range<u64>) -> Result<(), ComposeError> {
+    /// Gives the token by which it was done.
+    async fn unmap(&self, volume: &Volume, bytes: &Range<u64>) -> Result<u64, ComposeError> {
         let subs = volume.shape.volume_subs_touched(bytes);
         let blocks = volume.shape.blocks(bytes);
         let _claim = volume.claim(subs, ClaimMode::Exclusive).await; // ZERO-1
         for tries in 0..TRIES_MAX {
             match self.ask_discard(volume, bytes).await {
-                Ok(epoch) => {
-                    volume.changed(&blocks, epoch);
-                    return Ok(());
+                Ok(changed) => {
+                    volume.changed(&blocks, changed.epoch);
+                    return Ok(changed.token);
                 }
                 Err(ComposeError::Mapper { errno, .. }) if errno == Errno::STALE => {
                     self.pause(tries).await;

@@ -202,6 +202,108 @@ fn what_was_known_when_the_lease_was_lost_is_not_believed_before_the_mapper_was_
     });
 }
 
+/// Somebody else has the lock, and a write waits for it.
+async fn write_that_waits(world: &Rc<World>) -> (Task<Result<u64, Errno>>, Rc<Cell<bool>>) {
+    world.mapper.with("v", |volume| {
+        (volume.epoch, volume.token) = (NOT_KEPT, 0);
+    });
+    world.mapper.hold_grants("v", true);
+    let client = world.client("v");
+    client.read(0, 4096).await.unwrap();
+    let before = world.mapper.count_of(OpCode::MAP_WRITE);
+    let (task, is_answered) = begin(world, async move { client.write(0, &[1; 4096]).await });
+    while world.mapper.count_of(OpCode::MAP_WRITE) == before {
+        a_while(world).await;
+    }
+    (task, is_answered)
+}
+
+/// UNDER-2: the lock of another volume was broken while this one's was waited for, or after it was ours.
+#[test]
+fn a_write_that_waited_for_the_lock_is_answered_by_the_token_that_its_wait_ended_with() {
+    for (is_before, token, expected) in [
+        (true, 9, Ok(4096)),
+        (false, 9, Ok(4096)),
+        (false, 11, Err(Errno::IO)), // another node had it since
+        (false, 0, Err(Errno::IO)),
+    ] {
+        run(6, SIZE, |world| async move {
+            world.set_lease(in_force(1));
+            let (task, is_answered) = write_that_waits(&world).await;
+            if is_before {
+                world.set_lease(in_force(2));
+            }
+            world.mapper.hold_answers(Some(OpCode::MAP_COMMIT));
+            world.mapper.with("v", |volume| {
+                (volume.epoch, volume.token) = (7, 9);
+            });
+            world.mapper.hold_grants("v", false);
+            while world.mapper.count_of(OpCode::MAP_COMMIT) == 0 {
+                a_while(&world).await;
+            }
+            world.set_lease(in_force(3));
+            world.mapper.with("v", |volume| volume.token = token);
+            assert!(!is_answered.get());
+            world.mapper.hold_answers(None);
+            assert_eq!(task.await, expected, "{is_before} {token}"); // UNDER-2
+        });
+    }
+}
+
+/// COMPOSE-4
+#[test]
+fn by_which_token_a_volume_was_had_is_said_until_that_is_over() {
+    run(7, SIZE, |world| async move {
+        world.set_lease(in_force(1));
+        let all = (0, u64::MAX);
+        let recall = |kind| world.mapper.recall("v", kind, all, u32::MAX);
+        let said = || [ATTACH, OpCode::FLUSH].map(|op| world.mapper.had_by(op));
+        let client = world.client("v");
+        let flush = || client.plain(OpCode::FLUSH, 0, 0);
+        flush().await.unwrap();
+        assert_eq!(said(), [0, 1]);
+        world.set_lease(in_force(2));
+        flush().await.unwrap();
+        assert_eq!(said(), [1, 1]);
+        // It was closed in good order, and is ours again by another token.
+        recall(RecallKind::Close).await.unwrap();
+        world.mapper.with("v", |volume| volume.token = 3);
+        flush().await.unwrap();
+        assert_eq!(said(), [0, 3]);
+        // It was lost, as long as the mapper says so.
+        recall(RecallKind::Drop).await.unwrap();
+        world.mapper.with("v", |volume| {
+            (volume.token, volume.is_lost) = (0, true);
+        });
+        for _ in 0..2 {
+            flush().await.unwrap();
+            assert_eq!(said(), [3, 3]);
+        }
+        world.mapper.with("v", |volume| volume.is_lost = false);
+        world.set_lease(in_force(3));
+        flush().await.unwrap();
+        assert_eq!(said(), [3, 0]);
+    });
+}
+
+/// COMPOSE-4: nobody says by which token a write is made before it is made.
+#[test]
+fn a_volume_that_was_waited_for_is_had_by_the_token_that_the_wait_ended_with() {
+    run(8, SIZE, |world| async move {
+        world.set_lease(in_force(1));
+        let (task, _) = write_that_waits(&world).await;
+        world.mapper.with("v", |volume| {
+            (volume.epoch, volume.token) = (7, 9);
+        });
+        world.mapper.hold_grants("v", false);
+        assert_eq!(task.await, Ok(4096));
+        world.mapper.with("v", |volume| volume.token = 0); // lost before anybody asks
+        let client = world.client("v");
+        client.plain(OpCode::FLUSH, 0, 0).await.unwrap();
+        assert_eq!(world.mapper.had_by(ATTACH), 9);
+    });
+}
+
 /// A volume that was not ours when it was attached, and was when its lock was free, is asked for once more, and not for ever.
 #[test]
 fn whose_lock_it_is_is_asked_again_after_the_first_write_that_waited_for_it() {

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use archipelago_protocol::{
-    ATTACH, Attached, CommitCall, DETACH, GrantCall, GrantHead, MAP_DISCARD, MAP_GIVE_UP, Recall,
-    RecallKind,
+    ATTACH, Attached, ChangedBy, CommitCall, DETACH, GrantCall, GrantHead, MAP_DISCARD,
+    MAP_GIVE_UP, Recall, RecallKind,
 };
 use archipelago_runtime::{Handle, Peer, Station, local::Notify};
 use archipelago_store::{MemStore, ObjectName, Scope, Store};
@@ -35,6 +35,8 @@ pub struct Mapper {
     pub moods: Cell<Moods>,
     pub random: Random,
     pub asked: RefCell<BTreeMap<u16, u64>>,
+    /// By which token the composer said last, with each operation, that it had the volume.
+    pub had: RefCell<BTreeMap<u16, u64>>,
     /// Commits that asked for a grant to be adopted.
     pub adopted: RefCell<u64>,
     moved: Notify,
@@ -53,12 +55,17 @@ impl Mapper {
             moods: Cell::default(),
             random: Random::new(seed),
             asked: RefCell::default(),
+            had: RefCell::default(),
             adopted: RefCell::default(),
             moved: Notify::new(),
             held_answers: Cell::new(None),
             let_go: Notify::new(),
             next_grant: Cell::new(1),
         })
+    }
+
+    pub fn had_by(&self, op: OpCode) -> u64 {
+        self.had.borrow().get(&op.0).copied().unwrap_or(0)
     }
 
     pub fn count_of(&self, op: OpCode) -> u64 {
@@ -239,10 +246,10 @@ impl Mapper {
             let mut volumes = self.volumes.borrow_mut();
             volumes.get_mut(&name).map(|volume| {
                 volume.composers.insert(composer);
-                (volume.id, volume.head(0), volume.token)
+                (volume.id, volume.head(0), volume.token, volume.is_lost)
             })
         };
-        let Some((id, head, token)) = found else {
+        let Some((id, head, token, is_lost)) = found else {
             return request.fail(Errno::NOENT);
         };
         let attached = Attached {
@@ -250,6 +257,7 @@ impl Mapper {
             // It has seen that the lock is its own.
             lease: self.station.segment().lease(self.station.id()).generation(),
             token,
+            is_lost,
         };
         let told = attached.to_bytes();
         request.data().unwrap().write(0, &told).unwrap();
@@ -369,7 +377,8 @@ impl Mapper {
                 .await
                 .unwrap();
         }
-        request.set_answer_args([epoch, 0, 0, 0]);
+        let token = self.with(name, |volume| volume.token);
+        request.set_answer_args(ChangedBy { epoch, token }.to_args());
         self.travel(OpCode::MAP_COMMIT).await;
         request.answer(0);
     }
@@ -392,7 +401,8 @@ impl Mapper {
             volume.epoch
         });
         self.moved.notify_all();
-        request.set_answer_args([epoch, 0, 0, 0]);
+        let token = self.with(name, |volume| volume.token);
+        request.set_answer_args(ChangedBy { epoch, token }.to_args());
         self.delay().await;
         request.answer(0);
     }
@@ -424,6 +434,9 @@ impl Peer for Mapper {
     async fn handle(&self, request: Incoming) {
         let op = request.request().op;
         *self.asked.borrow_mut().entry(op.0).or_default() += 1;
+        if matches!(op, ATTACH | OpCode::FLUSH) {
+            self.had.borrow_mut().insert(op.0, request.args()[1]);
+        }
         self.delay().await;
         if op == ATTACH {
             return self.attach(request).await;

@@ -33,6 +33,7 @@ pub struct Volume {
     pub composers: BTreeSet<u32>,
     /// Of its lock.
     pub token: u64,
+    pub is_lost: bool,
     pub displaced: BTreeSet<(u64, Source)>,
     /// Grants are held as long as it is not 0.
     pub holds: u32,
@@ -55,6 +56,7 @@ impl Volume {
             adopts: 0,
             composers: BTreeSet::new(),
             token: 1,
+            is_lost: false,
             displaced: BTreeSet::new(),
             holds: 0,
         }

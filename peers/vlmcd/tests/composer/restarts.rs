@@ -6,10 +6,10 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 
-use archipelago_protocol::RecallKind;
+use archipelago_protocol::{ATTACH, NOT_KEPT, RecallKind};
 use archipelago_runtime::{Handle, Reactor, ReactorOptions};
 use archipelago_vlmcd::serve;
-use xseg::{BindOptions, Errno, JoinOptions, Place, Segment};
+use xseg::{BindOptions, Errno, JoinOptions, OpCode, Place, Segment};
 
 use crate::mapper::Moods;
 use crate::naive::Volume;
@@ -161,6 +161,36 @@ fn who_uses_a_volume_is_known_to_the_composers_successor() {
         assert_eq!(client.read(0, 100).await, Ok(vec![1; 100]));
         assert!(life.drain(&world.handle).await);
         assert_eq!(used.await, Err(Errno::SHUTDOWN));
+    });
+    Segment::destroy(segment.place(), &JoinOptions::new(), true).unwrap();
+}
+
+/// USERS-3, COMPOSE-4: composer and mapper die at once, and another node has the volume when they are back.
+#[test]
+fn by_which_token_it_was_had_is_known_to_the_composers_successor_while_it_is_used() {
+    let segment = named_segment("had");
+    run_in(&segment, 10, |world| async move {
+        world.mapper.add("v", Volume::new(1, SIZE));
+        world.mapper.with("v", |volume| volume.token = 5);
+        let life = Life::begin(&world.segment);
+        let client = world.client("v");
+        let used = client.open(&world.handle, 1);
+        client.write(0, &[1; 100]).await.unwrap();
+        life.kill();
+        world.mapper.with("v", |volume| {
+            (volume.epoch, volume.token, volume.is_lost) = (NOT_KEPT, 0, true);
+        });
+        for _ in 0..2 {
+            let life = Life::begin(&world.segment);
+            client.plain(OpCode::FLUSH, 0, 0).await.unwrap();
+            let said = [ATTACH, OpCode::FLUSH].map(|op| world.mapper.had_by(op));
+            assert_eq!(said, [5, 5]); // USERS-3
+            life.kill();
+        }
+        let life = Life::begin(&world.segment);
+        assert_eq!(client.close(1).await, Ok(1));
+        assert_eq!(used.await, Ok(0));
+        assert!(life.drain(&world.handle).await);
     });
     Segment::destroy(segment.place(), &JoinOptions::new(), true).unwrap();
 }

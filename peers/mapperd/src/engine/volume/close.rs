@@ -9,6 +9,8 @@
 //!   on writing in place, under whoever has it next, and into snapshots.
 //! * **CLOSE-5** The lock of a volume that failed is given back only when nothing is being written to its journal any more: what is may
 //!   count, and be answered, and the next owner would not know it. Who has lost the lock answers nothing by it (UNDER-1), and need not wait.
+//! * **CLOSE-4** Composers are told that a volume was closed in good order only when all that was answered is durable: they do not
+//!   remember that they had it (LOST-3).
 
 use archipelago_protocol::RecallKind;
 use archipelago_runtime::local::MutexGuard;
@@ -27,12 +29,12 @@ impl<W: World> Volume<W> {
         self.check_open()?;
         let _closing = Closing(self);
         let held = self.take_back().await?;
-        self.recall_all(RecallKind::Close).await?; // CLOSE-3
         self.commits_ended().await;
+        self.flush().await?; // CLOSE-4
+        self.recall_all(RecallKind::Close).await?; // CLOSE-3
         if self.state.borrow().head.flags.nameless {
             // Its journal goes with it: there may be no room for pages where room is to be made (D5). What that
             // displaced goes now: the map does not tell it.
-            self.flush().await?;
             self.reclaim_in_change().await?;
             self.end();
         } else {
@@ -93,7 +95,13 @@ impl<W: World> Volume<W> {
             return Ok(());
         }
         let held = self.take_back().await?;
-        self.recall_all(RecallKind::Close).await?; // CLOSE-3
+        let is_late = || self.failure().is_some_and(|failure| failure.is_late);
+        // What a store has answered that is late otherwise is durable (STORE-7).
+        let kind = match self.taken() {
+            None if is_late() => RecallKind::Close,
+            _ => RecallKind::Drop, // CLOSE-4
+        };
+        self.recall_all(kind).await?; // CLOSE-3
         if self.taken().is_none() {
             self.log.written().await; // CLOSE-5
         }
