@@ -200,10 +200,15 @@ fn who_lives_is_known_to_the_other_machine() {
     let (config, own) = segment_of(&copy);
     let config = config.replace(&own, &segment_of(&one).1);
     std::fs::write(copy.node.config(), config).unwrap();
-    let said = copy.node.archipelago(&["start"]);
-    assert_ne!(said.code, 0, "{said:?}");
-    let logs = copy.node.logs();
-    assert!(logs.contains("calls itself"), "{logs}");
+    std::thread::scope(|scope| {
+        let begun = scope.spawn(|| copy.node.archipelago(&["start"]));
+        until("it is refused, and says so", || {
+            copy.node.logs().contains("calls itself")
+        });
+        copy.node.archipelago(&["stop", "--force"]);
+        let said = begun.join().unwrap();
+        assert_ne!(said.code, 0, "{said:?}");
+    });
     drop(copy);
     one.writes(2);
     // F46: all of it is dead, and nobody is cut off; what it may have answered is waited for all the same (FENCE-2).
