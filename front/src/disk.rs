@@ -5,7 +5,9 @@
 //! (`piece_bytes_max` in a server's options) where a payload is involved.
 
 use std::future::Future;
+use std::ops::Range;
 
+use archipelago_runtime::LentMemory;
 use xseg::Errno;
 
 use super::change::Change;
@@ -55,6 +57,30 @@ pub trait Disk: 'static {
         payload: Payload,
         fua: bool,
     ) -> impl Future<Output = Result<(), Errno>>;
+
+    /// Does it read into, and write from, memory that its client has already? Only then is it lent any.
+    fn takes_loans(&self) -> bool {
+        false
+    }
+
+    /// Reads as much as there is of the memory. What is not there then is in the payload, and told.
+    fn read_lent(
+        &self,
+        _offset: u64,
+        _memory: LentMemory,
+    ) -> impl Future<Output = Result<(Payload, Vec<Range<u64>>), Errno>> {
+        std::future::ready(Err(Errno::OPNOTSUPP))
+    }
+
+    /// Writes what is in the memory.
+    fn write_lent(
+        &self,
+        _offset: u64,
+        _memory: LentMemory,
+        _fua: bool,
+    ) -> impl Future<Output = Result<(), Errno>> {
+        std::future::ready(Err(Errno::OPNOTSUPP))
+    }
 
     /// All writes that were answered before, through whatever connection, are durable afterwards (D2).
     fn flush(&self) -> impl Future<Output = Result<(), Errno>>;

@@ -11,15 +11,17 @@
 //!   behind its last piece.
 //! * **FRONT-3** Each piece takes its buffer, and gives it up, by itself: no request waits for a buffer with another in hand.
 //! * **FRONT-4** A disk that answers less than was asked has failed (F28).
+//! * **FRONT-6** Memory is lent to a disk that takes loans, and a request is answered when the disk has given it back.
 //! * **FRONT-5** A request is judged by the size that the disk has when it comes; one that was begun ends, whatever the size is
 //!   then.
 
 use std::cell::{Ref, RefCell};
 use std::future::Future;
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
-use archipelago_runtime::{Handle, Task};
+use archipelago_runtime::{Handle, LentMemory, Task};
 use xseg::Errno;
 
 use super::disk::{Disk, ZeroOptions};
@@ -36,7 +38,25 @@ pub trait Carrier: 'static {
 
     /// Hands over what was read, for byte `from` of the request on.
     fn hand(&self, from: u64, payload: Payload) -> impl Future<Output = Result<(), Errno>>;
+
+    /// Lends the memory where the bytes are, or go, from byte `from` on.
+    fn lend(self: Rc<Self>, _from: u64, _len_bytes: u32) -> Option<LentMemory> {
+        None
+    }
+
+    /// Hands over these parts of what was read, for byte `from` of the request on: all else is in the memory that was lent.
+    fn hand_parts(
+        &self,
+        _from: u64,
+        _payload: Payload,
+        _parts: Vec<Range<u64>>,
+    ) -> impl Future<Output = Result<(), Errno>> {
+        std::future::ready(Err(Errno::OPNOTSUPP))
+    }
 }
+
+/// What is shorter is copied: that costs less than a loan.
+const LEND_BYTES_MIN: u32 = 16 << 10;
 
 /// What one client may have in flight, and how requests are cut.
 #[derive(Clone, Copy, Debug)]
@@ -149,12 +169,12 @@ impl<D: Disk> Shared<D> {
             .map(|piece| {
                 let (shared, carrier) = (self.clone(), carrier.clone());
                 self.handle
-                    .spawn(async move { shared.piece(request, piece, false, &*carrier).await })
+                    .spawn(async move { shared.piece(request, piece, false, &carrier).await })
             })
             .collect();
         let fua = matches!(request.command, Command::Write { fua: true });
         let is_only = others.is_empty();
-        let mut result = self.piece(request, first, fua && is_only, &**carrier).await;
+        let mut result = self.piece(request, first, fua && is_only, carrier).await;
         for other in others {
             result = result.and(other.await); // FRONT-1
         }
@@ -170,10 +190,23 @@ impl<D: Disk> Shared<D> {
         request: Request,
         (at, len_bytes): (u64, u32),
         fua: bool,
-        carrier: &C,
+        carrier: &Rc<C>,
     ) -> Result<(), Errno> {
         let from = at - request.offset;
-        if request.command == Command::Read {
+        let is_read = request.command == Command::Read;
+        if len_bytes >= LEND_BYTES_MIN
+            && self.disk.takes_loans()
+            && let Some(memory) = carrier.clone().lend(from, len_bytes)
+        {
+            if !is_read {
+                return self.disk.write_lent(at, memory, fua).await;
+            }
+            let (read, parts) = self.disk.read_lent(at, memory).await?;
+            return carrier
+                .hand_parts(from, whole(read, len_bytes)?, parts)
+                .await;
+        }
+        if is_read {
             let read = self.disk.read(at, len_bytes).await?;
             return carrier.hand(from, whole(read, len_bytes)?).await;
         }

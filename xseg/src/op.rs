@@ -170,6 +170,8 @@ pub mod flags {
     pub const FORCE: u32 = 1 << 2;
     /// Fail rather than wait.
     pub const NOWAIT: u32 = 1 << 3;
+    /// The bytes of a write are not in its buffer, but in memory that the asker lends to others of his process.
+    pub const LENT: u32 = 1 << 4;
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use std::cell::{Cell, RefCell};
 
 use archipelago_runtime::local::{Notify, Semaphore};
-use archipelago_runtime::{Reactor, ReactorOptions};
+use archipelago_runtime::{LentBytes, LentMemory, Reactor, ReactorOptions};
 use proptest::prelude::*;
 use xseg::{BindOptions, CreateOptions, Geometry};
 
@@ -308,6 +308,177 @@ fn what_is_beyond_the_limits_waits_and_is_done_then() {
         assert!(front.settled(Duration::from_secs(60)).await);
         assert_eq!(probe.most_inside.get(), 3);
         assert_eq!(probe.disk.get(9 * 4096, 4096), vec![9; 4096]);
+    });
+}
+
+/// A client whose memory can be lent.
+#[derive(Debug)]
+struct Owner {
+    own: LentBytes,
+    copied: Cell<usize>,
+    handed: RefCell<Vec<Range<u64>>>,
+}
+
+impl Owner {
+    fn new(len: usize) -> Rc<Self> {
+        Rc::new(Self {
+            own: LentBytes::new(len),
+            copied: Cell::new(0),
+            handed: RefCell::default(),
+        })
+    }
+}
+
+impl Carrier for Owner {
+    async fn bring(&self, _: u64, place: Payload) -> Result<Payload, Errno> {
+        self.copied.set(self.copied.get() + place.len_bytes());
+        Ok(place)
+    }
+
+    async fn hand(&self, _: u64, payload: Payload) -> Result<(), Errno> {
+        self.copied.set(self.copied.get() + payload.len_bytes());
+        Ok(())
+    }
+
+    fn lend(self: Rc<Self>, from: u64, len_bytes: u32) -> Option<LentMemory> {
+        let from = from as usize;
+        let half = from + len_bytes as usize / 2;
+        Some(
+            self.own
+                .lend(&[from..half, half..from + len_bytes as usize]),
+        )
+    }
+
+    async fn hand_parts(&self, from: u64, _: Payload, parts: Vec<Range<u64>>) -> Result<(), Errno> {
+        let parts = parts
+            .into_iter()
+            .map(|part| from + part.start..from + part.end);
+        self.handed.borrow_mut().extend(parts);
+        Ok(())
+    }
+}
+
+/// A disk that keeps what it was lent until it may go on.
+#[derive(Debug)]
+struct Taker {
+    disk: MemDisk,
+    lent: RefCell<Vec<usize>>,
+    is_open: Cell<bool>,
+    opened: Notify,
+}
+
+#[derive(Clone, Debug)]
+struct Takes(Rc<Taker>);
+
+impl Takes {
+    async fn take(&self, memory: LentMemory) {
+        self.0.lent.borrow_mut().push(memory.len());
+        while !self.0.is_open.get() {
+            self.0.opened.notified().await;
+        }
+    }
+}
+
+impl Disk for Takes {
+    fn facts(&self) -> DiskFacts {
+        self.0.disk.facts()
+    }
+
+    fn takes_loans(&self) -> bool {
+        true
+    }
+
+    async fn read_lent(
+        &self,
+        _: u64,
+        memory: LentMemory,
+    ) -> Result<(Payload, Vec<Range<u64>>), Errno> {
+        let len_bytes = memory.len();
+        self.take(memory).await;
+        let tail = len_bytes as u64 - 100..len_bytes as u64;
+        Ok((
+            Payload::Zeroes { len_bytes },
+            std::iter::once(tail).collect(),
+        ))
+    }
+
+    async fn write_lent(&self, _: u64, memory: LentMemory, _: bool) -> Result<(), Errno> {
+        self.take(memory).await;
+        Ok(())
+    }
+
+    async fn room(&self, len_bytes: u32) -> Result<Payload, Errno> {
+        self.0.disk.room(len_bytes).await
+    }
+
+    async fn read(&self, offset: u64, len_bytes: u32) -> Result<Payload, Errno> {
+        self.0.disk.read(offset, len_bytes).await
+    }
+
+    async fn write(&self, offset: u64, payload: Payload, fua: bool) -> Result<(), Errno> {
+        self.0.disk.write(offset, payload, fua).await
+    }
+
+    async fn flush(&self) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    async fn trim(&self, _: u64, _: u64, _: bool) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    async fn write_zeroes(&self, _: u64, _: u64, _: ZeroOptions) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    async fn block_status(&self, _: u64, _: u64) -> Result<Vec<Extent>, Errno> {
+        Err(Errno::OPNOTSUPP)
+    }
+
+    async fn cache(&self, _: u64, _: u64) -> Result<(), Errno> {
+        Err(Errno::OPNOTSUPP)
+    }
+}
+
+/// FRONT-6
+#[test]
+fn memory_is_lent_until_the_disk_gives_it_back_and_what_is_short_is_copied() {
+    on_a_reactor(async |handle| {
+        let taker = Rc::new(Taker {
+            disk: MemDisk::new(1 << 20),
+            lent: RefCell::default(),
+            is_open: Cell::new(false),
+            opened: Notify::new(),
+        });
+        let options = FrontOptions {
+            bytes_max: 1 << 20,
+            piece_bytes_max: 64 << 10,
+            ..OPTIONS
+        };
+        let front = Front::new(&handle, Takes(taker.clone()), &options);
+        // Pieces of 64 KiB, 64 KiB and 4 KiB.
+        let len = 132 << 10;
+        let owner = Owner::new(len);
+        for request in [write(0, len as u64, true), read(0, len as u64)] {
+            taker.is_open.set(false);
+            let (own, carrier) = (front.clone(), owner.clone());
+            let asked = handle.spawn(async move { own.perform(request, carrier).await });
+            while taker.lent.borrow().len() < 2 {
+                handle.yield_now().await;
+            }
+            for _ in 0..10 {
+                handle.yield_now().await;
+            }
+            assert_eq!(front.in_flight(), 1);
+            taker.is_open.set(true);
+            taker.opened.notify_all();
+            assert_eq!(asked.await, Ok(()));
+            assert_eq!(taker.lent.take(), [64 << 10; 2]);
+            assert_eq!(owner.copied.take(), 4 << 10);
+        }
+        let piece = 64_u64 << 10;
+        let tails = [piece - 100..piece, 2 * piece - 100..2 * piece];
+        assert_eq!(*owner.handed.borrow(), tails);
     });
 }
 

@@ -6,11 +6,12 @@
 //! * **BRIDGE-2** An answer that says less than was asked is an I/O error, for reads and for writes (F28).
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::rc::Rc;
 
 use archipelago_protocol::{BLOCK_STATUS, CHANGED, EXTENT_BYTES, VolumeName, VolumeRef};
 use archipelago_runtime::local::GateGuard;
-use archipelago_runtime::{CallError, Station};
+use archipelago_runtime::{CallError, LentMemory, Station};
 use xseg::{Buffer, Draft, Errno, OpCode, PortId, Reply, RequestError, flags};
 
 use super::answer;
@@ -149,6 +150,22 @@ impl SegmentDisk {
         call.await.map_err(failed)
     }
 
+    /// Asks, and lends memory beside the buffer until the answer is there (LOAN-3). Tells which bytes are in the buffer.
+    async fn ask_lending(
+        &self,
+        ask: Ask<'_>,
+        memory: LentMemory,
+    ) -> Result<(Reply, Vec<Range<u64>>), Errno> {
+        let handle = self.station.handle().ok_or(Errno::CANCELED)?;
+        let buffer = self.buffer(ask.len_bytes).await?;
+        let loan = handle.lend(buffer.data(), memory).ok_or(Errno::INVAL)?;
+        let reply = self.ask(ask, Some((buffer, ask.len_bytes))).await;
+        let missing = loan.end().await;
+        let reply = reply?;
+        answer::whole(&reply, ask.len_bytes)?; // BRIDGE-2
+        Ok((reply, missing))
+    }
+
     /// What cannot be left to the composer: zeroes that take their space.
     async fn write_out_zeroes(&self, offset: u64, len_bytes: u64, fua: bool) -> Result<(), Errno> {
         let mut done = 0;
@@ -215,6 +232,44 @@ impl Disk for SegmentDisk {
         };
         let reply = self.ask(ask, Some((buffer, len_bytes))).await?;
         answer::whole(&reply, len_bytes) // BRIDGE-2
+    }
+
+    fn takes_loans(&self) -> bool {
+        let handle = self.station.handle();
+        handle.is_some_and(|handle| handle.takes_loans(self.composer))
+    }
+
+    async fn read_lent(
+        &self,
+        offset: u64,
+        memory: LentMemory,
+    ) -> Result<(Payload, Vec<Range<u64>>), Errno> {
+        let len_bytes = memory.len();
+        let ask = Ask {
+            op: OpCode::READ,
+            flags: 0,
+            offset,
+            len_bytes: len_bytes as u64,
+            since: None,
+        };
+        let (reply, missing) = self.ask_lending(ask, memory).await?;
+        let read = Payload::Answer {
+            station: self.station.clone(),
+            reply,
+            len_bytes,
+        };
+        Ok((read, missing))
+    }
+
+    async fn write_lent(&self, offset: u64, memory: LentMemory, fua: bool) -> Result<(), Errno> {
+        let ask = Ask {
+            op: OpCode::WRITE,
+            flags: fua_flag(fua) | flags::LENT,
+            offset,
+            len_bytes: memory.len() as u64,
+            since: None,
+        };
+        self.ask_lending(ask, memory).await.map(drop)
     }
 
     async fn flush(&self) -> Result<(), Errno> {

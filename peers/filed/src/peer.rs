@@ -36,6 +36,7 @@ impl Filed {
             waiting: WaitingRoom::new(handle),
         });
         let service = handle.serve(station, options.nr_ops, filed.clone());
+        handle.take_loans(station.id(), None);
         Ok((filed, service))
     }
 

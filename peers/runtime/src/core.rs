@@ -9,6 +9,7 @@ use xseg::{Completion, Port, WaitError, Waiter, monotonic_ns};
 
 use crate::error::RuntimeError;
 use crate::kernel::Operations;
+use crate::loans::Loans;
 use crate::local;
 use crate::log_levels::LogLevels;
 use crate::options::ReactorOptions;
@@ -37,6 +38,7 @@ pub(crate) struct Core {
     pub poller: Poller,
     pub remote: Arc<Remote>,
     pub watched: Watched,
+    pub loans: Loans,
     pub is_over: Cell<bool>,
     /// Answers what is asked of the host rather than of a peer.
     pub log_levels: RefCell<Option<Rc<dyn LogLevels>>>,
@@ -64,6 +66,7 @@ impl Core {
             poller: Poller::new(remote.clone()),
             remote,
             watched: Watched::default(),
+            loans: Loans::default(),
             is_over: Cell::new(false),
             log_levels: RefCell::default(),
             destroyed: local::Notify::new(),

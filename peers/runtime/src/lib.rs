@@ -69,6 +69,7 @@ mod error;
 mod handle;
 mod io;
 mod kernel;
+mod loans;
 pub mod local;
 mod log_levels;
 mod operation;
@@ -76,6 +77,7 @@ mod options;
 mod orphans;
 mod poller;
 mod pool;
+mod ranges;
 mod reactor;
 mod remote;
 mod service;
@@ -91,7 +93,11 @@ pub use call::Call;
 pub use error::{CallError, Elapsed, RuntimeError};
 pub use handle::Handle;
 pub use io::{SyncScope, WithMemory};
-pub use kernel::{CommandPayload, EventBell, Memory, block_signals, inherited_descriptor};
+pub use kernel::{
+    CommandPayload, EventBell, Lender, LentBytes, LentMemory, Memory, block_signals,
+    inherited_descriptor,
+};
+pub use loans::{Borrowed, Loan};
 pub use log_levels::LogLevels;
 pub use options::ReactorOptions;
 pub use orphans::Orphan;

@@ -23,6 +23,7 @@ use xseg::{
 use crate::call::{Call, CallState};
 use crate::core::Core;
 use crate::error::CallError;
+use crate::handle::Handle;
 use crate::kernel::Memory;
 use crate::local;
 use crate::service::Attendant;
@@ -72,6 +73,11 @@ impl Station {
             part_waiters: RefCell::default(),
             base: OnceCell::new(),
         }
+    }
+
+    /// The handle of its reactor; `None`: that is over.
+    pub fn handle(&self) -> Option<Handle> {
+        self.core.upgrade().map(Handle::new)
     }
 
     pub(crate) fn port(&self) -> &Port {

@@ -12,6 +12,8 @@ pub enum ComposeError {
     OutOfRange { offset: u64, length: u64, size: u64 },
     #[error("the request says {length} bytes and brings room for {room}")]
     NoRoom { length: u64, room: u64 },
+    #[error("the request says that its bytes are lent, and they are not")]
+    NotLent,
     #[error("the volume is read-only")]
     ReadOnly,
     /// What the map names is not there, or not whole (F28, F37).
@@ -53,7 +55,9 @@ impl ComposeError {
     /// What the wire says.
     pub fn errno(&self) -> Errno {
         match self {
-            Self::OutOfRange { .. } | Self::NoRoom { .. } | Self::NotASnapshot => Errno::INVAL,
+            Self::OutOfRange { .. } | Self::NoRoom { .. } | Self::NotLent | Self::NotASnapshot => {
+                Errno::INVAL
+            }
             Self::OtherShape => Errno::OPNOTSUPP,
             Self::ReadOnly => Errno::ROFS,
             Self::Damaged { .. }

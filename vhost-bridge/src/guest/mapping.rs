@@ -83,6 +83,12 @@ impl Mapping {
         }
     }
 
+    /// For the kernel, which refuses to touch what is lost.
+    pub fn place(&self, offset: usize, len_bytes: usize) -> Result<*mut u8, Gone> {
+        self.is_there()?;
+        Ok(self.address(offset, len_bytes))
+    }
+
     pub fn read(&self, offset: usize, bytes: &mut [u8]) -> Result<(), Gone> {
         self.is_there()?;
         let at = self.address(offset, bytes.len());

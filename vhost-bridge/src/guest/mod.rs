@@ -17,6 +17,7 @@
 mod error;
 mod file;
 mod guard;
+mod lending;
 mod mapping;
 mod ram;
 

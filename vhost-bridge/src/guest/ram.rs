@@ -156,6 +156,19 @@ impl Ram {
         })
     }
 
+    /// Where these bytes are in our address space (GUEST-2).
+    pub(super) fn places(
+        &self,
+        at: u64,
+        len_bytes: u64,
+        places: &mut Vec<(*mut u8, usize)>,
+    ) -> Result<(), MemoryFault> {
+        self.pieces(at, len_bytes, |mapping, offset, range| {
+            places.push((mapping.place(offset, range.len())?, range.len()));
+            Ok(())
+        })
+    }
+
     pub fn zero(&self, at: u64, len_bytes: u64) -> Result<(), MemoryFault> {
         self.pieces(at, len_bytes, |mapping, offset, range| {
             mapping.zero(offset, range.len())

@@ -48,7 +48,7 @@ impl<D: Disk> Connection<D> {
 
     async fn answer_all(&mut self) -> Result<(), ConnectionError> {
         while let Some(received) = self.link.receive().await? {
-            if self.shared.is_cut.get() {
+            if self.shared.hold.is_cut() {
                 break; // whatever it said before: it has its memory back (VHOST-6)
             }
             if self.shared.elsewhere.jobs() > JOBS_MAX {

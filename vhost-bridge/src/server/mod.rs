@@ -25,6 +25,7 @@ mod elsewhere;
 mod error;
 mod event;
 mod foreign;
+mod hold;
 mod link;
 mod options;
 mod ring;

@@ -146,7 +146,7 @@ impl<D: Disk> Ring<D> {
 
     /// Has somebody to find out what the guest puts there? Else whoever lets the ring go on takes it.
     fn is_open(&self) -> bool {
-        self.may_take() && !self.shared.is_cut.get() && !self.is_waiting.get()
+        self.may_take() && !self.shared.hold.is_cut() && !self.is_waiting.get()
     }
 
     /// Wakes who takes chains. A ring that makes no sense is for them, too.
@@ -217,7 +217,7 @@ impl<D: Disk> Ring<D> {
         let front = &self.shared.front;
         let result = match job {
             Job::Carry(request) => {
-                let carrier = Rc::new(GuestCarrier::new(ram, data, &self.shared.is_cut));
+                let carrier = Rc::new(GuestCarrier::new(ram, data, &self.shared.hold));
                 front.perform(request, carrier).await
             }
             Job::Do(requests) => {
@@ -225,7 +225,7 @@ impl<D: Disk> Ring<D> {
                 let mut result = requests.iter().try_for_each(judge);
                 for request in requests {
                     if result.is_ok() {
-                        let carrier = GuestCarrier::new(ram, Parts::default(), &self.shared.is_cut);
+                        let carrier = GuestCarrier::new(ram, Parts::default(), &self.shared.hold);
                         result = front.perform(request, Rc::new(carrier)).await;
                     }
                 }
@@ -235,7 +235,7 @@ impl<D: Disk> Ring<D> {
                 let mut id = [0; ID_BYTES];
                 let serial = self.shared.serial.bytes();
                 id.iter_mut().zip(serial).for_each(|(to, from)| *to = from);
-                let carrier = GuestCarrier::new(ram, data, &self.shared.is_cut);
+                let carrier = GuestCarrier::new(ram, data, &self.shared.hold);
                 carrier.put(&id)
             }
             Job::Refuse(status) => return status,
@@ -250,7 +250,7 @@ impl<D: Disk> Ring<D> {
         (status_at, status): (u64, Status),
         written_bytes: u32,
     ) -> Result<(), RingError> {
-        if self.shared.is_cut.get() {
+        if self.shared.hold.is_cut() {
             return Ok(()); // it stays in the in-flight region, as after a death (VHOST-6)
         }
         // Also in a ring that is broken: what made sense is answered.
@@ -282,7 +282,7 @@ impl<D: Disk> Ring<D> {
 
     /// The front end has stopped the ring: nothing of it is done again (INFLIGHT-4).
     pub fn forget(&self) {
-        if self.shared.is_cut.get() {
+        if self.shared.hold.is_cut() {
             return; // it will never hear that its ring has stopped
         }
         let work = self.work.borrow();

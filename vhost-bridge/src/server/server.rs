@@ -51,7 +51,7 @@ impl<D: Disk> Server<D> {
             version: Cell::new(0),
             changed: Notify::new(),
             elsewhere: Rc::default(),
-            is_cut: Rc::default(),
+            hold: Rc::default(),
         };
         Ok(Self {
             shared: Rc::new(shared),
@@ -105,7 +105,7 @@ impl<D: Disk> Server<D> {
         let answered = shared.turns.empty();
         if shared.handle.timeout(within, answered).await.is_err() {
             tracing::warn!("a guest is disconnected with requests in flight");
-            shared.is_cut.set(true);
+            shared.hold.cut().await;
         }
         if let Some(socket) = &*shared.current.borrow() {
             // If the other side was quicker there is nothing left to shut.

@@ -7,6 +7,7 @@ use archipelago_runtime::Handle;
 use archipelago_runtime::local::{Gate, Notify};
 
 use super::elsewhere::Elsewhere;
+use super::hold::Hold;
 use super::turns::Turns;
 use crate::request::Config;
 
@@ -29,8 +30,7 @@ pub struct Shared<D> {
     pub changed: Notify,
     /// For what may wait for ever.
     pub elsewhere: Rc<Elsewhere>,
-    /// The connection was ended with requests in flight: their guest may use their memory for something else (VHOST-6).
-    pub is_cut: Rc<Cell<bool>>,
+    pub hold: Rc<Hold>,
 }
 
 impl<D: Disk> Shared<D> {

@@ -9,6 +9,7 @@ mod guests;
 mod held;
 mod hostile;
 mod io;
+mod lent;
 mod segments;
 mod serving;
 mod surviving;

@@ -1,23 +1,23 @@
-//! Reading and writing: straight between the segment's buffers and the files (W1).
+//! Reading and writing: straight between the segment's buffers, or what is lent beside them, and the files (W1).
 //!
 //! # Invariants
 //! * **TRANSFER-1** What was written is booked before it is answered (LEDGER-1), also if only a part of it was.
-//! * **TRANSFER-2** A failed write fails its scope (STORE-5); a full store does not (F21).
+//! * **TRANSFER-2** A failed write fails its scope (STORE-5); a full store does not (F21), and neither does memory that was lent and is
+//!   gone: nothing is wrong with the store.
+//! * **TRANSFER-3** Lent memory is said to have what was read only when all of it was (LOAN-1).
 
 use std::rc::Rc;
 
-use archipelago_runtime::{Memory, SyncScope};
+use archipelago_runtime::SyncScope;
 use archipelago_store::{Scope, StoreError, range_end};
 use rustix::io::Errno;
 use xseg::{Data, Incoming, Request};
 
 use super::core::{Engine, error_of};
 use super::opening::Missing;
+use super::place::{DIRECT_ALIGNMENT, Place};
 use super::steps::write_in_steps;
 use crate::files::{Mode, OpenFile, Using};
-
-/// What every device takes: offsets, lengths and addresses of I/O past the page cache are multiples of it.
-const DIRECT_ALIGNMENT: u64 = 4096;
 
 /// Where in the object. No object is longer than a file can be.
 #[derive(Clone, Copy, Debug)]
@@ -48,9 +48,8 @@ enum Way {
     Out,
 }
 
-fn is_aligned(range: Range, data: Data<'_>) -> bool {
-    let address = data.address().addr() as u64;
-    (range.offset | range.len | address).is_multiple_of(DIRECT_ALIGNMENT)
+fn is_aligned(range: Range, place: &Place<'_>) -> bool {
+    (range.offset | range.len | place.address()).is_multiple_of(DIRECT_ALIGNMENT as u64)
 }
 
 impl Engine {
@@ -66,7 +65,13 @@ impl Engine {
             let Some(data) = payload(request, range.len)? else {
                 return Ok(0);
             };
-            match self.transfer(&file, range, data, Way::Out).await {
+            let place = Place::to_read(&self.handle, data);
+            let mut done = self.transfer(&file, range, &place, Way::Out).await;
+            if place.is_lent() && matches!(done, Err(Errno::FAULT | Errno::CANCELED)) {
+                let place = place.in_buffer();
+                done = self.transfer(&file, range, &place, Way::Out).await;
+            }
+            match done {
                 Err(Errno::STALE) if !is_last => self.drop_stale(&file), // F40
                 done => return done.map_err(error_of),
             }
@@ -90,13 +95,17 @@ impl Engine {
                 self.ledger().wrote(scope, file.id, file.file());
                 return Ok(file);
             };
-            let done = self.transfer(&file, range, data, Way::In).await;
+            let place = Place::to_write(&self.handle, request, data)?;
+            let done = self.transfer(&file, range, &place, Way::In).await;
             self.ledger().wrote(scope, file.id, file.file()); // TRANSFER-1
             match done {
                 Ok(_) => return Ok(file),
                 Err(Errno::STALE) if !is_last => {
                     is_last = true;
                     self.drop_stale(&file); // F40
+                }
+                Err(Errno::FAULT | Errno::CANCELED) if place.is_lent() => {
+                    return Err(StoreError::Invalid); // TRANSFER-2
                 }
                 Err(errno) => {
                     let error = error_of(errno);
@@ -122,15 +131,20 @@ impl Engine {
         &self,
         file: &OpenFile,
         range: Range,
-        data: Data<'_>,
+        place: &Place<'_>,
         way: Way,
     ) -> Result<u64, Errno> {
         if let Some(direct) = &file.direct
             && !file.direct_failed.get()
-            && is_aligned(range, data)
+            && is_aligned(range, place)
         {
+            let place = &match way {
+                _ if place.is_cut_for_devices() => place.clone(),
+                Way::Out => place.in_buffer(),
+                Way::In => place.bring_into_buffer()?,
+            };
             let _inside = file.gate.enter(Mode::Direct).await;
-            match self.transfer_direct(direct, range, data, way).await {
+            match self.transfer_direct(direct, range, place, way).await {
                 Err(Errno::INVAL) => file.direct_failed.set(true),
                 done => return done,
             }
@@ -138,12 +152,16 @@ impl Engine {
         let _inside = file.gate.enter(Mode::Buffered).await;
         match way {
             Way::Out => {
-                let memory = self.station.memory(data);
+                let memory = place.memory(&self.station, 0, range.len)?;
                 let read = self.handle.read_full_at(&file.plain, range.offset, memory);
-                read.await.0.map(|count| count as u64)
+                let count = read.await.0? as u64;
+                if count == range.len {
+                    place.land(); // TRANSFER-3
+                }
+                Ok(count)
             }
             Way::In => {
-                let written = self.write_buffered(&file.plain, range.offset, data);
+                let written = self.write_buffered(&file.plain, range.offset, place);
                 written.await.map(|()| range.len)
             }
         }
@@ -154,11 +172,10 @@ impl Engine {
         &self,
         fd: &Rc<std::os::fd::OwnedFd>,
         offset: u64,
-        data: Data<'_>,
+        place: &Place<'_>,
     ) -> Result<(), Errno> {
-        write_in_steps(offset, data.len(), async |step| {
-            let part = data.part(step.start, step.end - step.start);
-            let memory: Memory = self.station.memory(part.map_err(|error| error.errno())?);
+        write_in_steps(offset, place.len(), async |step| {
+            let memory = place.memory(&self.station, step.start, step.end - step.start)?;
             let written = self.handle.write_all_at(fd, offset + step.start, memory);
             written.await.0
         })
@@ -170,13 +187,12 @@ impl Engine {
         &self,
         fd: &Rc<std::os::fd::OwnedFd>,
         range: Range,
-        data: Data<'_>,
+        place: &Place<'_>,
         way: Way,
     ) -> Result<u64, Errno> {
         let mut done = 0;
         while done < range.len {
-            let rest = data.part(done, range.len - done);
-            let memory: Memory = self.station.memory(rest.map_err(|error| error.errno())?);
+            let memory = place.memory(&self.station, done, range.len - done)?;
             let offset = range.offset + done;
             let (count, _) = match way {
                 Way::Out => self.handle.read_at(fd, offset, memory).await,
@@ -184,13 +200,16 @@ impl Engine {
             };
             let count = count? as u64;
             done += count;
-            let is_end = count == 0 || !done.is_multiple_of(DIRECT_ALIGNMENT);
+            let is_end = count == 0 || !done.is_multiple_of(DIRECT_ALIGNMENT as u64);
             match way {
                 Way::Out if is_end => break,
                 // The rest goes through the page cache, by whoever asked (F29).
                 Way::In if is_end && done < range.len => return Err(Errno::INVAL),
                 _ => {}
             }
+        }
+        if way == Way::Out && done == range.len {
+            place.land(); // TRANSFER-3
         }
         Ok(done)
     }
@@ -203,7 +222,8 @@ impl Engine {
         len: u64,
     ) -> Result<(), StoreError> {
         if let Some(data) = payload(request, len)? {
-            let written = self.write_buffered(fd, 0, data).await;
+            let place = Place::to_write(&self.handle, request, data)?;
+            let written = self.write_buffered(fd, 0, &place).await;
             written.map_err(error_of)?;
         }
         self.handle

@@ -11,6 +11,7 @@ mod locking;
 mod making;
 mod opening;
 mod parallel;
+mod place;
 mod space;
 mod steps;
 mod syncing;

@@ -1,13 +1,15 @@
 //! The engine with files that fail. A file in the cache is replaced by something that refuses what is asked of it: a pipe
 //! refuses to be synced, `/dev/full` is full, a descriptor for reading refuses to be written.
 
+mod lent;
+
 use std::cell::Cell;
 use std::fs::{File, OpenOptions};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use archipelago_runtime::{Reactor, ReactorOptions};
+use archipelago_runtime::{Reactor, ReactorOptions, Station};
 use archipelago_store::{BlockerClient, LockOwner, ObjectName, Scope, Store, StoreError};
 use rustix::io::Errno;
 use tempfile::TempDir;
@@ -26,6 +28,8 @@ struct House {
     home: TempDir,
     engine: Rc<Engine>,
     client: BlockerClient,
+    /// Of somebody else on the same reactor.
+    lender: Rc<Station>,
 }
 
 fn name(text: &str) -> ObjectName {
@@ -48,7 +52,11 @@ fn in_a_house(change: impl FnOnce(&mut FiledOptions), test: impl AsyncFnOnce(&Ho
     let station = handle
         .add_port(segment.bind_dynamic(&options).unwrap())
         .unwrap();
+    let lender = handle
+        .add_port(segment.bind_dynamic(&options).unwrap())
+        .unwrap();
     let house = House {
+        lender,
         home,
         engine: filed.engine.clone(),
         client: BlockerClient::new(station, handle.station().id()).unwrap(),

@@ -6,7 +6,7 @@
 use archipelago_runtime::Memory;
 use archipelago_store::{ObjectName, Scope, StoreError, range_end};
 use rustix::io::Errno;
-use xseg::{Incoming, Request};
+use xseg::{Incoming, Request, flags};
 
 use super::core::{Engine, store_error};
 use super::names;
@@ -25,8 +25,12 @@ pub(crate) struct Range {
 impl Range {
     /// Where a request says, if its payload is as long.
     pub fn of(request: &Incoming) -> Result<Self, StoreError> {
-        let Request { offset, length, .. } = request.request();
+        let said = request.request();
+        let Request { offset, length, .. } = said;
         range_end(offset, length)?;
+        if said.flags & flags::LENT != 0 {
+            return Err(StoreError::Invalid); // librados takes one piece of memory (LOAN-2)
+        }
         if length > request.data().map_or(0, |data| data.len()) {
             return Err(StoreError::Invalid);
         }

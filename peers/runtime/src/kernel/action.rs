@@ -46,8 +46,10 @@ pub type CommandPayload = [u8; 16];
 pub(crate) struct RawCall {
     pub action: Action,
     pub fd: i32,
+    /// The memory and its length, or the vector and how many pieces it has.
     pub(super) at: *mut u8,
     pub(super) len: u32,
+    pub(super) is_vector: bool,
     pub(super) message: *const libc::msghdr,
 }
 
@@ -59,6 +61,11 @@ unsafe impl Send for RawCall {}
 const CURRENT: u64 = u64::MAX;
 
 impl Action {
+    /// Bytes at an offset: from memory in one piece, or in many.
+    pub fn is_of_a_file(self) -> bool {
+        matches!(self, Self::ReadAt { .. } | Self::WriteAt { .. })
+    }
+
     /// May it wait for ever? Then it is cancelled at once, and no thread of the pool does it.
     pub fn is_stream(self) -> bool {
         !matches!(
@@ -72,7 +79,14 @@ impl RawCall {
     /// For the ring.
     pub(super) fn entry(&self) -> squeue::Entry {
         let (fd, at, len) = (Fd(self.fd), self.at, self.len);
+        let vector = at.cast_const().cast();
         match self.action {
+            Action::ReadAt { offset } if self.is_vector => {
+                opcode::Readv::new(fd, vector, len).offset(offset).build()
+            }
+            Action::WriteAt { offset } if self.is_vector => {
+                opcode::Writev::new(fd, vector, len).offset(offset).build()
+            }
             Action::ReadAt { offset } => opcode::Read::new(fd, at, len).offset(offset).build(),
             Action::WriteAt { offset } => opcode::Write::new(fd, at, len).offset(offset).build(),
             Action::Read => opcode::Read::new(fd, at, len).offset(CURRENT).build(),
@@ -103,7 +117,16 @@ impl RawCall {
     /// The entry that it was made for is in [`super::Operations`] until this returns.
     pub(super) unsafe fn block(&self) -> i32 {
         let len = self.len as usize;
+        let (vector, count) = (self.at.cast_const().cast(), self.len as i32);
         retry(|| match self.action {
+            Action::ReadAt { offset } if self.is_vector => {
+                // SAFETY: `at` is a vector of `len` pieces, all of them good while the entry lives, which the caller promises.
+                unsafe { libc::preadv64(self.fd, vector, count, offset as i64) }
+            }
+            Action::WriteAt { offset } if self.is_vector => {
+                // SAFETY: as above.
+                unsafe { libc::pwritev64(self.fd, vector, count, offset as i64) }
+            }
             Action::ReadAt { offset } => {
                 // SAFETY: `at` is good for `len` bytes while the entry lives, which the caller promises.
                 unsafe { libc::pread64(self.fd, self.at.cast(), len, offset as i64) }

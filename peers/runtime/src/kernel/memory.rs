@@ -2,7 +2,8 @@
 //!
 //! # Invariants
 //! * **MEMORY-1** The address of a [`Memory`] is good for its length for as long as the value lives, wherever it is
-//!   moved to: it owns the bytes, or the buffer, or keeps the segment mapped.
+//!   moved to: it owns the bytes, or the buffer, or keeps the segment mapped, or the lender alive. The same holds for each piece of
+//!   what is lent.
 
 use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -11,7 +12,9 @@ use rustix::io::Errno;
 use xseg::{Buffer, Data, Segment};
 
 use super::action::{Action, RawCall};
+use super::lent::{LentMemory, Vector};
 use super::operations::LEN_MAX;
+use crate::local::GateGuard;
 
 /// Bytes that an operation reads from or writes to. It comes back with the operation's result.
 #[derive(Debug)]
@@ -27,7 +30,22 @@ pub struct Memory {
 enum Backing {
     Bytes(Vec<u8>),
     Buffer(Buffer),
-    Segment { _segment: Segment, at: *mut u8 },
+    Segment {
+        _segment: Segment,
+        at: *mut u8,
+    },
+    Lent {
+        memory: LentMemory,
+        told: Vector,
+        _inside: [GateGuard; 2],
+    },
+}
+
+/// Where the bytes are, as an operation is told.
+pub(super) struct Told {
+    pub at: *mut u8,
+    pub len: u32,
+    pub is_vector: bool,
 }
 
 impl From<Vec<u8>> for Memory {
@@ -66,6 +84,38 @@ impl Memory {
                 at: data.address(),
                 _segment: segment,
             },
+        }
+    }
+
+    /// Part of what is lent. Who has the guards keeps the lender from going on.
+    pub(crate) fn of_lent(memory: LentMemory, part: Range<usize>, inside: [GateGuard; 2]) -> Self {
+        Self {
+            whole: memory.len(),
+            from: part.start,
+            len: part.end - part.start,
+            backing: Backing::Lent {
+                told: Vector::default(),
+                memory,
+                _inside: inside,
+            },
+        }
+    }
+
+    /// What operations are told: of files only, if it is a vector.
+    pub(super) fn told(&mut self) -> Told {
+        let window = self.from..self.from + self.len;
+        if let Backing::Lent { memory, told, .. } = &mut self.backing {
+            *told = memory.vector(window);
+            return Told {
+                at: told.address().cast_mut().cast(),
+                len: told.count() as u32,
+                is_vector: true,
+            };
+        }
+        Told {
+            at: self.address(),
+            len: self.len.min(LEN_MAX) as u32,
+            is_vector: false,
         }
     }
 
@@ -133,11 +183,13 @@ impl Memory {
     }
 
     fn call(&mut self, action: Action, fd: BorrowedFd<'_>) -> Result<usize, Errno> {
+        let Told { at, len, is_vector } = self.told();
         let call = RawCall {
             action,
             fd: fd.as_raw_fd(),
-            at: self.address(),
-            len: self.len.min(LEN_MAX) as u32,
+            at,
+            len,
+            is_vector,
             message: std::ptr::null(),
         };
         // SAFETY: the address is good for the length while `self` is borrowed (MEMORY-1), and so is the descriptor.
@@ -147,11 +199,15 @@ impl Memory {
 
     /// Good for [`Memory::len`] bytes (MEMORY-1): for libraries that take addresses. Whoever hands it on keeps the memory until
     /// nobody uses it any more.
+    ///
+    /// # Panics
+    /// If it is lent: that is in pieces.
     pub fn address(&mut self) -> *mut u8 {
         let first = match &mut self.backing {
             Backing::Bytes(bytes) => bytes.as_mut_ptr(),
             Backing::Buffer(buffer) => buffer.data().address(),
             Backing::Segment { at, .. } => *at,
+            Backing::Lent { .. } => panic!("what is lent is in pieces"),
         };
         first.wrapping_add(self.from)
     }

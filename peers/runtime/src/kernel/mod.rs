@@ -10,6 +10,8 @@
 mod action;
 mod event_bell;
 mod inherited;
+mod lent;
+mod lent_bytes;
 mod memory;
 mod message;
 mod operations;
@@ -20,6 +22,8 @@ pub use action::CommandPayload;
 pub(crate) use action::{Action, RawCall};
 pub use event_bell::EventBell;
 pub use inherited::inherited_descriptor;
+pub use lent::{Lender, LentMemory};
+pub use lent_bytes::LentBytes;
 pub use memory::Memory;
 pub(crate) use operations::{Operations, Outcome};
 pub use signal::block_signals;

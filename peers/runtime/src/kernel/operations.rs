@@ -95,11 +95,17 @@ impl Operations {
     ) -> (Key, RawCall) {
         let mut memory = memory;
         let mut pieces = [(std::ptr::null_mut(), 0); 2];
+        let mut is_vector = false;
         for (piece, memory) in pieces.iter_mut().zip(&mut memory) {
-            if let Some(memory) = memory {
-                *piece = (memory.address(), memory.len().min(LEN_MAX));
+            if let Some(told) = memory.as_mut().map(Memory::told) {
+                *piece = (told.at, told.len as usize);
+                is_vector |= told.is_vector;
             }
         }
+        assert!(
+            !is_vector || action.is_of_a_file(),
+            "{action:?} takes no vector"
+        );
         let mut message =
             (action == Action::SendBoth).then(|| self.spare.pop().unwrap_or_default());
         let call = RawCall {
@@ -107,6 +113,7 @@ impl Operations {
             fd: fd.as_raw_fd(),
             at: pieces[0].0,
             len: pieces[0].1 as u32,
+            is_vector,
             message: message
                 .as_mut()
                 .map_or(std::ptr::null(), |message| message.point_at(pieces)),

@@ -36,6 +36,9 @@ impl Head {
         if needed > given {
             return Err(WireError::Payload { needed, given });
         }
+        if self.has(flags::LENT) {
+            return Err(WireError::Lent); // LOAN-2
+        }
         Ok(())
     }
 

@@ -16,6 +16,8 @@ pub enum WireError {
     Range { offset: u64, len: u64 },
     #[error("the request needs {needed} bytes of payload and has {given}")]
     Payload { needed: u64, given: u64 },
+    #[error("the bytes are lent, and a copy of them is needed")]
+    Lent,
     #[error("the payload's lengths do not add up at byte {at}")]
     Strings { at: usize },
     #[error(

@@ -1,7 +1,7 @@
 //! What is encoded is decoded, and what is not is refused.
 
 use proptest::prelude::*;
-use xseg::{Errno, OpCode};
+use xseg::{Errno, OpCode, flags};
 
 use super::{
     Call, EXTEND, GROUPS, HEAL, Head, WireError, decode_owner, decode_strings, encode_owner,
@@ -182,6 +182,9 @@ fn what_makes_no_sense_is_refused_by_name() {
     (short.length, short.payload_bytes) = (4096, 4095);
     let (needed, given) = (4096, 4095);
     assert_eq!(short.decode(), Err(WireError::Payload { needed, given }));
+    let mut lent = head(OpCode::WRITE);
+    lent.flags = flags::LENT;
+    assert_eq!(lent.decode(), Err(WireError::Lent), "LOAN-2");
     let mut nameless = head(OpCode::DELETE);
     nameless.target.clear();
     assert!(matches!(nameless.decode(), Err(WireError::BadName(_))));

@@ -272,11 +272,11 @@ impl Filling<'_> {
         }
         let at = pad.bytes.start - whole.start;
         let new_len = pad.bytes.end - pad.bytes.start;
-        match self.change.request.and_then(|request| request.data()) {
-            Some(data) => {
+        match self.change.request {
+            Some(request) => {
                 let mut new = vec![0; new_len as usize]; // less than a grain
                 let from = self.change.from(self.block, pad.bytes.start);
-                data.read(from, &mut new)?;
+                self.composer.read_payload(request, from, &mut new)?;
                 buffer.data().write(at, &new)?;
             }
             None => buffer.data().part(at, new_len)?.fill(0),

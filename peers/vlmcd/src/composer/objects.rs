@@ -3,10 +3,11 @@
 use std::ops::Range;
 
 use archipelago_runtime::local::Permit;
-use xseg::{Buffer, Draft, Errno, Incoming, OpCode, Reply};
+use xseg::{Buffer, Draft, Errno, Incoming, OpCode, Reply, flags};
 
 use super::core::Composer;
 use super::volume::Volume;
+use super::write::is_lent;
 use crate::error::ComposeError;
 use crate::pure::Source;
 
@@ -95,6 +96,9 @@ impl Composer {
         from: u64,
     ) -> Result<(), ComposeError> {
         let (_permit, mut draft) = self.object_draft(OpCode::WRITE, volume, range).await?;
+        if is_lent(request) {
+            draft.set_flags(flags::LENT);
+        }
         draft.view(request, from, range.len())?;
         range.whole(&self.send(draft).await?, "write")
     }

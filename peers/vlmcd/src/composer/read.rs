@@ -48,6 +48,7 @@ impl Composer {
     ) -> Result<(), ComposeError> {
         let mut suspect: Option<(u64, Source)> = None;
         for tries in 0..TRIES_MAX {
+            self.begin_anew(volume, request, bytes, &blocks);
             let (maps, guard) = self.maps(volume, blocks.clone()).await?;
             let read = read_maps(self, volume, request, (bytes, blocks.start), &maps).await;
             drop(guard);
@@ -77,6 +78,21 @@ impl Composer {
 }
 
 impl Composer {
+    /// What is read now is in the buffer, but where the blocker says that it is in what is lent (LOAN-1).
+    fn begin_anew(
+        &self,
+        volume: &Volume,
+        request: &Incoming,
+        bytes: &Range<u64>,
+        blocks: &Range<u64>,
+    ) {
+        let first = bytes.start.max(volume.shape.block_at(blocks.start));
+        let end = bytes.end.min(volume.shape.block_at(blocks.end));
+        if let Some(lent) = self.lent(request, first - bytes.start, end - first) {
+            lent.begin_anew();
+        }
+    }
+
     /// Without the lock: does the map say the same now that all was read? If not, what was read may have been given back
     /// meanwhile, and others may have written there (COMPOSE-3).
     async fn is_still_so(

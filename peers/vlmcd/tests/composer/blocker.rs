@@ -2,17 +2,20 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::time::Duration;
 
-use archipelago_runtime::{Handle, Peer, local::Notify};
-use archipelago_store::MemStore;
+use archipelago_runtime::{Borrowed, Handle, Peer, local::Notify};
 use archipelago_store::peer::StorePeer;
-use xseg::{Errno, Incoming, OpCode};
+use archipelago_store::{MemStore, ObjectName, Scope, Store};
+use xseg::{Errno, Incoming, OpCode, flags};
 
 use crate::world::Random;
 
 pub struct Blocker {
     inner: StorePeer<MemStore>,
+    store: MemStore,
     handle: Handle,
     random: Random,
     pub delay_us: Cell<u64>,
@@ -26,7 +29,8 @@ pub struct Blocker {
 impl Blocker {
     pub fn new(handle: &Handle, store: MemStore, seed: u64) -> Self {
         Self {
-            inner: StorePeer::new(handle, store),
+            inner: StorePeer::new(handle, store.clone()),
+            store,
             handle: handle.clone(),
             random: Random::new(seed),
             delay_us: Cell::new(0),
@@ -47,6 +51,40 @@ impl Blocker {
     }
 }
 
+impl Blocker {
+    /// By way of a file: only the kernel writes to what is lent.
+    async fn read_lent(&self, request: Incoming, lent: &Borrowed) {
+        let said = request.request();
+        let name = ObjectName::new(request.target().as_bytes()).unwrap();
+        let mut bytes = vec![0; said.length as usize];
+        match self.store.read(&name, said.offset, &mut bytes).await {
+            Ok(count) if count == bytes.len() => {}
+            Ok(count) => return request.answer(count as u64),
+            Err(error) => return request.fail(error.errno()),
+        }
+        let file: Rc<OwnedFd> = Rc::new(tempfile::tempfile().unwrap().into());
+        let (written, _) = self.handle.write_all_at(&file, 0, bytes.into()).await;
+        written.unwrap();
+        let memory = lent.memory().expect("whoever asked waits");
+        let (read, _) = self.handle.read_full_at(&file, 0, memory).await;
+        assert_eq!(read, Ok(said.length as usize));
+        lent.land();
+        request.answer(said.length);
+    }
+
+    async fn write_lent(&self, request: Incoming, lent: &Borrowed) {
+        let said = request.request();
+        let name = ObjectName::new(request.target().as_bytes()).unwrap();
+        let mut bytes = vec![0; said.length as usize];
+        lent.read(0, &mut bytes).unwrap();
+        let scope = Scope(said.handle);
+        match self.store.write(scope, &name, said.offset, &bytes).await {
+            Ok(()) => request.answer(said.length),
+            Err(error) => request.fail(error.errno()),
+        }
+    }
+}
+
 impl Peer for Blocker {
     async fn handle(&self, request: Incoming) {
         let op = request.request().op;
@@ -59,8 +97,19 @@ impl Peer for Blocker {
         while self.is_held.get() {
             self.released.notified().await;
         }
-        match self.failing.get() {
-            Some((failing, errno)) if failing == op => request.fail(errno),
+        let lent = request.data().and_then(|data| self.handle.lent(data));
+        match (self.failing.get(), lent) {
+            (Some((failing, errno)), _) if failing == op => request.fail(errno),
+            (_, Some(lent))
+                if op == OpCode::READ && lent.is_known() && self.random.below(2) == 0 =>
+            {
+                self.read_lent(request, &lent).await;
+            }
+            (_, Some(lent))
+                if op == OpCode::WRITE && request.request().flags & flags::LENT != 0 =>
+            {
+                self.write_lent(request, &lent).await;
+            }
             _ => self.inner.handle(request).await,
         }
     }

@@ -79,19 +79,27 @@ fn what_another_one_changes_is_read_without_a_word_from_him() {
     });
 }
 
-/// COMPOSE-3: what is read from a place that was given back meanwhile does not count, be it zeros or nothing.
+/// COMPOSE-3: what is read from a place that was given back meanwhile does not count, be it zeros or nothing. Nor does it if it has
+/// landed in lent memory, and what is read anew does not (LOAN-1).
 #[test]
 fn a_read_during_which_its_object_was_given_back_looks_again() {
-    for is_deleted in [false, true] {
-        run(2, SIZE, |world| async move {
+    let ways = [(false, false), (true, false), (false, true), (true, true)];
+    for (seed, (is_deleted, lends)) in (2..).zip(ways) {
+        run(seed, SIZE, |world| async move {
             let client = world.client("v");
             client.write(0, &[1; 8192]).await.unwrap();
+            assert!(client.may_lend());
             lose_lock(&world).await;
-            for byte in 10..14 {
+            for byte in 10..if lends { 40 } else { 14 } {
                 world.blocker.hold(true);
                 let before = world.blocker.count_of(OpCode::READ);
                 let io = client.clone();
-                let read = world.handle.spawn(async move { io.read(4000, 200).await });
+                let read = world.handle.spawn(async move {
+                    match lends {
+                        true => io.read_lent(4000, 200).await,
+                        false => io.read(4000, 200).await,
+                    }
+                });
                 while world.blocker.count_of(OpCode::READ) == before {
                     a_while(&world).await;
                 }

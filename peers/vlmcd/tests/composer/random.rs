@@ -77,7 +77,12 @@ async fn step(client: &Client, model: &Model, random: &Random, who: usize, numbe
         0..5 => {
             let byte = |at: u64| (at.wrapping_mul(31) ^ number.wrapping_mul(97) ^ 1) as u8;
             let text: Vec<u8> = range.clone().map(byte).collect();
-            assert_eq!(client.write(offset, &text).await, Ok(len), "{range:?}");
+            let is_lent = len > 0 && client.may_lend() && random.below(2) == 0;
+            let written = match is_lent {
+                true => client.write_lent(offset, &text).await,
+                false => client.write(offset, &text).await,
+            };
+            assert_eq!(written, Ok(len), "{range:?}");
             model.set(&range, byte);
         }
         5 => {
@@ -99,7 +104,11 @@ async fn step(client: &Client, model: &Model, random: &Random, who: usize, numbe
             model.set(&(start..end.max(start)), |_| 0);
         }
         _ => {
-            let read = client.read(offset, len).await.unwrap();
+            let is_lent = len > 0 && client.may_lend() && random.below(2) == 0;
+            let read = match is_lent {
+                true => client.read_lent(offset, len).await.unwrap(),
+                false => client.read(offset, len).await.unwrap(),
+            };
             assert!(
                 read == model.get(&range),
                 "{range:?} by client {who} at step {number}"

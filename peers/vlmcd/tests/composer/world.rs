@@ -91,7 +91,9 @@ impl World {
         let mapper = Mapper::new(handle, station.clone(), store.clone(), seed);
         handle.serve(&station, 64, mapper.clone());
         let blocker = Rc::new(Blocker::new(handle, store.clone(), seed + 1));
-        handle.serve(&add(BLOCKER), 64, blocker.clone());
+        let station = add(BLOCKER);
+        handle.serve(&station, 64, blocker.clone());
+        handle.take_loans(station.id(), None);
         Self {
             handle: handle.clone(),
             segment: segment.clone(),

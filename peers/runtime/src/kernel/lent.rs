@@ -1,0 +1,158 @@
+//! Memory of somebody else's, in pieces, for as long as he lends it.
+
+use std::fmt::Debug;
+use std::ops::Range;
+use std::rc::Rc;
+
+use rustix::io::Errno;
+use xseg::Data;
+
+use crate::local::GateGuard;
+
+/// The most pieces that the kernel takes at once; with more an operation does less than was asked.
+const PIECES_MAX: usize = 1024;
+
+/// Whose memory it is.
+pub trait Lender: Debug {
+    /// For an operation of the kernel's, until the guard is dropped; `None`: not any more.
+    fn enter(&self) -> Option<GateGuard>;
+
+    /// Copies what lies there from byte `from` on.
+    fn read(&self, from: u64, bytes: &mut [u8]) -> Result<(), Errno>;
+
+    /// The same, to a buffer of a segment.
+    fn read_to(&self, from: u64, data: Data<'_>) -> Result<(), Errno>;
+}
+
+/// A piece of it.
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    at: *mut u8,
+    len: usize,
+}
+
+/// All of it. Clones are the same memory.
+#[derive(Clone, Debug)]
+pub struct LentMemory {
+    pieces: Rc<[Piece]>,
+    lender: Rc<dyn Lender>,
+}
+
+/// What the kernel is told of it. It lies still on the heap.
+#[derive(Default)]
+pub(super) struct Vector(Vec<libc::iovec>);
+
+impl Debug for Vector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Vector").field(&self.0.len()).finish()
+    }
+}
+
+impl LentMemory {
+    /// Memory in pieces: where each begins, and how long it is.
+    ///
+    /// # Safety
+    /// All pieces are mapped, to be read and written, for as long as `lender` lives, and nobody has a reference into them.
+    pub unsafe fn new(
+        pieces: impl Iterator<Item = (*mut u8, usize)>,
+        lender: Rc<dyn Lender>,
+    ) -> Self {
+        Self {
+            pieces: pieces.map(|(at, len)| Piece { at, len }).collect(),
+            lender,
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.len).sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn lender(&self) -> &dyn Lender {
+        &*self.lender
+    }
+
+    /// Are the pieces of this range cut so, all of them?
+    pub(crate) fn is_aligned(&self, range: Range<usize>, to: usize) -> bool {
+        self.within(range)
+            .all(|piece| (piece.at.addr() | piece.len).is_multiple_of(to))
+    }
+
+    /// The pieces of a range.
+    fn within(&self, range: Range<usize>) -> impl Iterator<Item = Piece> {
+        let mut from = 0;
+        self.pieces.iter().filter_map(move |piece| {
+            let before = from;
+            from += piece.len;
+            let (first, end) = (range.start.max(before), range.end.min(from));
+            (first < end).then(|| Piece {
+                at: piece.at.wrapping_add(first - before),
+                len: end - first,
+            })
+        })
+    }
+
+    pub(super) fn vector(&self, range: Range<usize>) -> Vector {
+        let pieces = self.within(range).take(PIECES_MAX);
+        let told = pieces.map(|piece| libc::iovec {
+            iov_base: piece.at.cast(),
+            iov_len: piece.len,
+        });
+        Vector(told.collect())
+    }
+}
+
+impl Vector {
+    pub fn address(&self) -> *const libc::iovec {
+        self.0.as_ptr()
+    }
+
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Nobody;
+
+    impl Lender for Nobody {
+        fn enter(&self) -> Option<GateGuard> {
+            None
+        }
+
+        fn read(&self, _: u64, _: &mut [u8]) -> Result<(), Errno> {
+            Err(Errno::FAULT)
+        }
+
+        fn read_to(&self, _: u64, _: Data<'_>) -> Result<(), Errno> {
+            Err(Errno::FAULT)
+        }
+    }
+
+    #[test]
+    fn a_range_is_the_pieces_that_it_touches() {
+        let at = |address: usize| std::ptr::without_provenance_mut::<u8>(address);
+        let pieces = [(at(0x1000), 10), (at(0x3000), 0), (at(0x2000), 20)];
+        // SAFETY: nobody follows these addresses.
+        let memory = unsafe { LentMemory::new(pieces.into_iter(), Rc::new(Nobody)) };
+        assert_eq!((memory.len(), memory.is_empty()), (30, false));
+        let told = |range| -> Vec<(usize, usize)> {
+            let pieces = memory.within(range);
+            pieces.map(|piece| (piece.at.addr(), piece.len)).collect()
+        };
+        assert_eq!(told(0..30), [(0x1000, 10), (0x2000, 20)]);
+        assert_eq!(told(3..10), [(0x1003, 7)]);
+        assert_eq!(told(9..11), [(0x1009, 1), (0x2000, 1)]);
+        assert_eq!(told(12..30), [(0x2002, 18)]);
+        assert_eq!(told(5..5), []);
+        assert!(memory.is_aligned(2..10, 2) && !memory.is_aligned(2..11, 2));
+        assert!(memory.is_aligned(10..26, 16) && !memory.is_aligned(10..27, 16));
+    }
+}
