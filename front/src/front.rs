@@ -11,9 +11,9 @@
 //!   behind its last piece.
 //! * **FRONT-3** Each piece takes its buffer, and gives it up, by itself: no request waits for a buffer with another in hand.
 //! * **FRONT-4** A disk that answers less than was asked has failed (F28).
-//! * **FRONT-6** Memory is lent to a disk that takes loans, and a request is answered when the disk has given it back.
 //! * **FRONT-5** A request is judged by the size that the disk has when it comes; one that was begun ends, whatever the size is
 //!   then.
+//! * **FRONT-6** Memory is lent to a disk that takes loans, and a request is answered when the disk has given it back.
 
 use std::cell::{Ref, RefCell};
 use std::future::Future;

@@ -163,7 +163,7 @@ impl SegmentDisk {
         let missing = loan.end().await;
         let reply = reply?;
         answer::whole(&reply, ask.len_bytes)?; // BRIDGE-2
-        Ok((reply, missing))
+        Ok((reply, missing?)) // LOAN-4
     }
 
     /// What cannot be left to the composer: zeroes that take their space.

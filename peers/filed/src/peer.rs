@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use archipelago_runtime::{Handle, Peer, Service, Station};
+use archipelago_runtime::{Handle, Peer, Service, Station, Taking};
 use archipelago_store::peer::{
     WaitingRoom, answer_done, answer_error, answer_hash, answer_holder, answer_lock, answer_names,
     answer_stat, owner_of, refuse_lock,
@@ -22,6 +22,7 @@ use crate::root::Publication;
 pub struct Filed {
     pub(crate) engine: Rc<Engine>,
     waiting: WaitingRoom,
+    _takes_loans: Taking,
 }
 
 impl Filed {
@@ -34,9 +35,9 @@ impl Filed {
         let filed = Rc::new(Self {
             engine: Rc::new(Engine::begin(handle, station, options)?),
             waiting: WaitingRoom::new(handle),
+            _takes_loans: handle.take_loans(station.id(), None),
         });
         let service = handle.serve(station, options.nr_ops, filed.clone());
-        handle.take_loans(station.id(), None);
         Ok((filed, service))
     }
 

@@ -97,7 +97,7 @@ pub use kernel::{
     CommandPayload, EventBell, Lender, LentBytes, LentMemory, Memory, block_signals,
     inherited_descriptor,
 };
-pub use loans::{Borrowed, Loan};
+pub use loans::{Borrowed, Loan, Taking};
 pub use log_levels::LogLevels;
 pub use options::ReactorOptions;
 pub use orphans::Orphan;

@@ -11,6 +11,8 @@
 //! * **LOAN-2** A write whose bytes are not in its buffer says so, by [`xseg::flags::LENT`]. Who is given one and finds no loan
 //!   refuses it; it is given only to ports that are known to take it ([`Handle::takes_loans`]).
 //! * **LOAN-3** A loan is over for the lender when nobody uses its memory any more, the kernel included, and nobody begins to.
+//! * **LOAN-4** Of memory that was lost while it was lent nothing is believed: neither that what was read is there, nor that what was
+//!   written was the lender's.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -29,7 +31,8 @@ use crate::ranges::Ranges;
 /// All loans of a reactor, and the ports that take them.
 #[derive(Debug, Default)]
 pub(crate) struct Loans {
-    by_address: RefCell<BTreeMap<usize, Rc<Terms>>>,
+    /// By where their buffers begin in the segment, however often that is mapped here.
+    by_offset: RefCell<BTreeMap<u64, Rc<Terms>>>,
     /// A port that hands payloads on takes what the next one takes.
     takers: RefCell<BTreeMap<PortId, Option<PortId>>>,
 }
@@ -49,8 +52,16 @@ struct Terms {
 #[must_use = "dropping it ends the loan"]
 pub struct Loan {
     core: Rc<Core>,
-    at: usize,
+    at: u64,
     terms: Rc<Terms>,
+}
+
+/// A port takes loans for as long as its peer has this.
+#[derive(Debug)]
+#[must_use = "dropping it takes no more loans"]
+pub struct Taking {
+    core: Rc<Core>,
+    port: PortId,
 }
 
 /// Part of a loan, as those find it who have the buffer's data.
@@ -65,10 +76,10 @@ const HOPS_MAX: usize = 4;
 
 impl Loans {
     fn find(&self, data: Data<'_>) -> Option<Borrowed> {
-        let loans = self.by_address.borrow();
-        let at = data.address().addr();
+        let loans = self.by_offset.borrow();
+        let at = data.range().at();
         let (first, terms) = loans.range(..=at).next_back()?;
-        let from = (at - first) as u64;
+        let from = at - first;
         let part = from..from.checked_add(data.len())?;
         (part.end <= terms.len && !terms.is_over.get()).then(|| Borrowed {
             terms: terms.clone(),
@@ -93,7 +104,7 @@ impl Loans {
 impl Handle {
     /// Lends memory beside the first bytes of a buffer of ours, as many as there are of the memory. `None`: it does not fit.
     pub fn lend(&self, data: Data<'_>, memory: LentMemory) -> Option<Loan> {
-        let (at, len) = (data.address().addr(), memory.len() as u64);
+        let (at, len) = (data.range().at(), memory.len() as u64);
         if len > data.len() || len == 0 {
             return None;
         }
@@ -105,7 +116,7 @@ impl Handle {
             inside: Gate::new(),
             is_over: Cell::new(false),
         });
-        let mut loans = self.core.loans.by_address.borrow_mut();
+        let mut loans = self.core.loans.by_offset.borrow_mut();
         loans.insert(at, terms.clone());
         let core = self.core.clone();
         Some(Loan { core, at, terms })
@@ -116,10 +127,13 @@ impl Handle {
         self.core.loans.find(data)
     }
 
-    /// This port's peer looks for loans: always, or as far as the one does to which it hands payloads on.
-    pub fn take_loans(&self, port: PortId, hands_on_to: Option<PortId>) {
+    /// This port's peer looks for loans, until what is returned is dropped: always, or as far as the one does to which it hands
+    /// payloads on.
+    pub fn take_loans(&self, port: PortId, hands_on_to: Option<PortId>) -> Taking {
         let mut takers = self.core.loans.takers.borrow_mut();
         takers.insert(port, hands_on_to);
+        let core = self.core.clone();
+        Taking { core, port }
     }
 
     /// May a write whose bytes are lent be sent there (LOAN-2)?
@@ -129,18 +143,29 @@ impl Handle {
 }
 
 impl Loan {
-    /// Ends it, when nobody uses the memory any more (LOAN-3). Tells which bytes of what was read are in the buffer.
-    pub async fn end(self) -> Vec<Range<u64>> {
+    /// Ends it, when nobody uses the memory any more (LOAN-3). Tells which bytes of what was read are in the buffer; FAULT: the memory was
+    /// lost meanwhile, so that nobody knows what was read from it or written to it (LOAN-4).
+    pub async fn end(self) -> Result<Vec<Range<u64>>, Errno> {
         self.terms.is_over.set(true);
         self.terms.inside.empty().await;
-        self.terms.landed.borrow().missing(self.terms.len)
+        match self.terms.memory.lender().is_there() {
+            true => Ok(self.terms.landed.borrow().missing(self.terms.len)),
+            false => Err(Errno::FAULT),
+        }
+    }
+}
+
+impl Drop for Taking {
+    fn drop(&mut self) {
+        let mut takers = self.core.loans.takers.borrow_mut();
+        takers.remove(&self.port);
     }
 }
 
 impl Drop for Loan {
     fn drop(&mut self) {
         self.terms.is_over.set(true);
-        let mut loans = self.core.loans.by_address.borrow_mut();
+        let mut loans = self.core.loans.by_offset.borrow_mut();
         let is_ours = |terms: &Rc<Terms>| Rc::ptr_eq(terms, &self.terms);
         if loans.get(&self.at).is_some_and(is_ours) {
             loans.remove(&self.at);
@@ -195,13 +220,13 @@ impl Borrowed {
     /// Copies what is written from byte `from` of it on.
     pub fn read(&self, from: u64, bytes: &mut [u8]) -> Result<(), Errno> {
         let part = self.part(from, bytes.len() as u64).ok_or(Errno::INVAL)?;
-        part.open()?.read(part.part.start, bytes)
+        part.open()?.read(part.part.start, bytes).map_err(gone)
     }
 
     /// Copies all that is written to where the request's bytes would be.
     pub fn read_to(&self, data: Data<'_>) -> Result<(), Errno> {
         let part = self.part(0, data.len()).ok_or(Errno::INVAL)?;
-        part.open()?.read_to(part.part.start, data)
+        part.open()?.read_to(part.part.start, data).map_err(gone)
     }
 
     fn open(&self) -> Result<&dyn crate::kernel::Lender, Errno> {
@@ -209,6 +234,14 @@ impl Borrowed {
             true => Err(Errno::CANCELED),
             false => Ok(self.terms.memory.lender()),
         }
+    }
+}
+
+/// Whatever a lender says, it is about his memory, and never about a store.
+fn gone(errno: Errno) -> Errno {
+    match errno {
+        Errno::CANCELED => Errno::CANCELED,
+        _ => Errno::FAULT,
     }
 }
 

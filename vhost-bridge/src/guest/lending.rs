@@ -12,13 +12,22 @@ use super::ram::Ram;
 /// Keeps the memory mapped for as long as it is lent.
 #[derive(Debug)]
 struct Lending {
-    _ram: Rc<Ram>,
+    ram: Rc<Ram>,
+    ranges: Vec<(u64, u64)>,
     lender: Rc<dyn Lender>,
 }
 
 impl Lender for Lending {
     fn enter(&self) -> Option<GateGuard> {
-        self.lender.enter()
+        self.lender.enter().filter(|_| self.is_there())
+    }
+
+    /// A page that was missing is one of ours since then, which the kernel takes for the guest's (GUEST-4).
+    fn is_there(&self) -> bool {
+        let ranges = self.ranges.iter();
+        ranges
+            .clone()
+            .all(|(at, len_bytes)| self.ram.is_there(*at, *len_bytes))
     }
 
     fn read(&self, from: u64, bytes: &mut [u8]) -> Result<(), Errno> {
@@ -38,12 +47,13 @@ impl Ram {
         ranges: impl Iterator<Item = (u64, u64)>,
         lender: Rc<dyn Lender>,
     ) -> Option<LentMemory> {
-        let mut places = Vec::new();
-        for (at, len_bytes) in ranges {
-            self.places(at, len_bytes, &mut places).ok()?;
+        let (mut places, ranges) = (Vec::new(), Vec::from_iter(ranges));
+        for (at, len_bytes) in &ranges {
+            self.places(*at, *len_bytes, &mut places).ok()?;
         }
         let lending = Lending {
-            _ram: self.clone(),
+            ram: self.clone(),
+            ranges,
             lender,
         };
         // SAFETY: the places were checked to be inside of regions, which are mapped to be read and written for as long as the

@@ -169,6 +169,14 @@ impl Ram {
         })
     }
 
+    /// Are all of these bytes the guest's?
+    pub(super) fn is_there(&self, at: u64, len_bytes: u64) -> bool {
+        let looked = self.pieces(at, len_bytes, |mapping, offset, range| {
+            mapping.place(offset, range.len()).map(drop)
+        });
+        looked.is_ok()
+    }
+
     pub fn zero(&self, at: u64, len_bytes: u64) -> Result<(), MemoryFault> {
         self.pieces(at, len_bytes, |mapping, offset, range| {
             mapping.zero(offset, range.len())

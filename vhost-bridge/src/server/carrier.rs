@@ -11,7 +11,6 @@ use archipelago_runtime::{Lender, LentMemory};
 use xseg::{Data, Errno};
 
 use super::hold::Hold;
-
 use crate::guest::Ram;
 use crate::queue::{GuestMemory, MemoryFault};
 use crate::request::Parts;
@@ -148,6 +147,10 @@ struct LentParts {
 impl Lender for LentParts {
     fn enter(&self) -> Option<GateGuard> {
         self.carrier.hold.enter()
+    }
+
+    fn is_there(&self) -> bool {
+        true // the memory's own lender knows
     }
 
     fn read(&self, from: u64, bytes: &mut [u8]) -> Result<(), Errno> {

@@ -95,7 +95,7 @@ impl<D: Disk> Server<D> {
 
     /// Takes no more front ends and nothing more out of rings, waits until all that was taken is answered, but not longer than
     /// `within`, ends the connection, and waits for what it had begun (VHOST-6). What was not answered by then never is: the guest's
-    /// memory is its own again, and the next server does it once more, as after a death.
+    /// memory is its own again, and the next server does it once more, as after a death. What the kernel does in that memory is waited for, however long.
     pub async fn drain(&self, within: Duration) {
         let shared = &self.shared;
         for listener in self.listeners.take() {

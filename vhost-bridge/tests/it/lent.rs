@@ -21,7 +21,7 @@ use archipelago_vhost::server::{Server, ServerOptions};
 use rustix::fs::ftruncate;
 use xseg::{BindOptions, CreateOptions, Errno, Geometry};
 
-use crate::driver::{Guest, IN, OUT};
+use crate::driver::{Guest, IN, Link, OUT};
 
 const DISK_BYTES: u64 = 4 << 20;
 const PIECE_BYTES: u32 = 64 << 10;
@@ -83,8 +83,8 @@ impl Disk for LentDisk {
         while self.told.is_held.load(Ordering::SeqCst) {
             self.handle.sleep(Duration::from_millis(1)).await;
         }
-        self.told.note("read");
         let (read, memory) = self.handle.read_full_at(&self.file, offset, memory).await;
+        self.told.note("read");
         drop(memory);
         if read == Ok(half as usize) {
             lent.land();
@@ -96,7 +96,7 @@ impl Disk for LentDisk {
             .await;
         let rest = rest.into_bytes().unwrap();
         part(half, rest.len() as u64).write(0, &rest).unwrap();
-        let in_buffer = loan.end().await;
+        let in_buffer = loan.end().await?;
         read.map(|_| (Payload::Buffer { buffer, len_bytes }, in_buffer))
     }
 
@@ -113,7 +113,7 @@ impl Disk for LentDisk {
         let memory = lent.memory().ok_or(Errno::CANCELED)?;
         let (written, memory) = self.handle.write_all_at(&self.file, offset, memory).await;
         drop(memory);
-        loan.end().await;
+        loan.end().await?;
         written
     }
 
@@ -229,6 +229,114 @@ fn what_is_read_and_written_is_the_same_wherever_it_lands() {
         assert_eq!(guest.read(&link, 0, 4096), [5; 4096]);
     });
     assert_eq!(told.lent.load(Ordering::SeqCst), 3);
+}
+
+/// The guest's first region begins at 0, and is the file's first half.
+const LOW: u64 = 0x2_0000;
+/// Its second one is far away.
+const HIGH: u64 = 1 << 30;
+const HALF: u64 = 512 << 10;
+
+/// Where the file has what the guest has there.
+fn file_at(at: u64) -> u64 {
+    if at < HALF { at } else { at - HIGH + HALF }
+}
+
+/// A request with its header and status in low memory, and its data wherever the test says.
+fn submit(guest: &mut Guest, link: &Link, kind: u32, sector: u64, data: &[(u64, u32)]) {
+    let (header, status) = (0x1_0000, 0x1_0800);
+    let mut bytes = kind.to_le_bytes().to_vec();
+    bytes.extend([0; 4]);
+    bytes.extend(sector.to_le_bytes());
+    guest.put(header, &bytes);
+    guest.put(status, &[0xff]);
+    let writable = if kind == IN { 2 } else { 0 };
+    guest.describe(0, header, 16, 1, 1);
+    for (index, (at, len_bytes)) in (1..).zip(data) {
+        guest.describe(index, *at, *len_bytes, 1 | writable, index + 1);
+    }
+    guest.describe(data.len() as u16 + 1, status, 1, 2, 0);
+    guest.offer(0);
+    rustix::io::write(&link.kick, &1u64.to_ne_bytes()).unwrap();
+}
+
+fn status(guest: &Guest) -> u8 {
+    guest.load(0x1_0800) as u8
+}
+
+#[test]
+fn data_in_many_places_of_two_regions_are_one_request() {
+    let (told, file) = (Told::default(), numbers());
+    let own = file.try_clone().unwrap();
+    serve(&told, &file, &Arc::default(), move |path| {
+        let mut guest = Guest::new();
+        let link = guest.connect(path);
+        // The third one goes to the end of its region.
+        let data = [
+            (LOW + 3, 5000),
+            (HIGH + 0x3_0000, 4096),
+            (HALF - 1000, 1000),
+            (HIGH, 700),
+            (LOW + 0x1_0000, 9684),
+        ];
+        assert_eq!(data.iter().map(|(_, len)| len).sum::<u32>(), LEN as u32);
+        submit(&mut guest, &link, IN, 7, &data);
+        guest.reap(&link);
+        assert_eq!(status(&guest), 0);
+        let mut wanted = vec![0; LEN];
+        own.read_exact_at(&mut wanted, 7 * 512).unwrap();
+        let there = |guest: &Guest| -> Vec<u8> {
+            let parts = data.iter().map(|(at, len)| {
+                let mut part = vec![0; *len as usize];
+                rustix::io::pread(&guest.memory, &mut part, file_at(*at)).unwrap();
+                part
+            });
+            parts.collect::<Vec<_>>().concat()
+        };
+        assert!(there(&guest) == wanted);
+        for (at, len) in data {
+            guest.put(file_at(at), &vec![(at >> 3) as u8; len as usize]);
+        }
+        submit(&mut guest, &link, OUT, 512, &data);
+        guest.reap(&link);
+        assert_eq!(status(&guest), 0);
+        own.read_exact_at(&mut wanted, 512 * 512).unwrap();
+        assert!(there(&guest) == wanted);
+    });
+    assert_eq!(told.lent.load(Ordering::SeqCst), 2);
+}
+
+/// LOAN-4, GUEST-4: an access of ours has put an empty page where the guest's was missing, and the kernel takes it for the guest's. The
+/// status has a place: the request fails.
+#[test]
+fn nothing_is_believed_of_a_region_of_which_a_page_was_missing() {
+    let (told, file) = (Told::default(), numbers());
+    let own = told.clone();
+    told.is_held.store(true, Ordering::SeqCst);
+    serve(&told, &file, &Arc::default(), move |path| {
+        let mut guest = Guest::new();
+        let link = guest.connect(path);
+        submit(&mut guest, &link, IN, 0, &[(HIGH, LEN as u32)]);
+        while own.lent.load(Ordering::SeqCst) == 0 {
+            thread::yield_now();
+        }
+        // Another request of the same guest reaches for what is missing then: it is copied, for it is short.
+        ftruncate(&guest.memory, HALF).unwrap();
+        let (header, status_at) = (0x1_1000, 0x1_1800);
+        let mut bytes = OUT.to_le_bytes().to_vec();
+        bytes.extend([0; 12]);
+        guest.put(header, &bytes);
+        guest.describe(10, header, 16, 1, 11);
+        guest.describe(11, HIGH, 4096, 1, 12);
+        guest.describe(12, status_at, 1, 2, 0);
+        guest.offer(10);
+        rustix::io::write(&link.kick, &1u64.to_ne_bytes()).unwrap();
+        guest.reap(&link);
+        assert_eq!(guest.load(status_at) as u8, 1, "an error");
+        own.is_held.store(false, Ordering::SeqCst);
+        guest.reap(&link);
+        assert_eq!(status(&guest), 1, "LOAN-4");
+    });
 }
 
 /// GUEST-4: the kernel refuses to touch memory that is gone, and nothing else happens.

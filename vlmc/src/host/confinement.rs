@@ -20,16 +20,19 @@ use crate::config::{Config, RoleConfig, RoleSettings, TlsConfig};
 
 /// The newest rules that we know the meaning of; older kernels do what they can.
 const NEWEST: ABI = ABI::V5;
-/// Peers tell by `/proc` who lives, a node is known by its machine's number, and a panic looks up names of functions.
-const READ: [&str; 4] = [
+/// Peers tell by `/proc` who lives, a node is known by its machine's number, a panic looks up names of functions, and what is written past the
+/// page cache depends on the device.
+const READ: [&str; 6] = [
     "/proc",
     "/etc/machine-id",
     "/var/lib/dbus/machine-id",
     "/proc/self/exe",
+    "/sys/dev/block",
+    "/sys/devices",
 ];
 
 /// What librados needs: the library with its relatives, its plugins, Ceph's configuration and keys, and the names of other machines.
-const READ_FOR_RADOS: [&str; 12] = [
+const READ_FOR_RADOS: [&str; 11] = [
     "/usr/lib",
     "/lib",
     "/lib64",
@@ -40,7 +43,6 @@ const READ_FOR_RADOS: [&str; 12] = [
     "/etc/nsswitch.conf",
     "/etc/resolv.conf",
     "/dev/urandom",
-    "/sys/devices/system",
     "/usr/share/ceph",
 ];
 

@@ -224,6 +224,7 @@ fn every_operation_counter_group_and_flag_stands_on_the_page() {
         row([&flags::FLUSH, &"FLUSH"]),
         row([&flags::FORCE, &"FORCE"]),
         row([&flags::NOWAIT, &"NOWAIT"]),
+        row([&flags::LENT, &"LENT"]),
     ];
     assert_eq!(page_rows(&["flag", "name"]), bits);
 }

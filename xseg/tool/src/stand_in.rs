@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use xseg::{Data, Errno, Incoming, OpCode};
+use xseg::{Data, Errno, Incoming, OpCode, flags};
 
 use crate::args::ServedData;
 use crate::pattern;
@@ -44,6 +44,7 @@ impl StandIn {
         let data = incoming.data();
         match self {
             Self::Failing(errno) => Err(*errno),
+            _ if request.flags & flags::LENT != 0 => Err(Errno::INVAL), // its bytes are elsewhere
             Self::Memory(memory) => memory.serve(incoming),
             Self::Offsets | Self::Zeroes => match (request.op, data) {
                 (OpCode::INFO, _) => Ok(TARGET_BYTES),

@@ -88,6 +88,9 @@ impl Engine {
         range: Range,
     ) -> Result<Using, StoreError> {
         let mut is_last = false;
+        if let Some(data) = payload(request, range.len)? {
+            Place::to_write(&self.handle, request, data)?; // before an object is made for it
+        }
         loop {
             let opened = self.open(name, Missing::IsMade).await;
             let file = opened.inspect_err(|error| self.note_failure(scope, error))?;
@@ -138,17 +141,17 @@ impl Engine {
             && !file.direct_failed.get()
             && is_aligned(range, place)
         {
-            let place = &match way {
-                _ if place.is_cut_for_devices() => place.clone(),
-                Way::Out => place.in_buffer(),
-                Way::In => place.bring_into_buffer()?,
-            };
+            let place = &self.past_the_cache(place, way)?;
             let _inside = file.gate.enter(Mode::Direct).await;
             match self.transfer_direct(direct, range, place, way).await {
                 Err(Errno::INVAL) => file.direct_failed.set(true),
                 done => return done,
             }
         }
+        let place = &match self.root.objects.are_direct() {
+            true => self.past_the_cache(place, way)?,
+            false => place.clone(),
+        };
         let _inside = file.gate.enter(Mode::Buffered).await;
         match way {
             Way::Out => {
@@ -164,6 +167,16 @@ impl Engine {
                 let written = self.write_buffered(&file.plain, range.offset, place);
                 written.await.map(|()| range.len)
             }
+        }
+    }
+
+    /// What is lent is not cut as devices want it, or may change while it is written (W1): then the buffer is as ever.
+    fn past_the_cache<'a>(&self, place: &Place<'a>, way: Way) -> Result<Place<'a>, Errno> {
+        let may_change = way == Way::Out || self.root.objects.takes_what_changes();
+        match way {
+            _ if place.is_cut_for_devices() && may_change => Ok(place.clone()),
+            Way::Out => Ok(place.in_buffer()),
+            Way::In => place.bring_into_buffer(),
         }
     }
 
@@ -222,8 +235,7 @@ impl Engine {
         len: u64,
     ) -> Result<(), StoreError> {
         if let Some(data) = payload(request, len)? {
-            let place = Place::to_write(&self.handle, request, data)?;
-            let written = self.write_buffered(fd, 0, &place).await;
+            let written = self.write_buffered(fd, 0, &Place::of(data)).await;
             written.map_err(error_of)?;
         }
         self.handle

@@ -28,11 +28,10 @@ impl<'a> Place<'a> {
         request: &Incoming,
         data: Data<'a>,
     ) -> Result<Self, StoreError> {
-        let is_lent = request.request().flags & flags::LENT != 0;
-        let lent = match is_lent {
-            true => Some(handle.lent(data).ok_or(StoreError::Invalid)?),
-            false => None,
-        };
+        if request.request().flags & flags::LENT == 0 {
+            return Ok(Self::of(data));
+        }
+        let lent = Some(handle.lent(data).ok_or(StoreError::Invalid)?);
         Ok(Self { data, lent })
     }
 
@@ -40,12 +39,14 @@ impl<'a> Place<'a> {
         self.lent.is_some()
     }
 
+    /// Bytes that are in the buffer, whatever is lent.
+    pub fn of(data: Data<'a>) -> Self {
+        Self { data, lent: None }
+    }
+
     /// The request's own buffer.
     pub fn in_buffer(&self) -> Self {
-        Self {
-            data: self.data,
-            lent: None,
-        }
+        Self::of(self.data)
     }
 
     /// Does a device take it as it is cut? The buffer need not be asked: it is in one piece.

@@ -21,7 +21,7 @@ use super::parallel::in_parallel;
 /// Where a step ends in the file: at a multiple of this.
 const STEP_BYTES: u64 = 256 << 10;
 
-/// Calls `write` with each step's range within the payload. The first error is that of all.
+/// Calls `write` with each step's range within the payload. The worst error is that of all.
 pub(super) async fn write_in_steps(
     offset: u64,
     len: u64,
@@ -38,12 +38,20 @@ pub(super) async fn write_in_steps(
         let (range, write, outcome) = (next.clone(), &write, &outcome);
         all.push(Box::pin(async move {
             let written = write(range).await;
-            outcome.set(outcome.get().and(written));
+            outcome.set(worse(outcome.get(), written));
         }));
         next = step(offset, len, next.end);
     }
     in_parallel(all).await;
     outcome.get()
+}
+
+/// The first error, but a store's before one of memory that was lent (TRANSFER-2).
+fn worse(one: Result<(), Errno>, other: Result<(), Errno>) -> Result<(), Errno> {
+    match (one, other) {
+        (Err(Errno::FAULT | Errno::CANCELED), Err(errno)) => Err(errno),
+        _ => one.and(other),
+    }
 }
 
 /// The step that begins at `from`; an empty one at the end.
@@ -98,6 +106,17 @@ mod tests {
             }
             assert_eq!(end, len);
         }
+    }
+
+    /// TRANSFER-2
+    #[test]
+    fn what_a_store_says_is_not_hidden_by_memory_that_is_gone() {
+        let [gone, cut, broken] = [Errno::FAULT, Errno::CANCELED, Errno::IO].map(Err);
+        assert_eq!(worse(gone, broken), broken);
+        assert_eq!(worse(broken, cut), broken);
+        assert_eq!(worse(Ok(()), gone), gone);
+        assert_eq!(worse(cut, Ok(())), cut);
+        assert_eq!(worse(broken, Err(Errno::NOSPC)), broken);
     }
 
     #[test]

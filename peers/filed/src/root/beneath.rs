@@ -24,6 +24,22 @@ const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o770);
 /// alignment.
 const NFS: u64 = 0x6969;
 
+/// File systems that write what they are given, as it is.
+const EXT4: u64 = 0xef53;
+const XFS: u64 = 0x5846_5342;
+const TMPFS: u64 = 0x0102_1994;
+
+/// Does the device, or the one that it is a part of, want that nothing changes while it is written?
+fn wants_it_still(device: u64) -> bool {
+    let own = format!("/sys/dev/block/{}:{}", fs::major(device), fs::minor(device));
+    let told = ["queue", "../queue"].map(|queue| {
+        let path = format!("{own}/{queue}/stable_writes");
+        std::fs::read_to_string(path).ok()
+    });
+    let told = told.into_iter().flatten().next();
+    told.is_none_or(|told| told.trim() != "0")
+}
+
 /// openat2 gives up when somebody renames beneath it at the same time; so often it is tried again.
 const TRIES_MAX: usize = 64;
 
@@ -80,6 +96,17 @@ impl Directory {
             NFS => OFlags::DIRECT,
             _ => OFlags::empty(),
         })
+    }
+
+    /// May what is written past the page cache change while it is written? Where somebody below takes checksums of it, or makes
+    /// copies, it must not. What is not known is told so.
+    pub fn takes_what_changes(&self) -> bool {
+        let kind = fs::fstatfs(&self.fd).map_or(0, |told| u64::try_from(told.f_type).unwrap_or(0));
+        match kind {
+            TMPFS => true, // it has no "past"
+            EXT4 | XFS => fstat(&self.fd).is_ok_and(|stat| !wants_it_still(stat.st_dev)),
+            _ => false,
+        }
     }
 
     /// Opens what the path names, beneath this directory (BENEATH-1).

@@ -28,6 +28,7 @@ pub(crate) struct Objects {
     temporary: Arc<Temporary>,
     /// Of all that are opened for their content (BENEATH-3).
     flags: OFlags,
+    takes_what_changes: bool,
     /// Folders whose own names are known to be durable.
     durable: Mutex<BTreeSet<Folder>>,
 }
@@ -36,6 +37,7 @@ impl Objects {
     pub fn new(directory: Directory, temporary: &Arc<Temporary>) -> Result<Self, Errno> {
         Ok(Self {
             flags: directory.object_flags()?,
+            takes_what_changes: directory.takes_what_changes(),
             directory,
             temporary: temporary.clone(),
             durable: Mutex::default(),
@@ -47,6 +49,16 @@ impl Objects {
             return flags;
         }
         flags | self.flags
+    }
+
+    /// Do all reads and writes go past the page cache?
+    pub fn are_direct(&self) -> bool {
+        self.flags.contains(OFlags::DIRECT)
+    }
+
+    /// May what goes past it change on the way?
+    pub fn takes_what_changes(&self) -> bool {
+        self.takes_what_changes
     }
 
     pub fn directory(&self) -> &Directory {

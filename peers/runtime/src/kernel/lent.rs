@@ -17,6 +17,9 @@ pub trait Lender: Debug {
     /// For an operation of the kernel's, until the guard is dropped; `None`: not any more.
     fn enter(&self) -> Option<GateGuard>;
 
+    /// Is all of it there, and was since it was lent?
+    fn is_there(&self) -> bool;
+
     /// Copies what lies there from byte `from` on.
     fn read(&self, from: u64, bytes: &mut [u8]) -> Result<(), Errno>;
 
@@ -29,6 +32,8 @@ pub trait Lender: Debug {
 struct Piece {
     at: *mut u8,
     len: usize,
+    /// Bytes before it.
+    before: usize,
 }
 
 /// All of it. Clones are the same memory.
@@ -57,14 +62,21 @@ impl LentMemory {
         pieces: impl Iterator<Item = (*mut u8, usize)>,
         lender: Rc<dyn Lender>,
     ) -> Self {
+        let mut next = 0;
+        let pieces = pieces.map(|(at, len)| {
+            let before = next;
+            next += len;
+            Piece { at, len, before }
+        });
         Self {
-            pieces: pieces.map(|(at, len)| Piece { at, len }).collect(),
+            pieces: pieces.collect(),
             lender,
         }
     }
 
     pub fn len(&self) -> usize {
-        self.pieces.iter().map(|piece| piece.len).sum()
+        let last = self.pieces.last();
+        last.map_or(0, |last| last.before + last.len)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -83,14 +95,18 @@ impl LentMemory {
 
     /// The pieces of a range.
     fn within(&self, range: Range<usize>) -> impl Iterator<Item = Piece> {
-        let mut from = 0;
-        self.pieces.iter().filter_map(move |piece| {
-            let before = from;
-            from += piece.len;
-            let (first, end) = (range.start.max(before), range.end.min(from));
+        let passed = self
+            .pieces
+            .partition_point(|piece| piece.before + piece.len <= range.start);
+        let behind = self.pieces.iter().skip(passed);
+        let touched = behind.take_while(move |piece| piece.before < range.end);
+        touched.filter_map(move |piece| {
+            let first = range.start.max(piece.before);
+            let end = range.end.min(piece.before + piece.len);
             (first < end).then(|| Piece {
-                at: piece.at.wrapping_add(first - before),
+                at: piece.at.wrapping_add(first - piece.before),
                 len: end - first,
+                before: first,
             })
         })
     }
@@ -125,6 +141,10 @@ mod tests {
     impl Lender for Nobody {
         fn enter(&self) -> Option<GateGuard> {
             None
+        }
+
+        fn is_there(&self) -> bool {
+            false
         }
 
         fn read(&self, _: u64, _: &mut [u8]) -> Result<(), Errno> {

@@ -1,6 +1,7 @@
 //! Memory of our own that is lent: for those who embed the library and want to read and write volumes without a copy.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::cell::Cell;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -25,6 +26,7 @@ struct Block {
     at: *mut u8,
     len: usize,
     inside: Gate,
+    is_back: Cell<bool>,
 }
 
 impl Block {
@@ -65,8 +67,18 @@ impl LentBytes {
         }
         let inside = Gate::new();
         Self {
-            block: Rc::new(Block { at, len, inside }),
+            block: Rc::new(Block {
+                at,
+                len,
+                inside,
+                is_back: Cell::new(false),
+            }),
         }
+    }
+
+    /// From now on nobody begins to use them, and whoever is lent them fails.
+    pub fn take_back(&self) {
+        self.block.is_back.set(true);
     }
 
     pub fn len(&self) -> usize {
@@ -129,10 +141,17 @@ impl Lending {
 
 impl Lender for Lending {
     fn enter(&self) -> Option<GateGuard> {
-        Some(self.block.inside.enter())
+        (!self.block.is_back.get()).then(|| self.block.inside.enter())
+    }
+
+    fn is_there(&self) -> bool {
+        !self.block.is_back.get()
     }
 
     fn read(&self, from: u64, bytes: &mut [u8]) -> Result<(), Errno> {
+        if self.block.is_back.get() {
+            return Err(Errno::IO);
+        }
         self.each(from, bytes.len(), |at, range| {
             self.block.read(at, &mut bytes[range]);
         });

@@ -95,7 +95,7 @@ fn what_is_read_into_lent_memory_is_there_and_what_is_not_is_told() {
         assert_eq!(there[2900..3000], [0; 100]);
         // Some of it is read anew, into the buffer.
         all.part(6000, 10).unwrap().begin_anew();
-        assert_eq!(loan.end().await, [3000..5000, 6000..6010]);
+        assert_eq!(loan.end().await.unwrap(), [3000..5000, 6000..6010]);
     });
 }
 
@@ -152,8 +152,32 @@ fn a_loan_ends_when_the_last_who_uses_it_has_left() {
         assert!(!is_over.get());
         assert!(borrowed.memory().is_none(), "nobody begins");
         drop(memory);
-        let missing = ending.await;
+        let missing = ending.await.unwrap();
         assert_eq!((missing.len(), missing[0].clone()), (1, 0..LEN));
+    });
+}
+
+/// LOAN-4
+#[test]
+fn nothing_is_believed_of_memory_that_was_lost_while_it_was_lent() {
+    on_reactors(async |handle, station| {
+        let buffer = station.buffer(65536).await.unwrap();
+        let (bytes, loan) = lend(&handle, &buffer);
+        let data = buffer.data().part(0, LEN).unwrap();
+        let all = handle.lent(data).unwrap();
+        all.begin_anew();
+        let memory = all.memory().unwrap();
+        bytes.take_back();
+        assert!(all.memory().is_none());
+        assert_eq!(all.read(0, &mut [0; 10]), Err(Errno::FAULT));
+        assert_eq!(all.read_to(data), Err(Errno::FAULT));
+        let (read, memory) = handle
+            .read_full_at(&file(&numbers(50_000)), 0, memory)
+            .await;
+        assert_eq!(read, Ok(LEN as usize));
+        drop(memory);
+        all.land();
+        assert_eq!(loan.end().await, Err(Errno::FAULT));
     });
 }
 
@@ -164,12 +188,14 @@ fn who_hands_payloads_on_takes_what_the_next_one_takes() {
         let geometry = Geometry::new(8, 1, 8).unwrap();
         let ports: Vec<PortId> = (0..8).filter_map(|port| geometry.port(port)).collect();
         assert!(!handle.takes_loans(ports[0]));
-        handle.take_loans(ports[0], Some(ports[1]));
+        let _first = handle.take_loans(ports[0], Some(ports[1]));
         assert!(!handle.takes_loans(ports[0]));
-        handle.take_loans(ports[1], None);
+        let second = handle.take_loans(ports[1], None);
         assert!(handle.takes_loans(ports[0]) && handle.takes_loans(ports[1]));
-        handle.take_loans(ports[2], Some(ports[3]));
-        handle.take_loans(ports[3], Some(ports[2]));
+        drop(second);
+        assert!(!handle.takes_loans(ports[0]) && !handle.takes_loans(ports[1]));
+        let _third = handle.take_loans(ports[2], Some(ports[3]));
+        let _fourth = handle.take_loans(ports[3], Some(ports[2]));
         assert!(
             !handle.takes_loans(ports[2]),
             "nobody takes them in the end"

@@ -6,7 +6,7 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use archipelago_protocol::VolumeIdBytes;
-use archipelago_runtime::{Handle, Station, local};
+use archipelago_runtime::{Handle, Station, Taking, local};
 use xseg::{Buffer, Incoming};
 
 use super::attach::NameEntry;
@@ -47,10 +47,13 @@ pub struct Composer {
     pub is_leaving: Cell<bool>,
     /// Recalls that wait.
     pub recalls: local::Gate,
+    _takes_loans: Taking,
 }
 
 impl Composer {
     pub fn new(handle: &Handle, station: Rc<Station>, options: Options) -> Rc<Self> {
+        // Payloads go on to the blocker, and what is done with them here looks for loans.
+        let takes_loans = handle.take_loans(station.id(), Some(options.blocker));
         Rc::new_cyclic(|myself| Self {
             handle: handle.clone(),
             station,
@@ -69,6 +72,7 @@ impl Composer {
             uses: RefCell::default(),
             is_leaving: Cell::new(false),
             recalls: local::Gate::new(),
+            _takes_loans: takes_loans,
         })
     }
 

@@ -6,6 +6,7 @@ mod core;
 mod granted;
 mod idle;
 mod lease;
+mod lent;
 mod maps;
 mod objects;
 mod orphans;

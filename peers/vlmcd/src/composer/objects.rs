@@ -6,8 +6,8 @@ use archipelago_runtime::local::Permit;
 use xseg::{Buffer, Draft, Errno, Incoming, OpCode, Reply, flags};
 
 use super::core::Composer;
+use super::lent::is_lent;
 use super::volume::Volume;
-use super::write::is_lent;
 use crate::error::ComposeError;
 use crate::pure::Source;
 

@@ -18,7 +18,6 @@ pub struct RunningComposer {
 /// came in (W1).
 pub fn serve(handle: &Handle, station: &Rc<Station>, options: Options) -> RunningComposer {
     let nr_ops = options.nr_ops;
-    handle.take_loans(station.id(), Some(options.blocker));
     let composer = Composer::new(handle, station.clone(), options);
     let service = handle.serve(station, nr_ops, composer.clone());
     RunningComposer { composer, service }

@@ -24,6 +24,8 @@ pub struct Blocker {
     released: Notify,
     pub failing: Cell<Option<(OpCode, Errno)>>,
     pub asked: RefCell<BTreeMap<u16, u64>>,
+    /// Reads that landed in lent memory, and writes that came out of it.
+    pub lent: Cell<(u64, u64)>,
 }
 
 impl Blocker {
@@ -38,6 +40,7 @@ impl Blocker {
             released: Notify::new(),
             failing: Cell::new(None),
             asked: RefCell::default(),
+            lent: Cell::default(),
         }
     }
 
@@ -69,6 +72,8 @@ impl Blocker {
         let (read, _) = self.handle.read_full_at(&file, 0, memory).await;
         assert_eq!(read, Ok(said.length as usize));
         lent.land();
+        let (landed, written) = self.lent.get();
+        self.lent.set((landed + 1, written));
         request.answer(said.length);
     }
 
@@ -77,6 +82,8 @@ impl Blocker {
         let name = ObjectName::new(request.target().as_bytes()).unwrap();
         let mut bytes = vec![0; said.length as usize];
         lent.read(0, &mut bytes).unwrap();
+        let (landed, before) = self.lent.get();
+        self.lent.set((landed, before + 1));
         let scope = Scope(said.handle);
         match self.store.write(scope, &name, said.offset, &bytes).await {
             Ok(()) => request.answer(said.length),

@@ -72,7 +72,7 @@ impl Client {
         let reply = self
             .call(op, flags, (offset, len as u64), Some((buffer, len)))
             .await;
-        let in_buffer = loan.end().await;
+        let in_buffer = loan.end().await.unwrap();
         assert_eq!(reply.result()?, len as u64);
         for range in in_buffer.iter().filter(|_| op == OpCode::READ) {
             let mut part = vec![0; (range.end - range.start) as usize];

@@ -201,6 +201,11 @@ async fn history(world: Rc<World>, seed: u64, composers: &[u32], options: Option
     for composer in running {
         composer.drain().await;
     }
+    let (landed, written) = world.blocker.lent.get();
+    assert!(
+        landed > 0 && written > 0,
+        "LOAN-1, LOAN-2: {landed}, {written}"
+    );
     world.mapper.with("v", |volume| {
         assert!(volume.grants.is_empty(), "{:?}", volume.grants);
         assert!(volume.composers.is_empty());

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
-use archipelago_runtime::{Handle, Reactor, ReactorOptions};
+use archipelago_runtime::{Handle, Reactor, ReactorOptions, Taking};
 use archipelago_store::MemStore;
 use archipelago_vlmcd::{Options, RunningComposer, serve};
 use xseg::{BindOptions, CreateOptions, Geometry, Lease, Place, Segment};
@@ -77,6 +77,7 @@ pub struct World {
     pub mapper: Rc<Mapper>,
     pub blocker: Rc<Blocker>,
     pub store: MemStore,
+    _takes_loans: Taking,
 }
 
 impl World {
@@ -93,13 +94,14 @@ impl World {
         let blocker = Rc::new(Blocker::new(handle, store.clone(), seed + 1));
         let station = add(BLOCKER);
         handle.serve(&station, 64, blocker.clone());
-        handle.take_loans(station.id(), None);
+        let takes_loans = handle.take_loans(station.id(), None);
         Self {
             handle: handle.clone(),
             segment: segment.clone(),
             mapper,
             blocker,
             store,
+            _takes_loans: takes_loans,
         }
     }
 

@@ -72,7 +72,7 @@ impl<'a> Lender<'a> {
         reply.data().unwrap().read(0, &mut bytes).unwrap();
         Done {
             result: reply.result(),
-            in_buffer: loan.end().await,
+            in_buffer: loan.end().await.unwrap_or_default(),
             buffer: bytes,
         }
     }
@@ -184,6 +184,25 @@ fn what_is_lent_is_written_and_not_what_is_in_the_buffer() {
     });
 }
 
+/// TRANSFER-2: whatever becomes of lent memory, the store is as well as it was.
+#[test]
+fn memory_that_is_taken_back_fails_its_write_and_no_scope() {
+    each_way(&async |lender, ranges, _| {
+        lender.write(&[1; LEN]).await;
+        let own = LentBytes::new(LEN);
+        own.take_back();
+        let done = lender.ask(WRITE, 8192, &own, ranges, false).await;
+        assert_eq!(done.result, Err(Errno::INVAL));
+        assert_eq!(lender.read(8192, 4096).await, [1; 4096]);
+        lender.house.client.sync(Scope(0)).await.unwrap();
+        // What is read goes to the buffer then.
+        let done = lender.ask(READ, 8192, &own, ranges, true).await;
+        assert_eq!(done.result, Ok(done.buffer.len() as u64));
+        assert!(done.buffer.iter().all(|byte| *byte == 1));
+        assert!(got(&own, ranges).iter().all(|byte| *byte == 0));
+    });
+}
+
 /// LOAN-2: garbage is never written.
 #[test]
 fn a_write_that_says_lent_and_finds_no_loan_is_refused_and_fails_no_scope() {
@@ -202,6 +221,17 @@ fn a_write_that_says_lent_and_finds_no_loan_is_refused_and_fails_no_scope() {
             let filed = lender.handle.station().id();
             let reply = lender.station.call(draft, filed).await.unwrap();
             assert_eq!(reply.result(), Err(Errno::INVAL));
+            let mut draft = lender.station.draft(OpCode::WRITE).await.unwrap();
+            draft.set_target(b"v/2").unwrap();
+            draft.set_flags(flags::LENT);
+            draft.set_extent(0, 4096);
+            let buffer = lender.station.buffer(65536).await.unwrap();
+            draft.attach(buffer, 4096).unwrap();
+            let reply = lender.station.call(draft, filed).await.unwrap();
+            assert_eq!(reply.result(), Err(Errno::INVAL));
+            let nothing = ObjectName::new(b"v/2").unwrap();
+            let stat = house.client.stat(&nothing).await;
+            assert!(stat.is_err(), "nothing is made for it: {stat:?}");
             assert_eq!(lender.read(0, 4096).await, [1; 4096]);
             house.client.sync(Scope(1)).await.unwrap();
         },
