@@ -60,7 +60,7 @@ fn what_holds_over_a_directory_holds_over_nfs() {
         }
     }
     script += SCRIPT;
-    let mut deadline = Duration::from_secs(550);
+    let mut deadline = Duration::from_secs(900);
     if std::env::var_os(ROUNDS).is_some() {
         script += STORM;
         deadline += ROUND_AT_MOST * number(ROUNDS, 0) as u32;
