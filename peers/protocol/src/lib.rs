@@ -25,8 +25,8 @@ pub use code::ErrorCode;
 pub use extent::{EXTENT_BYTES, Extent};
 pub use map::{
     ATTACH, ATTACHED_BYTES, Attached, BadMessage, ChangedBy, CommitCall, DETACH, GrantCall,
-    GrantHead, MAP_DISCARD, MAP_GIVE_UP, MapHead, NOT_KEPT, RUN_BYTES, Recall, RecallKind, Run,
-    VolumeIdBytes,
+    GrantHead, Had, MAP_DISCARD, MAP_GIVE_UP, MapHead, NOT_KEPT, RUN_BYTES, Recall, RecallKind,
+    Run, VolumeIdBytes,
 };
 pub use object_source::{CONTENT_GROUPS, CONTENT_ID_BYTES, ObjectSource};
 pub use size::{SECTOR_BYTES, SizeError, VOLUME_BYTES_MAX, VolumeSize, format_bytes, parse_bytes};

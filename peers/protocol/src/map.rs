@@ -92,6 +92,36 @@ impl Attached {
     }
 }
 
+/// Which volume a composer had, and by which token of its lock. What has its name now may be another one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Had {
+    pub id: VolumeIdBytes,
+    /// 0: it had none.
+    pub token: u64,
+}
+
+impl Had {
+    /// The token, and the id in two words.
+    pub fn to_words(self) -> [u64; 3] {
+        let id = u128::from_le_bytes(self.id);
+        [self.token, id as u64, (id >> 64) as u64]
+    }
+
+    pub fn from_words([token, low, high]: [u64; 3]) -> Self {
+        let id = u128::from(high) << 64 | u128::from(low);
+        let id = id.to_le_bytes();
+        Self { id, token }
+    }
+
+    /// What was had of this one.
+    pub fn token_of(self, id: &VolumeIdBytes) -> u64 {
+        match self.id == *id {
+            true => self.token,
+            false => 0,
+        }
+    }
+}
+
 /// The words of the answer to a change of the map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChangedBy {
@@ -420,6 +450,15 @@ mod tests {
             count,
             source,
         })
+    }
+
+    #[test]
+    fn what_a_composer_had_survives_the_wire_and_is_of_one_volume() {
+        let id = std::array::from_fn(|at| at as u8 * 17);
+        let had = Had { id, token: 9 };
+        assert_eq!(Had::from_words(had.to_words()), had);
+        assert_eq!((had.token_of(&id), had.token_of(&[3; 16])), (9, 0));
+        assert_eq!(Had::from_words([0; 3]), Had::default());
     }
 
     #[test]

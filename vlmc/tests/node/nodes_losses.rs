@@ -106,3 +106,27 @@ fn a_damaged_lock_is_broken_though_its_owner_works_and_nobody_else_is_disturbed(
         one.vlmc(&["--json", "locks"]).json()["lost"] == serde_json::json!([])
     });
 }
+
+/// LOST-3: what was had is of a volume, and not of its name.
+#[test]
+fn a_volume_of_the_name_of_one_that_is_gone_is_nobodys_loss() {
+    let node = Node::started("node = \"one\"\n");
+    for pattern in 1..4 {
+        node.vlmc(&["create", "disk", "--size", "64"]).ok();
+        writes(&node, pattern, "0 64k");
+        reads(&node, pattern, "0 64k");
+        node.vlmc(&["remove", "disk"]).ok();
+    }
+    node.vlmc(&["create", "disk", "--size", "64"]).ok();
+    writes(&node, 4, "0 64k");
+    node.vlmc(&["rename", "disk", "other"]).ok();
+    node.vlmc(&["create", "disk", "--size", "64"]).ok();
+    writes(&node, 5, "0 64k");
+    reads(&node, 5, "0 64k");
+    node.vlmc(&["remove", "disk"]).ok();
+    node.vlmc(&["rename", "other", "disk"]).ok();
+    reads(&node, 4, "0 64k");
+    writes(&node, 6, "0 64k");
+    let locks = node.vlmc(&["--json", "locks"]).json();
+    assert_eq!(locks["lost"], serde_json::json!([]), "{locks}");
+}

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use archipelago_protocol::{
-    ATTACHED_BYTES, Attached, ChangedBy, CommitCall, GrantCall, GrantHead, MapHead, NOT_KEPT,
+    ATTACHED_BYTES, Attached, ChangedBy, CommitCall, GrantCall, GrantHead, Had, MapHead, NOT_KEPT,
     RUN_BYTES, Run,
 };
 use xseg::Incoming;
@@ -59,6 +59,12 @@ fn had_by(request: &Incoming) -> u64 {
     request.args()[1]
 }
 
+/// What the composer had when it asked for a name: the volume of that name now, or one before it (LOST-3).
+fn had_before(request: &Incoming) -> Had {
+    let [_, token, low, high] = request.args();
+    Had::from_words([token, low, high])
+}
+
 fn changed_by(volume: &Volume<PortWorld>, epoch: u64) -> Answer {
     let token = volume.token();
     Answer::args(ChangedBy { epoch, token }.to_args())
@@ -110,7 +116,10 @@ impl Mapperd {
         }
         self.check_snapshot_of(request, &loaded.head).await?;
         let id = loaded.head.id;
-        self.mapper.hear_had(id, had_by(request)).await?;
+        let had = had_before(request);
+        if let Some(had_id) = VolumeId::new(had.id) {
+            self.mapper.hear_had(had_id, had.token).await?;
+        }
         let without_lock = |lease| Attached {
             id: *id.as_bytes(),
             lease,

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use archipelago_protocol::{
-    ATTACH, ATTACHED_BYTES, Attached, ChangedBy, CommitCall, DETACH, GrantCall, GrantHead,
+    ATTACH, ATTACHED_BYTES, Attached, ChangedBy, CommitCall, DETACH, GrantCall, GrantHead, Had,
     MAP_DISCARD, MAP_GIVE_UP, MapHead, RUN_BYTES, Run, VolumeIdBytes,
 };
 use std::ops::Range;
@@ -114,17 +114,18 @@ impl Composer {
         }
     }
 
-    /// `had` is the token by which we had it (COMPOSE-4).
+    /// `had` is what we had under this name (COMPOSE-4).
     pub async fn ask_attach(
         &self,
         name: &Name,
-        had: u64,
+        had: Had,
     ) -> Result<(Attached, MapHead), ComposeError> {
+        let [token, low, high] = had.to_words();
         let room = self.buffer(ATTACHED_BYTES as u64).await?;
         let reply = self
             .ask(Ask {
                 second: &name.1,
-                args: [self.own_port().into(), had, 0, 0],
+                args: [self.own_port().into(), token, low, high],
                 room: Some(room),
                 ..Ask::new("to attach the volume", ATTACH, &name.0)
             })
@@ -297,7 +298,7 @@ impl Composer {
     /// All that was answered is durable when this returns (D2).
     pub async fn ask_flush(&self, volume: &Volume) -> Result<(), ComposeError> {
         let ask = Ask {
-            args: [self.own_port().into(), volume.had(), 0, 0],
+            args: [self.own_port().into(), volume.had().token, 0, 0],
             ..Ask::new("to flush the volume", OpCode::FLUSH, &volume.id)
         };
         self.ask(ask).await.map(drop)

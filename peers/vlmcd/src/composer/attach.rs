@@ -9,7 +9,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use archipelago_protocol::{Attached, MapHead, VolumeIdBytes};
+use archipelago_protocol::{Attached, Had, MapHead, VolumeIdBytes};
 use archipelago_runtime::local;
 
 use super::core::{Composer, Name};
@@ -135,7 +135,7 @@ impl Composer {
         Ok(visit)
     }
 
-    /// By which token we, or our predecessors, had what the name stands for (COMPOSE-4).
+    /// What we, or our predecessors, had under this name, and by which token (COMPOSE-4). It may stand for another one now.
     fn what_was_had(&self, name: &Name, entry: &NameEntry) -> Asked {
         let before = entry.volume.borrow();
         let volumes = self.volumes.borrow();
@@ -157,7 +157,7 @@ impl Composer {
         &self,
         name: &Name,
         told: (Attached, MapHead),
-        had: u64,
+        had: Had,
     ) -> Result<Rc<Volume>, ComposeError> {
         let id = told.0.id;
         let _meeting = self.meeting.lock().await;

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use archipelago_protocol::{CHANGED, Recall, VolumeIdBytes, users};
+use archipelago_protocol::{CHANGED, Had, Recall, VolumeIdBytes, users};
 use xseg::{Errno, Incoming};
 
 use super::core::{Composer, Name};
@@ -118,12 +118,13 @@ impl Composer {
         }
     }
 
-    /// By which token a predecessor had what is called so, and is still used (USERS-3).
-    pub fn had_by_predecessors(&self, name: &Name) -> u64 {
+    /// What a predecessor had under this name, and is still used (USERS-3).
+    pub fn had_by_predecessors(&self, name: &Name) -> Had {
         let uses = self.uses.borrow();
         let of_name = uses.all.values().filter(|one| one.volume.is_none());
         let of_name = of_name.filter(|one| name_of(&one.request) == *name);
-        of_name.map(Use::noted).max().unwrap_or(0)
+        let noted = of_name.map(Use::noted);
+        noted.max_by_key(|had| had.token).unwrap_or_default()
     }
 
     /// CLOSE: tells how many it ended.
@@ -215,14 +216,16 @@ impl Composer {
 
 impl Use {
     /// USERS-3
-    fn note_had(&mut self, token: u64) {
-        self.request.set_answer_args([token, 0, 0, 0]);
+    fn note_had(&mut self, had: Had) {
+        let [token, low, high] = had.to_words();
+        self.request.set_answer_args([token, low, high, 0]);
     }
 
-    fn noted(&self) -> u64 {
+    fn noted(&self) -> Had {
+        let [token, low, high, _] = self.request.args();
         match self.request.request().redelivered {
-            true => self.request.args()[0],
-            false => 0,
+            true => Had::from_words([token, low, high]),
+            false => Had::default(),
         }
     }
 

@@ -13,7 +13,7 @@ use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::rc::Rc;
 
-use archipelago_protocol::{Attached, MapHead, VolumeIdBytes};
+use archipelago_protocol::{Attached, Had, MapHead, VolumeIdBytes};
 use archipelago_runtime::local::Notify;
 use xseg::Lease;
 
@@ -65,10 +65,20 @@ impl Told {
 /// What the mapper was told when it was asked of the volume.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked {
-    /// By which token we had it.
-    pub had: u64,
-    /// How often it had been closed, if it was known.
+    /// What we had under this name.
+    pub had: Had,
+    /// How often that had been closed, if it was known.
     pub closings: Option<u64>,
+}
+
+impl Asked {
+    /// What of it is about this volume: another one may have got the name.
+    fn of(self, id: &VolumeIdBytes) -> (u64, Option<u64>) {
+        match self.had.id == *id {
+            true => (self.had.token, self.closings),
+            false => (0, None),
+        }
+    }
 }
 
 /// No lease has it.
@@ -88,8 +98,8 @@ struct State {
 }
 
 impl Volume {
-    /// `had` is the token by which our predecessors had it, as far as that is known.
-    pub fn new(attached: &Attached, head: &MapHead, had: u64, cached_blocks_max: usize) -> Self {
+    /// `had` is what our predecessors had, as far as that is known.
+    pub fn new(attached: &Attached, head: &MapHead, had: Had, cached_blocks_max: usize) -> Self {
         let volume = Self {
             id: attached.id,
             shape: Shape::of(head),
@@ -113,7 +123,7 @@ impl Volume {
             closings: Cell::new(0),
             idle_since_ns: Cell::new(0),
         };
-        volume.had.set(had);
+        volume.had.set(had.token_of(&attached.id));
         let asked = Asked {
             had,
             closings: None,
@@ -131,10 +141,9 @@ impl Volume {
             lease: attached.lease,
             token: attached.token,
         });
-        let is_new = asked
-            .closings
-            .is_none_or(|closings| closings == self.closings.get());
-        let is_known = [0, asked.had].contains(&self.had.get());
+        let (had, closings) = asked.of(&self.id);
+        let is_new = closings.is_none_or(|closings| closings == self.closings.get());
+        let is_known = [0, had].contains(&self.had.get());
         if is_new && is_known && !attached.is_lost {
             self.had.set(attached.token); // COMPOSE-4
         }
@@ -155,8 +164,11 @@ impl Volume {
     }
 
     /// COMPOSE-4
-    pub fn had(&self) -> u64 {
-        self.had.get()
+    pub fn had(&self) -> Had {
+        Had {
+            id: self.id,
+            token: self.had.get(),
+        }
     }
 
     pub fn closings(&self) -> u64 {
