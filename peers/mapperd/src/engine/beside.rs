@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::error::MapError;
-use super::load::View;
 use super::tree::Root;
+use super::view::View;
 use super::volume::{Volume, changed_blocks};
 use super::world::{Base, World};
 use crate::map::{BlockMap, Overlay, OverlayItem, SegmentRef, Shape, VolumeId};
@@ -95,6 +95,8 @@ pub struct Kin {
     /// They hang from the head.
     pub children: Vec<VolumeId>,
     pub strays: Vec<Stray>,
+    /// An edge goes to a head that is gone, or not there yet.
+    pub has_lost: bool,
 }
 
 impl<W: World> Beside<W> {

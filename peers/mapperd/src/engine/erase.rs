@@ -4,8 +4,8 @@ use archipelago_store::{Store, StoreError};
 
 use super::beside::Beside;
 use super::error::MapError;
-use super::load::View;
 use super::names;
+use super::view::View;
 use super::volume::SEGMENTS_A_HEAD_BITS;
 use super::world::{Base, World};
 use crate::map::{Head, HeadFlags, SegmentRef, Version, VolumeId};
@@ -18,12 +18,13 @@ impl Head {
 }
 
 impl<W: World> Base<W> {
-    /// The last traces of a head of which nothing else is left (GONE-2). Its lock is held.
+    /// The last traces of a head of which nothing else is left (GONE-2). Its lock is held. Without `beside` nobody knows who else
+    /// has its journal: that stays.
     pub async fn delete_head(
         &self,
         gone: &View,
         older: &[Version],
-        beside: &Beside<W>,
+        beside: Option<&Beside<W>>,
         token: u64,
     ) -> Result<(), MapError> {
         let id = gone.head.id;
@@ -37,16 +38,11 @@ impl<W: World> Base<W> {
             self.sync_maps(id).await?;
             self.create_head(&hollow(&gone.head, token)).await?;
         }
+        segments.retain(|segment| beside.is_some_and(|beside| !beside.has_segment(segment)));
         for segment in segments {
-            if !beside.has_segment(&segment) {
-                self.delete_quietly(&names::log(segment.birth, segment.token, segment.number))
-                    .await?;
-            }
+            self.delete_quietly(&names::log(segment.birth, segment.token, segment.number))
+                .await?;
         }
-        if let Some(parent) = gone.head.parent {
-            self.delete_quietly(&names::edge(parent, id)).await?;
-        }
-        self.delete_edges(id).await?;
         // The head in force goes last: it tells a second try where to look.
         let mut versions = self.versions(id).await?;
         let last = versions.pop();
@@ -54,6 +50,12 @@ impl<W: World> Base<W> {
             self.delete_quietly(&names::head(id, older.token, older.number))
                 .await?;
         }
+        // As long as a head names a journal, edges tell whose it is as well.
+        self.sync_maps(id).await?;
+        if let Some(parent) = gone.head.parent {
+            self.delete_quietly(&names::edge(parent, id)).await?;
+        }
+        self.delete_edges(id).await?;
         self.sync_maps(id).await?;
         if let Some(last) = last {
             self.delete_quietly(&names::head(id, last.token, last.number))

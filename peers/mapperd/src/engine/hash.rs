@@ -18,11 +18,11 @@ use super::content::{Block, Found};
 use super::content_tree::ContentTree;
 use super::directory::Directory;
 use super::error::MapError;
-use super::load::View;
 use super::mapper::Mapper;
 use super::names;
 use super::together;
 use super::tree::Root;
+use super::view::View;
 use super::world::World;
 use crate::map::{Head, HeadFlags, Merkle, NameKind, Root as HeadRoot, Stamp, Version, VolumeId};
 

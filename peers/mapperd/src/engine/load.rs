@@ -3,20 +3,18 @@
 //! # Invariants
 //! * **LOAD-1** The highest head wins; one that cannot be read is an error, never a reason to take an older one (M6).
 //! * **LOAD-2** While somebody else may publish, a head that vanished while it was read makes us look again (L2).
+//! * **LOAD-3** Whoever gives back what is on its way out may meet a snapshot of which a segment is gone already (GONE-7). To all
+//!   others it is damaged.
 
-use std::collections::BTreeSet;
-
-use archipelago_store::{Store, StoreError};
+use archipelago_store::{ObjectName, Store, StoreError};
 
 use super::error::MapError;
-use super::layers::{Layers, Lower, merge};
 use super::log::SEGMENT_BYTES;
 use super::names;
 use super::tree::Root;
-use super::volume::changed_blocks;
 use super::world::{Base, World};
 use crate::map::journal::{Position, Record, Replayed};
-use crate::map::{BlockMap, Head, Overlay, SegmentRef, Version, VolumeId};
+use crate::map::{Head, Overlay, SegmentRef, Version, VolumeId};
 
 /// How often a head is looked for again while others publish.
 const LOOKS_MAX: usize = 16;
@@ -37,9 +35,19 @@ pub struct Loaded {
     pub records: Vec<Record>,
     /// What the overlay said before those.
     pub inherited: Overlay,
+    /// The first segment of a snapshot's journal that is not there: `overlay` does not tell what it said (LOAD-3).
+    pub missing: Option<ObjectName>,
 }
 
 impl Loaded {
+    /// All of its journal is there.
+    pub fn check_whole(&self) -> Result<(), MapError> {
+        match &self.missing {
+            None => Ok(()),
+            Some(object) => Err(MapError::store("read", object)(StoreError::NotFound)),
+        }
+    }
+
     pub fn root(&self) -> Root {
         match self.head.root {
             Some(root) => Root {
@@ -54,111 +62,7 @@ impl Loaded {
     }
 }
 
-/// What lies still: a snapshot, or a volume that nobody writes while we look.
-#[derive(Clone, Debug)]
-pub struct View {
-    pub head: Head,
-    layers: Layers,
-}
-
-impl View {
-    pub fn of(loaded: Loaded) -> Self {
-        let root = loaded.root();
-        Self {
-            layers: Layers::new(loaded.head.shape, root, loaded.overlay),
-            head: loaded.head,
-        }
-    }
-
-    pub fn root(&self) -> Root {
-        self.layers.root
-    }
-
-    pub fn overlay(&self) -> &Overlay {
-        &self.layers.live
-    }
-
-    pub async fn block<W: World>(&self, base: &Base<W>, block: u64) -> Result<BlockMap, MapError> {
-        if let Some(known) = self.layers.known(block) {
-            return Ok(known);
-        }
-        let lower: Lower = self.layers.lower();
-        let below = lower.block(&base.pages, block).await?;
-        merge(&self.layers.live, block, below)
-    }
-}
-
-impl View {
-    /// The blocks that may not be zero.
-    pub async fn mapped_blocks<W: World>(&self, base: &Base<W>) -> Result<BTreeSet<u64>, MapError> {
-        let mut blocks = BTreeSet::new();
-        changed_blocks(self.overlay(), 0..u64::MAX, &mut blocks);
-        blocks.extend(base.pages.mapped(self.root(), 0..u64::MAX).await?);
-        Ok(blocks)
-    }
-}
-
-impl View {
-    /// The same of a head of which parts may be given back already.
-    pub async fn mapped_blocks_left<W: World>(
-        &self,
-        base: &Base<W>,
-    ) -> Result<BTreeSet<u64>, MapError> {
-        let mut blocks = BTreeSet::new();
-        changed_blocks(self.overlay(), 0..u64::MAX, &mut blocks);
-        let left = base
-            .pages
-            .mapped_left(self.root(), 0..u64::MAX, async |_| Ok(false))
-            .await?;
-        blocks.extend(left);
-        Ok(blocks)
-    }
-}
-
-/// Some of the blocks that may not be zero, in order.
-#[derive(Clone, Debug)]
-pub struct MappedBatch {
-    pub blocks: Vec<u64>,
-    /// Where the next batch begins.
-    pub next: u64,
-}
-
-impl View {
-    /// The blocks from `first` to `end` that may not be zero: the first `max` of them, and some more.
-    pub async fn mapped_from<W: World>(
-        &self,
-        base: &Base<W>,
-        first: u64,
-        max: usize,
-        end: u64,
-    ) -> Result<MappedBatch, MapError> {
-        let in_tree = base
-            .pages
-            .mapped_first(self.root(), first..end, max)
-            .await?;
-        // Pages are told whole: what is not told yet comes after the last block.
-        let next = match in_tree.last() {
-            Some(last) if in_tree.len() >= max => last + 1,
-            _ => end,
-        };
-        let mut blocks = BTreeSet::new();
-        changed_blocks(self.overlay(), first..next, &mut blocks);
-        blocks.extend(in_tree);
-        let next = blocks.iter().nth(2 * max).copied().unwrap_or(next);
-        let blocks = blocks.range(..next).copied().collect();
-        Ok(MappedBatch { blocks, next })
-    }
-}
-
 impl<W: World> Base<W> {
-    /// What lies in the store under this id.
-    pub async fn view(&self, id: VolumeId) -> Result<View, MapError> {
-        let loaded = self.load(id).await?.ok_or_else(|| MapError::NotFound {
-            name: id.to_string(),
-        })?;
-        Ok(View::of(loaded))
-    }
-
     /// The versions of a volume's heads, the highest last.
     pub async fn versions(&self, id: VolumeId) -> Result<Vec<Version>, MapError> {
         let group = names::head_group(id);
@@ -177,7 +81,7 @@ impl<W: World> Base<W> {
         &self,
         group: &[u8],
         action: &'static str,
-    ) -> Result<Vec<archipelago_store::ObjectName>, MapError> {
+    ) -> Result<Vec<ObjectName>, MapError> {
         self.list_in(self.maps(), group, action).await
     }
 
@@ -187,7 +91,7 @@ impl<W: World> Base<W> {
         store: &W::Store,
         group: &[u8],
         action: &'static str,
-    ) -> Result<Vec<archipelago_store::ObjectName>, MapError> {
+    ) -> Result<Vec<ObjectName>, MapError> {
         let mut names = Vec::new();
         loop {
             let listing = store.list(group, names.last(), 1024).await;
@@ -205,13 +109,32 @@ impl<W: World> Base<W> {
 
     /// The head in force, and what its journal says. `None`: there is no such volume.
     pub async fn load(&self, id: VolumeId) -> Result<Option<Loaded>, MapError> {
+        let loaded = self.load_left(id).await?;
+        if let Some(loaded) = &loaded {
+            loaded.check_whole()?;
+        }
+        Ok(loaded)
+    }
+
+    /// The same of what may be on its way out (LOAD-3).
+    pub async fn load_left(&self, id: VolumeId) -> Result<Option<Loaded>, MapError> {
         let mut last_damage = None;
         for look in 1.. {
             let mut versions = self.versions(id).await?;
             let Some(version) = versions.pop() else {
                 return Ok(None);
             };
-            match self.load_version(id, version).await {
+            let loaded = match self.load_version(id, version).await {
+                Ok(loaded) if look < LOOKS_MAX && loaded.missing.is_some() => {
+                    let is_in_force = self.versions(id).await?.last() == Some(&version);
+                    if !is_in_force {
+                        continue;
+                    }
+                    Ok(loaded)
+                }
+                loaded => loaded,
+            };
+            match loaded {
                 Ok(mut loaded) => {
                     loaded.older = versions;
                     return Ok(Some(loaded));
@@ -254,6 +177,7 @@ impl<W: World> Base<W> {
             records: Vec::new(),
             next_sequence: 1,
             inherited: Overlay::new(head.shape),
+            missing: None,
             head,
         };
         self.replay(&mut loaded).await?;
@@ -262,7 +186,7 @@ impl<W: World> Base<W> {
 
     pub async fn read_whole(
         &self,
-        object: &archipelago_store::ObjectName,
+        object: &ObjectName,
         action: &'static str,
     ) -> Result<Vec<u8>, MapError> {
         let stat = self.maps().stat(object).await;
@@ -277,10 +201,23 @@ impl<W: World> Base<W> {
     async fn replay(&self, loaded: &mut Loaded) -> Result<(), MapError> {
         let mut segments = std::mem::take(&mut loaded.head.segments);
         for segment in &segments {
-            let replayed = self.replay_segment(segment).await?;
+            let replayed = match self.replay_segment(segment).await {
+                Err(MapError::Store {
+                    source: StoreError::NotFound,
+                    ..
+                }) if loaded.head.flags.snapshot => {
+                    let missing = names::log(segment.birth, segment.token, segment.number);
+                    loaded.missing = Some(missing);
+                    break;
+                }
+                replayed => replayed?,
+            };
             loaded.end = segment.to_offset.is_none().then_some(replayed.end);
             loaded.next_sequence = loaded.next_sequence.max(replayed.end.sequence);
             loaded.take(segment.birth, replayed.records)?;
+        }
+        if loaded.missing.is_some() {
+            loaded.end = None;
         }
         // A segment that was ended after the head was published is followed by the next one (WAL-5).
         while let (Some(end), Some(last)) = (loaded.end, segments.last().copied()) {

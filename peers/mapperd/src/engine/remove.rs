@@ -5,14 +5,20 @@
 //!   a removal may die, whoever comes next ends it.
 //! * **GONE-2** What a head alone has goes in an order in which what is left can be read, by us and by its child: objects;
 //!   then the child is hung from the parent; then pages; then a *hollow* head that names nothing is published; then the
-//!   journal, the edges, and that head last. Each is durable before the next.
+//!   journal, and the older heads that name it; then the edges, and the hollow head last. Each is durable before the next.
 //! * **GONE-3** A head with two or more children stays; one with one child gives that child to its own parent.
 //! * **GONE-4** What a head has is compared with what may share it. If nothing hangs from it, but an edge goes to somebody who
 //!   hangs from another head (a child that was given away before we died; a volume that never took this snapshot), that
-//!   is whoever stands above that one, next below the head's own parent: what any below it shares it has, too.
+//!   is whoever stands above that one, next below the head's own parent: what any below it shares it has, too. If that one
+//!   is gone, nobody can be found from here: what the head had is left to `gc`.
 //! * **GONE-5** A volume that composers use is not given back, whatever the trash says of it.
 //! * **GONE-6** What an open volume may write in place is not given back with another head: parts of it may be granted, of
 //!   which no map tells yet. The volume itself gives it back.
+//! * **GONE-7** Who hung from a head and hangs from its parent by now gives back what they shared without asking it: a snapshot
+//!   in the trash of which a segment is gone has given back its objects, and needs its journal no more. It is damage as soon
+//!   as anything hangs from it, or it has a name.
+//! * **GONE-8** What a volume has of a head that goes is judged, and given back, between two of its changes: its next snapshot has
+//!   what it had then, also when it has given it up itself.
 
 use std::collections::BTreeSet;
 
@@ -20,10 +26,11 @@ use archipelago_store::{Store, StoreError};
 
 use super::beside::{Beside, Kin, Neighbour, Stray};
 use super::error::MapError;
-use super::load::{Loaded, View};
+use super::load::Loaded;
 use super::names;
 use super::together;
 use super::tree::Placed;
+use super::view::View;
 use super::volume::{Fate, changed_blocks, fate};
 use super::world::{Base, World};
 use crate::map::{BlockMap, Head, Version, VolumeId};
@@ -34,13 +41,22 @@ const AT_ONCE: usize = 16;
 /// Heads on the way up: what goes on for longer is a circle (F44).
 const ANCESTORS_MAX: usize = 1 << 16;
 
+/// Who stands next below the parent of a head that goes, above whom an edge of that head goes to.
+#[derive(Debug)]
+pub enum Topmost {
+    Is(Box<Loaded>),
+    /// The head itself: somebody was hung from it while its edges were read.
+    HangsFromIt,
+    Nobody,
+}
+
 impl<W: World> Base<W> {
     /// The heads that hang from this one.
     pub async fn children(&self, id: VolumeId) -> Result<Vec<VolumeId>, MapError> {
         Ok(self.kin(id).await?.children)
     }
 
-    /// Those to whom edges go. An edge without a head is left over, or not in force yet.
+    /// Those to whom edges go.
     pub async fn kin(&self, id: VolumeId) -> Result<Kin, MapError> {
         let mut kin = Kin::default();
         let group = names::edge_group(id);
@@ -48,8 +64,8 @@ impl<W: World> Base<W> {
             let Some(child) = names::last_id(&object) else {
                 continue;
             };
-            match self.load(child).await? {
-                None => {}
+            match self.load_left(child).await? {
+                None => kin.has_lost = true,
                 Some(loaded) if loaded.head.parent == Some(id) => kin.children.push(child),
                 Some(loaded) => kin.strays.push(Stray {
                     id: child,
@@ -62,6 +78,9 @@ impl<W: World> Base<W> {
 
     /// Gives back the objects that `gone` has and neither of the neighbours (GONE-2).
     pub async fn give_back_objects(&self, gone: &View, beside: &Beside<W>) -> Result<(), MapError> {
+        if !gone.is_whole {
+            return Ok(()); // GONE-7
+        }
         let blocks = self.blocks_to_compare(gone, beside).await?;
         let work = blocks
             .iter()
@@ -76,24 +95,26 @@ impl<W: World> Base<W> {
         self.free_pages(&pages).await
     }
 
-    /// Who stands above `below`, or is it, and hangs from `parent`: `None` if nobody does.
+    /// Who stands above `below`, or is it, and hangs from `parent`, as `gone` does.
     pub async fn topmost(
         &self,
         below: VolumeId,
+        gone: VolumeId,
         parent: Option<VolumeId>,
-    ) -> Result<Option<Loaded>, MapError> {
+    ) -> Result<Topmost, MapError> {
         let mut at = below;
         for _ in 0..ANCESTORS_MAX {
             let Some(loaded) = self.load(at).await? else {
-                return Ok(None);
+                return Ok(Topmost::Nobody);
             };
             match loaded.head.parent {
-                above if above == parent => return Ok(Some(loaded)),
-                None => return Ok(None),
+                above if above == parent => return Ok(Topmost::Is(Box::new(loaded))),
+                None => return Ok(Topmost::Nobody),
+                Some(above) if above == gone => return Ok(Topmost::HangsFromIt),
                 Some(above) => at = above,
             }
         }
-        Ok(None)
+        Ok(Topmost::Nobody)
     }
 
     async fn blocks_to_compare(

@@ -278,7 +278,7 @@ impl Mapperd {
         let head = self.mapper.find(&target_name(request)?).await?.head;
         let mut answer = ListAnswer::default();
         for child in self.mapper.base().children(head.id).await? {
-            if let Some(loaded) = self.mapper.base().load(child).await?
+            if let Some(loaded) = self.mapper.base().load_left(child).await?
                 && !loaded.head.flags.nameless
             {
                 answer.volumes.push(self.tell(&loaded.head).await?);

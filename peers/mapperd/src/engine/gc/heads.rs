@@ -7,8 +7,9 @@ use archipelago_store::Store;
 
 use crate::engine::beside::Neighbour;
 use crate::engine::error::MapError;
-use crate::engine::load::{Loaded, View};
+use crate::engine::load::Loaded;
 use crate::engine::mapper::Mapper;
+use crate::engine::view::View;
 use crate::engine::volume::Whom;
 use crate::engine::world::{Base, World};
 use crate::map::{Head, VolumeId};
@@ -127,10 +128,13 @@ impl<W: World> Mapper<W> {
                 has_content,
             }));
         }
-        let Some(loaded) = self.base.load(id).await? else {
+        let Some(loaded) = self.base.load_left(id).await? else {
             return Ok(None);
         };
         let is_nameless = !self.base.is_named(&loaded.head).await?;
+        if !is_nameless {
+            loaded.check_whole()?; // GONE-7
+        }
         let has_content = loaded.head.has_content;
         let is = if !loaded.head.flags.snapshot
             && !is_nameless

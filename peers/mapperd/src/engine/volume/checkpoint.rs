@@ -17,9 +17,9 @@ use super::volume::Volume;
 use crate::engine::error::MapError;
 use crate::engine::fold::{Edits, NewPages};
 use crate::engine::layers::merge;
-use crate::engine::load::View;
 use crate::engine::names;
 use crate::engine::tree::Root;
+use crate::engine::view::View;
 use crate::engine::world::{Base, World};
 use crate::map::{
     Head, Overlay, OverlayItem, PAGE_BYTES, PageRef, Root as HeadRoot, SegmentRef, Version,
