@@ -16,6 +16,8 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, retry_on_intr};
 
+use super::device::wants_it_still;
+
 pub(crate) const FILE_MODE: Mode = Mode::from_raw_mode(0o660);
 const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o770);
 
@@ -28,17 +30,6 @@ const NFS: u64 = 0x6969;
 const EXT4: u64 = 0xef53;
 const XFS: u64 = 0x5846_5342;
 const TMPFS: u64 = 0x0102_1994;
-
-/// Does the device, or the one that it is a part of, want that nothing changes while it is written?
-fn wants_it_still(device: u64) -> bool {
-    let own = format!("/sys/dev/block/{}:{}", fs::major(device), fs::minor(device));
-    let told = ["queue", "../queue"].map(|queue| {
-        let path = format!("{own}/{queue}/stable_writes");
-        std::fs::read_to_string(path).ok()
-    });
-    let told = told.into_iter().flatten().next();
-    told.is_none_or(|told| told.trim() != "0")
-}
 
 /// openat2 gives up when somebody renames beneath it at the same time; so often it is tried again.
 const TRIES_MAX: usize = 64;

@@ -1,6 +1,7 @@
 //! The directory of a store: everything that goes by path. Calls here block, and can be made on any thread.
 
 mod beneath;
+mod device;
 mod folders;
 mod identity;
 mod listing;
