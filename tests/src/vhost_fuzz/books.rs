@@ -12,6 +12,8 @@ pub struct Books {
     pub shortened: u64,
     /// Requests that were completed in them.
     pub completed: u64,
+    /// Pieces of them for which the guest's memory was lent.
+    pub lent: u64,
     /// Requests of guests that made sense, all of them answered.
     pub answered: u64,
     /// The case that failed, and how.
@@ -27,6 +29,7 @@ impl Books {
             "cases": self.cases,
             "shortened": self.shortened,
             "completed": self.completed,
+            "lent": self.lent,
             "answered": self.answered,
             "failure": self.failure,
         })
@@ -40,6 +43,7 @@ impl fmt::Display for Books {
         writeln!(f, "cases                 {}", self.cases)?;
         writeln!(f, "memory taken away     {}", self.shortened)?;
         writeln!(f, "requests completed    {}", self.completed)?;
+        writeln!(f, "lent                  {}", self.lent)?;
         writeln!(f, "answered beside them  {}", self.answered)?;
         if let Some((case, why)) = &self.failure {
             writeln!(f, "case {case} failed: {why}")?;

@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use archipelago_front::MemDisk;
 use archipelago_runtime::Handle;
 use archipelago_vhost::server::Server;
 
 use super::chains;
 use super::control::{Control, RING_BYTES, RINGS};
+use super::disk::FuzzedDisk;
 use super::guest::AVAILABLE;
 use super::memory::Memory;
 use super::socket::Socket;
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub async fn run(
     rng: &mut Rng,
     handle: &Handle,
-    server: &Server<MemDisk>,
+    server: &Server<FuzzedDisk>,
     (memory, goes_away): (&Memory, bool),
 ) -> anyhow::Result<()> {
     let (socket, theirs) = Socket::pair()?;

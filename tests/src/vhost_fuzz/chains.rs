@@ -70,7 +70,17 @@ fn request(rng: &mut Rng, memory: &Memory, slot: u64) -> Vec<Step> {
         len_bytes: 16,
         flags: 0,
     }];
+    // Long enough for a loan, and wherever it comes to lie.
+    let is_long = matches!(kind, 0 | 1) && rng.chance(250);
     for part in 0..rng.below(4) {
+        if is_long {
+            steps.push(Step {
+                at: HIGH + 512 * rng.below(80),
+                len_bytes: 512 * rng.between(1, 48) as u32,
+                flags: is_read,
+            });
+            continue;
+        }
         let len_bytes = match kind {
             11 | 13 => 16,
             8 => 20,

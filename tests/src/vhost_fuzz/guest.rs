@@ -4,11 +4,11 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure};
-use archipelago_front::MemDisk;
 use archipelago_runtime::Handle;
 use archipelago_vhost::message::{Message, RingAddresses, RingState};
 use archipelago_vhost::server::Server;
 
+use super::disk::FuzzedDisk;
 use super::memory::{HIGH, Memory, USER};
 use super::socket::Socket;
 
@@ -39,7 +39,7 @@ pub fn descriptor(at: u64, len_bytes: u32, flags: u16, next: u16) -> Vec<u8> {
 }
 
 impl Guest {
-    pub fn connect(handle: &Handle, server: &Server<MemDisk>) -> anyhow::Result<Self> {
+    pub fn connect(handle: &Handle, server: &Server<FuzzedDisk>) -> anyhow::Result<Self> {
         let (socket, theirs) = Socket::pair()?;
         server.connect(theirs);
         let memory = Memory::new()?;

@@ -13,6 +13,7 @@ mod books;
 mod case;
 mod chains;
 mod control;
+mod disk;
 mod guest;
 mod memory;
 mod racer;

@@ -1,9 +1,10 @@
 //! A run of the fuzzer: case after case, on one reactor, with a guest beside them that makes sense.
 
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use archipelago_front::{FrontOptions, MemDisk};
+use archipelago_front::FrontOptions;
 use archipelago_runtime::{Handle, Reactor, ReactorOptions};
 use archipelago_vhost::server::{Server, ServerOptions};
 use xseg::{BindOptions, CreateOptions, Geometry};
@@ -11,6 +12,7 @@ use xseg::{BindOptions, CreateOptions, Geometry};
 use super::books::Books;
 use super::case;
 use super::control::{RING_BYTES, RINGS};
+use super::disk::{BUFFERS, FuzzedDisk, PIECE_BYTES};
 use super::guest::{Guest, USED};
 use super::memory::Memory;
 use super::racer::Racer;
@@ -37,7 +39,7 @@ const BESIDE_EACH: u64 = 4;
 
 struct Fuzzer {
     handle: Handle,
-    server: Server<MemDisk>,
+    server: Server<FuzzedDisk>,
     memory: Memory,
     other: Guest,
     books: Books,
@@ -46,7 +48,8 @@ struct Fuzzer {
 /// # Errors
 /// If it cannot begin. A case that fails is in the books.
 pub fn run(options: &Options) -> anyhow::Result<Books> {
-    let segment = CreateOptions::new(Geometry::new(1, 1, 8)?).create_private()?;
+    let geometry = Geometry::new(1, 1, 8)?.with_buffers(PIECE_BYTES.into(), BUFFERS)?;
+    let segment = CreateOptions::new(geometry).create_private()?;
     let port = segment.bind(0, &BindOptions::default())?;
     let reactor = Reactor::new(port, &ReactorOptions::default())?;
     let handle = reactor.handle();
@@ -55,11 +58,15 @@ pub fn run(options: &Options) -> anyhow::Result<Books> {
         serial: "fuzzed".to_owned(),
         front: FrontOptions {
             requests_max: 6,
-            bytes_max: 64 << 10,
-            piece_bytes_max: 4096,
+            bytes_max: 256 << 10,
+            piece_bytes_max: PIECE_BYTES,
         },
     };
-    let serve = || Server::new(&handle, MemDisk::new(DISK_BYTES), &device);
+    let lent = Rc::default();
+    let serve = || -> anyhow::Result<_> {
+        let disk = FuzzedDisk::new(&handle, DISK_BYTES, &lent)?;
+        Ok(Server::new(&handle, disk, &device)?)
+    };
     let mut fuzzer = Fuzzer {
         server: serve()?,
         memory: Memory::new()?,
@@ -72,6 +79,7 @@ pub fn run(options: &Options) -> anyhow::Result<Books> {
     };
     reactor.block_on(async move {
         fuzzer.run_all(options).await?;
+        fuzzer.books.lent = lent.get();
         Ok(fuzzer.books)
     })
 }
