@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use crate::cluster::Clusters;
 use crate::era::Era;
-use crate::operation::{Content, Flush, Operation, Time, Work};
+use crate::operation::{Flush, Operation, Time, Work};
 use crate::violation::{Evidence, Loss};
 
 /// What the blocks held at the beginning.
@@ -57,7 +57,7 @@ fn kept_values(eras: &[Era]) -> Result<Vec<Option<Kept>>, Evidence> {
     let mut kept: Vec<Option<Kept>> = vec![None; eras.len()];
     for (number, era) in eras.iter().enumerate() {
         for read in &era.operations {
-            let Work::Read(Content::Value(value)) = read.work else {
+            let Work::Read(value) = read.work else {
                 continue;
             };
             let written_in = eras_of.get(&value).map(|(era, _)| *era);

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::operation::{Content, Operation, Outcome, Time, Work};
+use crate::operation::{Operation, Outcome, Time, Work};
 use crate::violation::Evidence;
 
 /// One value.
@@ -105,11 +105,8 @@ impl Clusters {
             }
         }
         for read in operations {
-            let Work::Read(content) = read.work else {
+            let Work::Read(value) = read.work else {
                 continue;
-            };
-            let Content::Value(value) = content else {
-                return Err(Evidence::Torn { read: *read });
             };
             let Some(cluster) = clusters.get_mut(&value) else {
                 return Err(Evidence::NeverWritten { read: *read });

@@ -15,6 +15,6 @@ mod recorder;
 mod violation;
 
 pub use history::{History, Summary};
-pub use operation::{Content, Event, Flush, Operation, Outcome, Time, Work};
+pub use operation::{Event, Flush, Operation, Outcome, Time, Work};
 pub use recorder::{Begun, Recorder};
 pub use violation::{Evidence, Loss, Violation, Witnesses};

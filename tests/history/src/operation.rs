@@ -22,27 +22,11 @@ impl fmt::Display for Time {
     }
 }
 
-/// What a block holds. Every write of a history has a number of its own; 0 is what the blocks held when it began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Content {
-    Value(u64),
-    /// Parts of several values, or what nobody ever wrote.
-    Torn,
-}
-
-impl fmt::Display for Content {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Value(number) => write!(f, "{number}"),
-            Self::Torn => write!(f, "torn content"),
-        }
-    }
-}
-
+/// Every write of a history has a number of its own, which is what the block holds then; 0 is what the blocks held when it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
     /// And what was read. A read that failed says nothing, and is left out.
-    Read(Content),
+    Read(u64),
     Write(u64),
     /// A write whose answer says that it is durable.
     WriteDurably(u64),

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::history::History;
-use crate::operation::{Content, Event, Flush, Operation, Outcome, Time, Work};
+use crate::operation::{Event, Flush, Operation, Outcome, Time, Work};
 
 /// One clock and one book for all clients.
 #[derive(Debug)]
@@ -72,8 +72,26 @@ impl Recorder {
     }
 
     /// To be called when it was answered well.
-    pub fn end_read(&self, begun: Begun, block: u64, content: Content) {
-        self.end_write(begun, block, Work::Read(content), Outcome::Done);
+    pub fn end_read(&self, begun: Begun, block: u64, value: u64) {
+        self.end_write(begun, block, Work::Read(value), Outcome::Done);
+    }
+
+    /// The same of a read that found parts of several values. Nothing is promised of requests that are under way at the same time and
+    /// overlap, so each part could have been read by itself: in an order in which that is so a write stands between them, and that was
+    /// under way while they were read.
+    pub fn end_read_in_parts(&self, begun: Begun, block: u64, values: &[u64]) {
+        let answered = self.tick();
+        self.note(|history| {
+            let parts = values.iter().map(|value| Operation {
+                client: begun.client,
+                block,
+                work: Work::Read(*value),
+                invoked: begun.at,
+                answered,
+                outcome: Outcome::Done,
+            });
+            history.operations.extend(parts);
+        });
     }
 
     /// To be called when it was answered well.

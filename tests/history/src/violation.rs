@@ -55,8 +55,6 @@ pub struct Loss {
 pub enum Evidence {
     /// The history is no history: values tell writes apart.
     WrittenTwice { value: u64, writes: Vec<Operation> },
-    /// Parts of several values were seen.
-    Torn { read: Operation },
     /// What was seen nobody had written.
     NeverWritten { read: Operation },
     /// What was refused was seen.
@@ -79,7 +77,7 @@ impl Evidence {
     pub fn operations(&self) -> Vec<Operation> {
         let mut all: Vec<Operation> = match self {
             Self::WrittenTwice { writes, .. } => writes.clone(),
-            Self::Torn { read } | Self::NeverWritten { read } => vec![*read],
+            Self::NeverWritten { read } => vec![*read],
             Self::Refused { write, read } | Self::TooEarly { write, read } => vec![*write, *read],
             Self::NoOrder { one, other } => one.operations().chain(other.operations()).collect(),
             Self::TwoAfterLoss { operations } => operations.clone(),
@@ -100,7 +98,6 @@ impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::WrittenTwice { value, .. } => write!(f, "{value} was written twice"),
-            Self::Torn { .. } => write!(f, "a read saw parts of several writes"),
             Self::NeverWritten { .. } => write!(f, "a read saw what nobody had written"),
             Self::Refused { .. } => write!(f, "a read saw a write that was refused"),
             Self::TooEarly { .. } => write!(f, "a read saw a write that had not begun"),

@@ -1,6 +1,6 @@
 //! Histories that no disk could have: each is found, with the operations that prove it. And some that only look so.
 
-use archipelago_history::{Content, Event, Evidence, Flush, History, Operation, Outcome};
+use archipelago_history::{Event, Evidence, Flush, History, Operation, Outcome};
 use archipelago_history::{Recorder, Time, Violation, Work};
 
 /// Operations on block 7, by client: when they begin and end, and what they do.
@@ -31,7 +31,7 @@ impl Story {
     }
 
     fn read(self, client: u32, span: (u64, u64), value: u64) -> Self {
-        let work = Work::Read(Content::Value(value));
+        let work = Work::Read(value);
         self.add(client, span, work, Outcome::Done)
     }
 
@@ -168,12 +168,23 @@ fn what_was_refused_nobody_sees() {
 }
 
 #[test]
-fn torn_blocks_and_values_out_of_nowhere_are_found() {
-    let torn = Work::Read(Content::Torn);
-    let story = Story::default()
-        .wrote(1, (1, 2), 1)
-        .add(2, (3, 4), torn, Outcome::Done);
-    assert!(matches!(story.fails().evidence, Evidence::Torn { .. }));
+fn parts_of_several_values_are_of_writes_that_were_under_way() {
+    let parts = |story: Story, begun| {
+        let end = begun + 3;
+        story.read(3, (begun, end), 1).read(3, (begun, end), 2)
+    };
+    let two = |end| Story::default().wrote(1, (1, 2), 1).wrote(2, (3, end), 2);
+    parts(two(10), 5).passes();
+    let violation = parts(two(4), 5).fails();
+    assert!(matches!(violation.evidence, Evidence::NoOrder { .. }));
+    // What was seen whole is not seen in parts afterwards.
+    parts(two(20).read(4, (4, 5), 2), 6).fails();
+    // A write of which nobody knows is under way for ever.
+    parts(Story::default().wrote(1, (1, 2), 1).began(2, 3, 2), 50).passes();
+}
+
+#[test]
+fn values_out_of_nowhere_are_found() {
     let story = Story::default().wrote(1, (1, 2), 1).read(2, (3, 4), 9);
     assert!(matches!(
         story.fails().evidence,
@@ -293,10 +304,7 @@ fn without_a_loss_of_power_an_answered_write_is_kept_whether_it_was_flushed_or_n
 fn blocks_are_disks_of_their_own() {
     let mut history = History::default();
     for block in 0..1000 {
-        for (work, at) in [
-            (Work::Write(block + 1), 1),
-            (Work::Read(Content::Value(block + 1)), 3),
-        ] {
+        for (work, at) in [(Work::Write(block + 1), 1), (Work::Read(block + 1), 3)] {
             history.operations.push(Operation {
                 client: 1,
                 block,
@@ -327,7 +335,7 @@ fn a_recorder_notes_what_threads_do_to_a_register() {
                     recorder.end_write(begun, 7, Work::Write(value), Outcome::Done);
                     let begun = recorder.begin(client);
                     let seen = register.load(Ordering::SeqCst);
-                    recorder.end_read(begun, 7, Content::Value(seen));
+                    recorder.end_read(begun, 7, seen);
                 }
                 recorder.end_flush(recorder.begin(client));
                 recorder.event("done");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use archipelago_history::{Content, Evidence, Flush, History, Operation, Outcome, Time, Work};
+use archipelago_history::{Evidence, Flush, History, Operation, Outcome, Time, Work};
 use proptest::prelude::*;
 
 /// Ticks of an era. At the last one power is lost.
@@ -86,7 +86,7 @@ impl Search<'_> {
 
 fn seen(values: &[u64]) -> Option<Work> {
     let last = values.last()?;
-    Some(Work::Read(Content::Value(*last)))
+    Some(Work::Read(*last))
 }
 
 /// A choice of an operation; writes get their values by their place.
@@ -129,7 +129,7 @@ fn history(eras: u64, choices: &[Choice], flushes: &[(u64, u64)]) -> History {
                 _ => Work::Write(next_value),
             }
         } else {
-            Work::Read(Content::Value(choice.value as u64 % (writes + 1)))
+            Work::Read(choice.value as u64 % (writes + 1))
         };
         Operation {
             client: client as u32,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{bridges, doctor_locks, doctor_processes};
+use super::{bridges, doctor_locks, doctor_mounts, doctor_processes};
 use crate::cli::{Finding, Grade};
 use crate::config::{Config, Environment, Problem, RoleSettings, TlsConfig, directories};
 
@@ -27,6 +27,7 @@ pub(super) fn findings(config: &Config, environment: &Environment) -> Vec<Findin
             findings.push(space(&role.name, archip_dir));
         }
     }
+    findings.extend(doctor_mounts::findings(config));
     findings.extend(config.nbd.tls.as_ref().map(encryption));
     findings.push(segment(config));
     findings.extend(doctor_processes::findings(config));

@@ -4,6 +4,7 @@ mod bridges;
 mod confinement;
 mod doctor;
 mod doctor_locks;
+mod doctor_mounts;
 mod doctor_processes;
 mod error;
 mod hints;

@@ -136,6 +136,12 @@ fn a_volume_goes_from_machine_to_machine() {
     let Some((one, two)) = pair("hand-over") else {
         return;
     };
+    let findings = one.node.archipelago(&["--json", "doctor"]).json()["findings"].clone();
+    let findings = findings.as_array().unwrap();
+    let mount = findings
+        .iter()
+        .find(|one| one["check"] == "NFS of blockerb");
+    assert_eq!(mount.unwrap()["grade"], "good", "{mount:?}");
     one.vlmc(&["create", "disk", "--size", "64"]).ok();
     assert_eq!(two.node.names(), ["disk"]);
     for round in 1..=3_u8 {
