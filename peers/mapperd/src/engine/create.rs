@@ -105,9 +105,18 @@ impl<W: World> Mapper<W> {
             }
         };
         if let Some(parent) = head.parent {
+            self.base.write_parent_in_trash(id, parent).await?; // MAKING-5
             self.base.create_edge(parent, id).await?;
         }
         self.base.create_head(&head).await?;
+        // Then what it hangs from is still there (MAKING-1).
+        if let Some(frozen) = frozen {
+            let checked = frozen.check_lock().await;
+            if checked.is_err() {
+                self.base.delete_draft(id).await?;
+            }
+            checked?;
+        }
         Ok(head)
     }
 
@@ -121,6 +130,8 @@ impl<W: World> Mapper<W> {
             Some(loaded) if loaded.head.name == name && !loaded.head.flags.nameless => {
                 Ok(Some(loaded.head))
             }
+            // GONE-10: it never had its name.
+            Some(loaded) if loaded.head.flags.trashed_at_seconds.is_none() => Err(tidied_up(id)),
             Some(_) => Err(already_used(id)),
         }
     }
@@ -304,6 +315,14 @@ fn check_size(bytes: u64) -> Result<(), MapError> {
         what: "the size",
         why: format!("{bytes} bytes; 1 to 2^63 are possible"),
     })
+}
+
+/// What was begun of it by somebody who died is being given back.
+pub(super) fn tidied_up(id: VolumeId) -> MapError {
+    MapError::Busy {
+        name: id.to_string(),
+        by: "what was begun of it is being tidied up; ask again".into(),
+    }
 }
 
 fn already_used(id: VolumeId) -> MapError {

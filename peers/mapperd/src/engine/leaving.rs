@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::beside::{Beside, Kin, Neighbour};
 use super::error::MapError;
 use super::load::Loaded;
+use super::manage::goes_on_without_space;
 use super::mapper::Mapper;
 use super::names;
 use super::remove::Topmost;
@@ -19,7 +20,7 @@ use crate::map::{Head, Version, VolumeId};
 pub(super) enum Folded {
     /// What it alone had is given back, and it is gone.
     Wholly,
-    /// Its volume never took it: it is gone, and nothing of what it named was its own (DRAFT-1).
+    /// Its volume never took it, or nobody ever had it: it is gone, and nothing of what it named was its own (DRAFT-1).
     WasDraft,
     /// Others have changed what lies beside it: the next time.
     NotNow,
@@ -37,11 +38,15 @@ struct Leaving<W: World> {
 impl<W: World> Mapper<W> {
     /// Gives back what the head alone has, and hangs its child, if it has one, from its parent (GONE-3). Its lock is held.
     pub(super) async fn fold_away(&self, id: VolumeId, token: u64) -> Result<Folded, MapError> {
-        let Some(loaded) = self.base.load_left(id).await? else {
-            return Ok(Folded::NotNow);
-        };
         // What failed of it before does not matter any more.
         self.base.believe(id).await?;
+        let Some(loaded) = self.load_to_go(id, token).await? else {
+            return Ok(Folded::NotNow);
+        };
+        if is_unused(&loaded.head) {
+            self.base.delete_draft(id).await?;
+            return Ok(Folded::WasDraft);
+        }
         let Kin {
             children,
             strays,
@@ -60,6 +65,10 @@ impl<W: World> Mapper<W> {
             }
             parent => parent?,
         };
+        self.base.check_token(id, token).await?; // TAKEN-1
+        if self.base.versions(id).await?.last() != Some(&gone.head.version) {
+            return Ok(Folded::NotNow); // GONE-9
+        }
         let beside = Beside {
             parent,
             child: None,
@@ -73,10 +82,7 @@ impl<W: World> Mapper<W> {
         };
         match (children.as_slice(), leaving.beside.strays.as_slice()) {
             ([child], _) => {
-                let loaded = self.base.load(*child).await?;
-                let loaded = loaded.ok_or_else(|| MapError::NotFound {
-                    name: child.to_string(),
-                })?;
+                let loaded = self.loaded(*child).await?;
                 self.fold_into(leaving, loaded).await
             }
             ([], []) if !has_lost => {
@@ -99,6 +105,28 @@ impl<W: World> Mapper<W> {
             ([], _) => self.leave_to_gc(&leaving).await,
             _ => Ok(Folded::NotNow),
         }
+    }
+
+    /// What is to go. A snapshot that was to be named is not to be named any more (GONE-10).
+    async fn load_to_go(&self, id: VolumeId, token: u64) -> Result<Option<Loaded>, MapError> {
+        let loaded = self.base.load_left(id).await?;
+        let is_to_be_named = |loaded: &Loaded| {
+            let flags = &loaded.head.flags;
+            flags.snapshot && !flags.nameless && loaded.missing.is_none()
+        };
+        if !loaded.as_ref().is_some_and(is_to_be_named) {
+            return Ok(loaded);
+        }
+        let change = |head: &mut Head| head.flags.nameless = true;
+        goes_on_without_space(self.base.change_head(id, token, change).await)?;
+        self.base.load_left(id).await
+    }
+
+    async fn loaded(&self, id: VolumeId) -> Result<Loaded, MapError> {
+        let loaded = self.base.load(id).await?;
+        loaded.ok_or_else(|| MapError::NotFound {
+            name: id.to_string(),
+        })
     }
 
     /// The last of it.
@@ -142,13 +170,19 @@ impl<W: World> Mapper<W> {
     async fn fold_into(&self, leaving: Leaving<W>, below: Loaded) -> Result<Folded, MapError> {
         let (gone, id) = (leaving.gone.head.id, below.head.id);
         let folded = if below.head.flags.snapshot {
+            // Whoever changes its name has the lock from us, or we have it from him: it is given back once (GONE-9).
+            let manage = self.manage.lock().await;
             if self.in_making.borrow().contains(&id) {
                 return Ok(Folded::NotNow); // MAKING-2
             }
-            let _folding = Going::begin(&self.folded_into, id);
+            let folding = Going::begin(&self.folded_into, id);
             let token = self.base.lock(id, false).await?.token;
-            let folded = self.fold_into_snapshot(leaving, below, token).await;
+            drop(manage);
+            let folded = self.fold_into_snapshot(leaving, id, token).await;
+            let manage = self.manage.lock().await;
             self.unlock_quietly(id).await;
+            drop(folding);
+            drop(manage);
             folded?
         } else {
             let was_open = self.open_volume(id).is_some();
@@ -165,11 +199,16 @@ impl<W: World> Mapper<W> {
     async fn fold_into_snapshot(
         &self,
         mut leaving: Leaving<W>,
-        below: Loaded,
+        id: VolumeId,
         token: u64,
     ) -> Result<Folded, MapError> {
-        let (parent, id) = (leaving.gone.head.parent, below.head.id);
-        let hangs = below.head.parent == Some(leaving.gone.head.id);
+        let (gone, parent) = (leaving.gone.head.id, leaving.gone.head.parent);
+        let below = self.loaded(id).await?;
+        let hangs = below.head.parent == Some(gone);
+        if !hangs && below.head.parent != parent {
+            return Ok(Folded::NotNow);
+        }
+        self.base.check_token(id, token).await?; // TAKEN-1
         leaving.beside.child = Some(Neighbour::Still(Rc::new(View::of(below))));
         self.base
             .give_back_objects(&leaving.gone, &leaving.beside)
@@ -180,6 +219,10 @@ impl<W: World> Mapper<W> {
             }
             // Not while it gets another name, or loses it.
             let _manage = self.manage.lock().await;
+            if self.loaded(id).await?.head.parent != Some(gone) {
+                return Ok(Folded::NotNow);
+            }
+            self.base.check_token(id, token).await?; // TAKEN-1
             let change = |head: &mut Head| head.parent = parent;
             self.base.change_head(id, token, change).await?;
         }
@@ -202,6 +245,7 @@ impl<W: World> Mapper<W> {
             return Ok(Folded::NotNow);
         }
         volume.settle_drafts_in_change().await?;
+        volume.check_lock().await?; // TAKEN-1
         if self.base.versions(gone).await?.is_empty() {
             return Ok(Folded::WasDraft);
         }
@@ -220,4 +264,9 @@ impl<W: World> Mapper<W> {
             .await?;
         self.leave(&leaving).await
     }
+}
+
+/// A volume that nobody has opened, for it never had its name.
+fn is_unused(head: &Head) -> bool {
+    !head.flags.snapshot && !head.flags.nameless && head.version.token == 0
 }

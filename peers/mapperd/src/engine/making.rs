@@ -7,9 +7,12 @@
 //! * **MAKING-2** Nobody here opens what is being made, or folds anything into it: the lock does not tell two of one owner apart.
 //! * **MAKING-3** A volume's lock is given back and never forgotten: whoever has opened it since has named things by its token.
 //! * **MAKING-4** A clone gets its name only when, after it hung from its parent, that was seen to be there, and not removed.
+//! * **MAKING-5** An edge to somebody who never was looks like one to somebody who is gone (GONE-4). So a snapshot has its head before the edge to
+//!   it, by which nobody needs it yet; and the line in the trash says to whom a clone's edge is, for who finds no head.
 
 use archipelago_store::{LockRecord, Store, StoreError};
 
+use super::create::tidied_up;
 use super::error::MapError;
 use super::load::Loaded;
 use super::mapper::Mapper;
@@ -50,10 +53,7 @@ impl<W: World> Mapper<W> {
     /// Lists what is to be made, and keeps others from it. Begun again after a death, it is begun.
     pub(super) async fn lock_to_make(&self, id: VolumeId) -> Result<InMaking<'_, W>, MapError> {
         if self.known(id).is_some() || self.folded_into.borrow().contains(&id) {
-            return Err(MapError::Busy {
-                name: id.to_string(),
-                by: "what was begun of it is being tidied up; ask again".into(),
-            });
+            return Err(tidied_up(id));
         }
         self.in_making.borrow_mut().insert(id);
         // MAKING-2

@@ -31,7 +31,7 @@ impl<W: World> Mapper<W> {
                 .base
                 .change_head(id, token, |head| head.name = to.to_owned())
                 .await;
-            self.unlock_quietly(id).await;
+            self.unlock_changed(id).await;
             changed?;
         } else {
             let named = || Record::Name {
@@ -90,6 +90,13 @@ impl<W: World> Mapper<W> {
         self.remove_loaded(loaded).await
     }
 
+    /// A snapshot's head was changed. If something is folded into it meanwhile, whoever does that needs the lock on (GONE-9).
+    async fn unlock_changed(&self, id: VolumeId) {
+        if !self.folded_into.borrow().contains(&id) {
+            self.unlock_quietly(id).await;
+        }
+    }
+
     async fn remove_loaded(&self, loaded: Loaded) -> Result<(), MapError> {
         self.check_not_held(&loaded.head)?;
         let name = loaded.head.name.as_str();
@@ -108,7 +115,7 @@ impl<W: World> Mapper<W> {
             if changed.is_ok() {
                 self.base.let_go(id).await?;
             }
-            self.unlock_quietly(id).await;
+            self.unlock_changed(id).await;
             goes_on_without_space(changed)?;
         } else {
             self.remove_volume(name, id, flags).await?;
@@ -167,7 +174,7 @@ pub fn kind_of(head: &Head) -> NameKind {
 
 /// Is it done? Where there is no space to write down that something is removed, its name goes all the same: who is in the
 /// trash without one is removed (D5).
-fn goes_on_without_space(outcome: Result<(), MapError>) -> Result<bool, MapError> {
+pub(super) fn goes_on_without_space(outcome: Result<(), MapError>) -> Result<bool, MapError> {
     match outcome {
         Ok(()) => Ok(true),
         Err(MapError::Store {

@@ -388,6 +388,12 @@ impl<W: World> Mapper<W> {
                 });
             }
             self.left.borrow_mut().remove(&id);
+            if self.folded_into.borrow().contains(&id) {
+                return Err(MapError::Busy {
+                    name: name.to_owned(),
+                    by: "what it hangs from is being given back".into(), // GONE-9
+                });
+            }
             // The store of the lock does not know what is late in that of the data (STORE-7).
             self.base.believe(id).await?;
             self.base.let_go(id).await?;

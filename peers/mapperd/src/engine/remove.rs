@@ -19,10 +19,14 @@
 //!   as anything hangs from it, or it has a name.
 //! * **GONE-8** What a volume has of a head that goes is judged, and given back, between two of its changes: its next snapshot has
 //!   what it had then, also when it has given it up itself.
+//! * **GONE-9** What a head hangs from is changed by who has its lock, which nobody gives back under him. Whoever compares a head
+//!   with its parent has its lock, has seen since that it is still ours, and that the head is still in force: a parent that the head does
+//!   not hang from any more may have been emptied.
+//! * **GONE-10** A snapshot that was to be named is nameless before anything of it goes: asked for again, it is not made of what is left.
 
 use std::collections::BTreeSet;
 
-use archipelago_store::{Store, StoreError};
+use archipelago_store::{ObjectName, Store, StoreError};
 
 use super::beside::{Beside, Kin, Neighbour, Stray};
 use super::error::MapError;
@@ -37,6 +41,9 @@ use crate::map::{BlockMap, Head, Version, VolumeId};
 
 /// Blocks that are given back at the same time.
 const AT_ONCE: usize = 16;
+
+/// How often those to whom edges go are looked for while they change.
+const LOOKS_MAX: u32 = 16;
 
 /// Heads on the way up: what goes on for longer is a circle (F44).
 const ANCESTORS_MAX: usize = 1 << 16;
@@ -58,10 +65,30 @@ impl<W: World> Base<W> {
 
     /// Those to whom edges go.
     pub async fn kin(&self, id: VolumeId) -> Result<Kin, MapError> {
-        let mut kin = Kin::default();
         let group = names::edge_group(id);
-        for object in self.list_all(&group, "list the children").await? {
-            let Some(child) = names::last_id(&object) else {
+        let mut edges = self.list_all(&group, "list the children").await?;
+        for _ in 0..LOOKS_MAX {
+            let kin = self.kin_of(id, &edges).await?;
+            // Whoever went meanwhile may have given its child to this head.
+            let now = match kin.has_lost {
+                true => self.list_all(&group, "list the children").await?,
+                false => return Ok(kin),
+            };
+            if now == edges {
+                return Ok(kin);
+            }
+            edges = now;
+        }
+        Err(MapError::Busy {
+            name: id.to_string(),
+            by: "what hangs from it changes whenever it is looked at".into(),
+        })
+    }
+
+    async fn kin_of(&self, id: VolumeId, edges: &[ObjectName]) -> Result<Kin, MapError> {
+        let mut kin = Kin::default();
+        for edge in edges {
+            let Some(child) = names::last_id(edge) else {
                 continue;
             };
             match self.load_left(child).await? {
@@ -213,6 +240,35 @@ impl<W: World> Base<W> {
             Ok(()) | Err(StoreError::Exists) => Ok(()),
             Err(error) => Err(MapError::store("make", &object)(error)),
         }
+    }
+
+    /// The line in the trash says from what the clone is to hang, which has no head yet (MAKING-5).
+    pub async fn write_parent_in_trash(
+        &self,
+        id: VolumeId,
+        parent: VolumeId,
+    ) -> Result<(), MapError> {
+        let object = names::trash(id);
+        let written = self
+            .maps()
+            .write(names::scope(id), &object, 0, parent.as_bytes());
+        written.await.map_err(MapError::store("write", &object))
+    }
+
+    /// Of what has no head, and has a line in the trash: the edges that were made for it.
+    pub async fn delete_edges_of_nobody(&self, id: VolumeId) -> Result<(), MapError> {
+        let line = match self.read_whole(&names::trash(id), "read").await {
+            Err(MapError::Store {
+                source: StoreError::NotFound,
+                ..
+            }) => Vec::new(),
+            read => read?,
+        };
+        let parent = line.try_into().ok().and_then(VolumeId::new);
+        if let Some(parent) = parent {
+            self.delete_quietly(&names::edge(parent, id)).await?;
+        }
+        self.delete_edges(id).await
     }
 
     /// What is in the trash list.

@@ -75,7 +75,7 @@ impl<W: World> Mapper<W> {
     ) -> Result<bool, MapError> {
         let Some(loaded) = found else {
             // Of a head that is gone, or never was.
-            self.base.delete_edges(id).await?;
+            self.base.delete_edges_of_nobody(id).await?;
             self.base.forget_lock(id).await?;
             self.base.delete_quietly(&names::trash(id)).await?;
             return Ok(false);

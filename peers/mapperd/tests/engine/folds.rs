@@ -16,12 +16,12 @@ use crate::script::content_of;
 use crate::space::leaks;
 use crate::world::{SimWorld, crashed_now, killed, killed_now, mapper_of};
 
-const SUBS: u64 = 20;
+pub const SUBS: u64 = 20;
 /// Polls for which whoever overtakes has the world alone, unless it waits for the one that is overtaken.
 const AHEAD_POLLS: u64 = 2_000;
 
 /// Does `polls` steps of it, and no more. Tells whether there were more.
-async fn cut_off<T>(polls: u64, work: impl Future<Output = T>) -> bool {
+pub async fn cut_off<T>(polls: u64, work: impl Future<Output = T>) -> bool {
     let mut work = pin!(work);
     let mut left = polls;
     poll_fn(|context| {
@@ -39,7 +39,7 @@ async fn cut_off<T>(polls: u64, work: impl Future<Output = T>) -> bool {
 }
 
 /// Does `polls` steps of the work, then what overtakes it, then the rest. Tells whether there was a rest.
-async fn overtaken(
+pub async fn overtaken(
     polls: u64,
     work: impl Future<Output = ()>,
     meanwhile: impl Future<Output = ()>,
@@ -67,7 +67,12 @@ async fn overtaken(
     was_cut
 }
 
-async fn write(mapper: &Mapper<SimWorld>, name: &str, subs: impl Iterator<Item = u64>, value: u64) {
+pub async fn write(
+    mapper: &Mapper<SimWorld>,
+    name: &str,
+    subs: impl Iterator<Item = u64>,
+    value: u64,
+) {
     let volume = mapper.open(name, false).await.unwrap();
     for sub in subs {
         let value = [value + sub; SECTORS];
@@ -77,12 +82,12 @@ async fn write(mapper: &Mapper<SimWorld>, name: &str, subs: impl Iterator<Item =
 
 /// Named snapshots of the volume above and below the nameless one.
 #[derive(Clone, Copy, Debug)]
-struct Scene {
-    above: bool,
-    below: bool,
+pub struct Scene {
+    pub above: bool,
+    pub below: bool,
 }
 
-const SCENES: [Scene; 4] = [
+pub const SCENES: [Scene; 4] = [
     Scene {
         above: false,
         below: false,
@@ -103,7 +108,7 @@ const SCENES: [Scene; 4] = [
 
 /// A volume that was cloned: the nameless snapshot between is in the trash, and may go now that the clone was removed. All
 /// name the segment in which the volume writes on.
-async fn cloned(Scene { above, below }: Scene) -> Mapper<SimWorld> {
+pub async fn cloned(Scene { above, below }: Scene) -> Mapper<SimWorld> {
     let mapper = mapper_of(SimWorld::new(1));
     create_new(&mapper, "v", SUBS * GRAIN_BYTES as u64).await;
     write(&mapper, "v", 0..SUBS / 2, 100).await;
@@ -131,13 +136,13 @@ async fn cloned(Scene { above, below }: Scene) -> Mapper<SimWorld> {
     mapper
 }
 
-fn slow(mapper: &Mapper<SimWorld>) {
+pub fn slow(mapper: &Mapper<SimWorld>) {
     for store in [mapper.base().world.maps(), mapper.base().world.data()] {
         store.set_yields_max(2);
     }
 }
 
-async fn content(mapper: &Mapper<SimWorld>, volume: &Volume<SimWorld>) -> Vec<u64> {
+pub async fn content(mapper: &Mapper<SimWorld>, volume: &Volume<SimWorld>) -> Vec<u64> {
     let mut all = Vec::new();
     for sub in 0..SUBS {
         all.push(read_sub(mapper, volume, sub).await.unwrap()[0]);
@@ -145,14 +150,14 @@ async fn content(mapper: &Mapper<SimWorld>, volume: &Volume<SimWorld>) -> Vec<u6
     all
 }
 
-async fn says(mapper: &Mapper<SimWorld>, name: &str, when: &str) -> Vec<u64> {
+pub async fn says(mapper: &Mapper<SimWorld>, name: &str, when: &str) -> Vec<u64> {
     let found = content_of(mapper, name, SUBS).await;
     let found = found.unwrap_or_else(|error| panic!("{name}, {when}: {error}"));
     found.unwrap().iter().map(|sub| sub[0]).collect()
 }
 
 /// The trash is emptied, nothing that has a name is changed by it, and `gc` finds whatever else there was.
-async fn ends_well(mapper: &Mapper<SimWorld>, named: &[(&str, &[u64])], when: &str) {
+pub async fn ends_well(mapper: &Mapper<SimWorld>, named: &[(&str, &[u64])], when: &str) {
     mapper.empty_trash(0).await.unwrap();
     assert_eq!(mapper.base().trash().await.unwrap(), [], "{when}");
     for (name, expected) in named {

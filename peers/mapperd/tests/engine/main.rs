@@ -10,6 +10,7 @@ mod client;
 mod drafts;
 mod failing;
 mod faults;
+mod fold_races;
 mod folds;
 mod gc;
 mod gc_losses;

@@ -165,7 +165,9 @@ impl<W: World> Judge<'_, W> {
                     None => None,
                 },
             };
-            if above != Some(parent) {
+            // Somewhere else it may be on its way up from a head that goes: its edge comes first.
+            let is_on_its_way = above.is_some_and(|above| trash.contains(&above));
+            if above != Some(parent) && !is_on_its_way {
                 self.delete_map_object(&edge).await?;
             }
         }

@@ -43,7 +43,7 @@ impl<W: World> Judge<'_, W> {
         let base = &mapper.base;
         for id in base.trash().await? {
             self.report.look();
-            if base.load(id).await?.is_none() && !mapper.is_being_hashed(id) {
+            if base.load_left(id).await?.is_none() && !mapper.is_being_hashed(id) {
                 self.delete_map_object(&names::trash(id)).await?;
             }
         }
@@ -124,7 +124,7 @@ impl<W: World> Judge<'_, W> {
         for object in held.await? {
             self.report.look();
             if let Some(id) = names::last_id(&object)
-                && base.load(id).await?.is_none()
+                && base.load_left(id).await?.is_none()
             {
                 self.delete_map_object(&object).await?;
             }

@@ -38,10 +38,11 @@ impl<W: World> Volume<W> {
         self.base.create_draft(self.id, child).await?;
         // Before the head: whoever finds that finds whose content it has (GONE-4).
         self.base.create_edge(child, self.id).await?;
+        self.base.create_head(&head).await?;
+        // After it: an edge to nobody would be one to somebody who is gone (GONE-4).
         if let Some(parent) = parent {
             self.base.create_edge(parent, child).await?;
         }
-        self.base.create_head(&head).await?;
         let floor = self.state.borrow().last_stamp();
         self.append([Record::Snapshot { child, floor }]).await?;
         self.state.borrow_mut().displaced.clear();
