@@ -240,7 +240,7 @@ fn gc_goes_on_over_what_a_death_left_of_a_fold() {
     }
 }
 
-async fn break_all(by: &Mapper<SimWorld>) {
+pub async fn break_all(by: &Mapper<SimWorld>) {
     for group in by.base().world.maps().groups().await.unwrap() {
         if let Some(id) = group.strip_prefix(b"head/") {
             let id: VolumeId = std::str::from_utf8(id).unwrap().parse().unwrap();
@@ -258,7 +258,7 @@ fn who_was_stopped_in_a_fold_takes_nothing_away_that_the_next_one_has() {
     for scene in SCENES {
         for was_open in [true, false] {
             for is_emptied in [true, false] {
-                for moment in (0..).step_by(5) {
+                for moment in (0..).step_by(7) {
                     let was_cut = block_on(async {
                         let first = cloned(scene).await;
                         if !was_open {

@@ -43,6 +43,13 @@ impl<W: World> Volume<W> {
         if let Some(parent) = parent {
             self.base.create_edge(parent, child).await?;
         }
+        // TAKEN-1: the next owner may have looked for drafts before there was this head.
+        if let Err(error) = self.check_lock().await {
+            if self.taken().is_some() {
+                self.base.delete_draft(child).await?;
+            }
+            return Err(error);
+        }
         let floor = self.state.borrow().last_stamp();
         self.append([Record::Snapshot { child, floor }]).await?;
         self.state.borrow_mut().displaced.clear();
