@@ -13,7 +13,7 @@ const PLACES: u64 = 64;
 /// A tree of 10 TiB has two levels more than one of 1 GiB; and a node that is asked nothing now and then looks after its volumes.
 const MORE_AT_MOST: u64 = 20;
 /// What else the node does meanwhile only adds: of so many the least is what a command costs.
-const TRIES: usize = 3;
+const TRIES_MAX: usize = 8;
 
 /// Operations of clients that all OSDs have seen.
 fn operations(cluster: &Cluster) -> u64 {
@@ -74,19 +74,19 @@ pub fn do_not_depend_on_the_size(cluster: &Cluster) {
         node.archipelago(&["start"]).ok();
         costs(cluster, &node, "disk", bytes)
     };
-    let least = |one: Vec<u64>, other: Vec<u64>| {
-        let pairs = one.into_iter().zip(other);
-        pairs.map(|(one, other)| one.min(other)).collect()
+    let least = |known: &mut Vec<u64>, found: Vec<u64>| {
+        let pairs = known.iter().zip(&found);
+        *known = pairs.map(|(known, found)| *known.min(found)).collect();
     };
-    let costs_of = |bytes: u64| {
-        let tries = (0..TRIES).map(|_| once(bytes));
-        tries.reduce(least).expect("there is a first try")
-    };
-    let (small, large) = (costs_of(GIB), costs_of(10 * 1024 * GIB));
-    let mut pairs = small.iter().zip(&large);
-    assert!(
-        pairs.all(|(small, large)| *large <= small + MORE_AT_MOST),
-        "{small:?}, {large:?}"
-    );
+    let (mut small, mut large) = (once(GIB), once(10 * 1024 * GIB));
+    for tries in 1.. {
+        let mut pairs = small.iter().zip(&large);
+        if pairs.all(|(small, large)| *large <= small + MORE_AT_MOST) {
+            break;
+        }
+        assert!(tries < TRIES_MAX, "{small:?}, {large:?}");
+        least(&mut small, once(GIB));
+        least(&mut large, once(10 * 1024 * GIB));
+    }
     assert!(small.iter().all(|cost| *cost > 0), "{small:?}");
 }
