@@ -56,14 +56,25 @@ impl<W: World> Volume<W> {
         self.flush().await?;
         self.check_lock().await?; // TAKEN-1
         if let Some(parent) = parent {
-            self.base
-                .delete_quietly(&names::edge(parent, self.id))
-                .await?;
+            self.leave_parent(parent).await?;
         }
         let draft = names::draft(self.id, child);
         self.base.delete_quietly(&draft).await?;
         drop(held);
         Ok(())
+    }
+
+    /// The edge from its last parent goes. The next owner may have hung it from that one again: then the edge is his, and comes back. If he has
+    /// not, it leads to somebody who hangs from another head, which does no harm (GONE-4).
+    async fn leave_parent(&self, parent: VolumeId) -> Result<(), MapError> {
+        self.base
+            .delete_quietly(&names::edge(parent, self.id))
+            .await?;
+        let checked = self.check_lock().await; // TAKEN-1
+        if checked.is_err() {
+            self.base.create_edge(parent, self.id).await?;
+        }
+        checked
     }
 
     fn head_of_snapshot(&self, child: VolumeId, name: &str) -> Head {
