@@ -27,6 +27,8 @@ const STRIDE_BYTES: u64 = 1 << 20;
 /// Longer than those take who look whether the lock is free.
 const HAND_OVER: Duration = Duration::from_millis(450);
 const RETRY: Duration = Duration::from_millis(20);
+/// Who waits for the lock has his turn after others, which take seconds each in a guest that is emulated.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 struct Storm {
     nodes: Vec<Node>,
@@ -63,10 +65,11 @@ impl Storm {
     fn client(&self, name: u32, node: usize, mut random: Random) {
         let socket = self.nodes[node].path("run/nbd.sock");
         while !self.is_over() {
-            let Ok(mut client) = Client::connect(&socket, "disk") else {
+            let Ok(client) = Client::connect(&socket, "disk") else {
                 sleep(RETRY);
                 continue;
             };
+            let mut client = client.patient(PATIENCE);
             while !self.is_over() {
                 if self.is_paused[node].load(Ordering::SeqCst) {
                     sleep(RETRY);
