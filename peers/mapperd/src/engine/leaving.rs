@@ -89,9 +89,6 @@ impl<W: World> Mapper<W> {
                 self.base
                     .give_back_objects(&leaving.gone, &leaving.beside)
                     .await?;
-                self.base
-                    .give_back_pages(&leaving.gone, &leaving.beside)
-                    .await?;
                 self.leave(&leaving).await
             }
             ([], [stray]) if !has_lost => {
@@ -129,7 +126,7 @@ impl<W: World> Mapper<W> {
         })
     }
 
-    /// The last of it.
+    /// Its objects are given back, and nothing hangs from it: its pages, and the last of it.
     async fn leave(&self, leaving: &Leaving<W>) -> Result<Folded, MapError> {
         let Leaving {
             gone,
@@ -137,6 +134,7 @@ impl<W: World> Mapper<W> {
             beside,
             token,
         } = leaving;
+        self.base.give_back_pages(gone, beside).await?;
         self.base
             .delete_head(gone, older, Some(beside), *token)
             .await?;
@@ -226,9 +224,6 @@ impl<W: World> Mapper<W> {
             let change = |head: &mut Head| head.parent = parent;
             self.base.change_head(id, token, change).await?;
         }
-        self.base
-            .give_back_pages(&leaving.gone, &leaving.beside)
-            .await?;
         self.leave(&leaving).await
     }
 
@@ -259,9 +254,6 @@ impl<W: World> Mapper<W> {
             }
             volume.set_parent(parent).await?;
         }
-        self.base
-            .give_back_pages(&leaving.gone, &leaving.beside)
-            .await?;
         self.leave(&leaving).await
     }
 }
