@@ -16,13 +16,27 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub(super) fn checkpoint(fleet: &mut Fleet, segment: &Segment) -> anyhow::Result<()> {
     drain(fleet, segment)?;
     audit(fleet, segment, &leaks_at_rest)?;
-    if let Err(error) = probe::full_round(segment, WATCHDOG) {
+    if let Err(error) = ask_everybody(fleet, segment)? {
         return fail(fleet, segment, Violation::Liveness, &format!("{error:#}"));
     }
     fleet.books.checkpoints += 1;
     fleet.tell_clients(Command::Resume);
     probe::wake_all(segment)?;
     Ok(())
+}
+
+/// Asks each role, and fills posts meanwhile: the first request after a pause may be what brings somebody to a kill
+/// point.
+fn ask_everybody(fleet: &mut Fleet, segment: &Segment) -> anyhow::Result<anyhow::Result<()>> {
+    let segment = segment.clone();
+    let probe = std::thread::spawn(move || probe::full_round(&segment, WATCHDOG));
+    while !probe.is_finished() {
+        fleet.listen(PAUSE)?;
+    }
+    match probe.join() {
+        Ok(answered) => Ok(answered),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
 }
 
 /// Everybody leaves, and everything must be free.
