@@ -30,6 +30,8 @@ enum Options {
         #[arg(long)]
         read_only: bool,
         #[arg(long)]
+        registered: bool,
+        #[arg(long)]
         user: Option<u32>,
     },
     Serve {
@@ -42,6 +44,9 @@ enum Options {
         /// Of a device of an ordinary user
         #[arg(long)]
         buffer_bytes: Option<u32>,
+        /// Of a device whose memory is registered
+        #[arg(long)]
+        registered: bool,
         /// Ends in good order after so long
         #[arg(long)]
         seconds: Option<u64>,
@@ -97,6 +102,7 @@ fn main() -> Result<()> {
             size_mib,
             file,
             buffer_bytes,
+            registered,
             seconds,
             read_only,
         } => {
@@ -106,6 +112,7 @@ fn main() -> Result<()> {
                 queues,
                 depth,
                 buffer_bytes,
+                registered,
             };
             let memory = MemDisk::new(size_mib << 20);
             let memory = if read_only {
@@ -134,11 +141,13 @@ fn administer(control: &mut Controller, options: &Options) -> Result<()> {
             queues,
             depth,
             read_only,
+            registered,
             user,
         } => {
             let options = DeviceOptions {
                 queues,
                 depth,
+                registered,
                 ..DeviceOptions::default()
             };
             let shape = control.add(&options)?;

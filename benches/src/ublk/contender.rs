@@ -10,6 +10,9 @@ use crate::guest::{self, Side};
 pub enum Contender {
     /// `vlmc map --type ublk`
     Archipelago,
+    /// The same without zero copy
+    #[value(name = "archipelago-copied")]
+    Copied,
     /// `vlmc map --type nbd`
     #[value(name = "archipelago-nbd")]
     KernelNbd,
@@ -26,6 +29,7 @@ impl Contender {
     pub fn in_guest(self) -> guest::Contender {
         let (side, name) = match self {
             Self::Archipelago => (Side::Ours, "archipelago"),
+            Self::Copied => (Side::AlsoOurs, "archipelago-copied"),
             Self::KernelNbd => (Side::AlsoOurs, "archipelago-nbd"),
             Self::Loop => (Side::Rival, "loop"),
             Self::QemuNbd => (Side::Rival, "qemu-nbd"),
@@ -36,7 +40,7 @@ impl Contender {
     /// What it takes besides our own programs, and the Debian package that has it.
     pub fn program(self) -> Option<(&'static str, &'static str)> {
         match self {
-            Self::Archipelago | Self::KernelNbd => None,
+            Self::Archipelago | Self::Copied | Self::KernelNbd => None,
             Self::Loop => Some(("losetup", "mount")),
             Self::QemuNbd => Some(("qemu-nbd", "qemu-utils")),
         }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use archipelago_guest::Drive;
+use archipelago_guest::{Drive, Release};
 
 use super::contender::Contender;
 use crate::cell::Caching;
@@ -23,20 +23,23 @@ pub fn start(
     disk_mib: u64,
     contenders: &[Contender],
     with_perf: bool,
+    release: Release,
 ) -> Result<Shell> {
     let disk = directory.join("disk");
     let disk_bytes = (disk_mib + DISK_SPARE_MIB) << 20;
     File::create(&disk)?.set_len(disk_bytes)?;
     let mut guest = in_guest()
+        .release(release)
         .memory_mib(MEMORY_MIB)
         .program("mkfs.ext4")
         .module("ext4")
         .module("ublk_drv")
         .module("loop")
         .module_with("nbd", "nbds_max=8")
-        .file(&config_path(Caching::Buffered), config(Caching::Buffered))
-        .file(&config_path(Caching::Direct), config(Caching::Direct))
         .drive(Drive::raw(&disk));
+    for caching in Caching::ALL {
+        guest = guest.file(&config_path(caching), config(caching));
+    }
     if with_perf {
         guest = guest.program("perf");
     }
@@ -66,6 +69,15 @@ pub fn start_node(shell: &mut Shell, caching: Caching) -> Result<()> {
     shell.run(&start).map(drop)
 }
 
+/// For devices that are made from now on: those that are there stay as they are.
+pub fn set_zero_copy(shell: &mut Shell, caching: Caching, zero_copy: bool) -> Result<()> {
+    let config = config_path(caching);
+    let set = format!(
+        "sed -i 's/^ublk.zero_copy.*/ublk.zero_copy = {zero_copy}/' {config} && archipelago --config {config} restart >&2"
+    );
+    shell.run(&set).map(drop)
+}
+
 /// Makes the device of a contender.
 pub fn disk(
     shell: &mut Shell,
@@ -77,15 +89,16 @@ pub fn disk(
     let config = config_path(caching);
     let of_node = |kind: &str| {
         let vlmc = format!("vlmc --config {config}");
+        let volume = format!("{name}-{contender}");
         format!(
-            "{vlmc} create {name}-{kind} --size={size_mib}M >&2 && {vlmc} map {name}-{kind} --type {kind}"
+            "{vlmc} create {volume} --size={size_mib}M >&2 && {vlmc} map {volume} --type {kind}"
         )
     };
     let file = format!("/store/{contender}-{name}");
     let make = format!("truncate -s {size_mib}M {file}");
     let is_direct = caching == Caching::Direct;
     let command = match contender {
-        Contender::Archipelago => of_node("ublk"),
+        Contender::Archipelago | Contender::Copied => of_node("ublk"),
         Contender::KernelNbd => of_node("nbd"),
         Contender::Loop => {
             let direct = if is_direct { "on" } else { "off" };
@@ -133,7 +146,8 @@ fn config(caching: Caching) -> String {
     format!(
         "run_dir = \"/run/{name}\"\nlog_dir = \"/store/{name}/log\"\nstate_dir = \"/store/{name}/state\"\n\
          segment.name = \"{name}\"\nrole.blockerb.archip_dir = \"/store/{name}/blocks\"\n\
-         role.blockerb.direct = {is_direct}\nrole.blockerm.archip_dir = \"/store/{name}/maps\"\n"
+         role.blockerb.direct = {is_direct}\nrole.blockerm.archip_dir = \"/store/{name}/maps\"\n\
+         ublk.zero_copy = true\n"
     )
 }
 
@@ -147,7 +161,7 @@ mod tests {
     fn a_guest_has_the_devices_of_the_rivals_and_measures_them() {
         let directory = tempfile::tempdir().unwrap();
         let rivals = [Contender::Loop, Contender::QemuNbd];
-        let mut shell = start(directory.path(), 64, &rivals, false).unwrap();
+        let mut shell = start(directory.path(), 64, &rivals, false, Release::Usual).unwrap();
         let disks = rivals.map(|one| disk(&mut shell, one, Caching::Direct, 16).unwrap());
         assert_eq!(disks[0].device, "/dev/loop0");
         let is_direct = shell.run("cat /sys/block/loop0/loop/dio").unwrap();

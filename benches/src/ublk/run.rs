@@ -1,6 +1,7 @@
 //! The whole benchmark.
 
 use anyhow::{Context, Result, bail};
+use archipelago_guest::Release;
 use clap::Args;
 
 use super::contender::Contender;
@@ -16,6 +17,9 @@ pub struct Options {
     /// This contender and no other; may be given several times. Those of us that are not `archipelago` only come if they are named
     #[arg(long, value_name = "NAME", value_enum)]
     contender: Vec<Contender>,
+    /// In the newest kernel that Debian has, instead of Debian 12's: its driver can do without copies
+    #[arg(long)]
+    newest: bool,
 }
 
 pub fn run(options: &Options) -> Result<()> {
@@ -31,7 +35,12 @@ pub fn run(options: &Options) -> Result<()> {
         .with_context(|| format!("in {}", common.directory.display()))?;
     let disks_mib = common.size_mib * (contenders.len() * Caching::ALL.len()) as u64;
     eprintln!("a guest is started");
-    let mut shell = rig::start(scratch.path(), disks_mib, &contenders, common.profile)?;
+    let release = match options.newest {
+        true => Release::Newest,
+        false => Release::Usual,
+    };
+    let profile = common.profile;
+    let mut shell = rig::start(scratch.path(), disks_mib, &contenders, profile, release)?;
     let mut disks = Vec::new();
     for caching in Caching::ALL {
         if Cell::chosen(&common.cell, caching).is_empty() {
@@ -41,7 +50,14 @@ pub fn run(options: &Options) -> Result<()> {
             rig::start_node(&mut shell, caching)?;
         }
         for &contender in &contenders {
+            let is_copied = contender == Contender::Copied;
+            if is_copied {
+                rig::set_zero_copy(&mut shell, caching, false)?;
+            }
             let disk = rig::disk(&mut shell, contender, caching, common.size_mib)?;
+            if is_copied {
+                rig::set_zero_copy(&mut shell, caching, true)?;
+            }
             disks.push(disk);
         }
     }

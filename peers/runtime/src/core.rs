@@ -16,6 +16,7 @@ use crate::options::ReactorOptions;
 use crate::poller::Poller;
 use crate::pool::Pool;
 use crate::remote::{Finished, Remote};
+use crate::ring_numbers::NumberTable;
 use crate::station::Station;
 use crate::task::Tasks;
 use crate::timer::{self, Timers};
@@ -39,6 +40,7 @@ pub(crate) struct Core {
     pub remote: Arc<Remote>,
     pub watched: Watched,
     pub loans: Loans,
+    pub numbers: NumberTable,
     pub is_over: Cell<bool>,
     /// Answers what is asked of the host rather than of a peer.
     pub log_levels: RefCell<Option<Rc<dyn LogLevels>>>,
@@ -67,6 +69,7 @@ impl Core {
             remote,
             watched: Watched::default(),
             loans: Loans::default(),
+            numbers: NumberTable::default(),
             is_over: Cell::new(false),
             log_levels: RefCell::default(),
             destroyed: local::Notify::new(),

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use rustix::io::Errno;
 
 use crate::handle::Handle;
-use crate::kernel::{Action, CommandPayload, Memory, Outcome};
+use crate::kernel::{Action, DriverCommand, Memory, Outcome};
 use crate::operation::Operation;
 
 /// A result, and the memory that it was about.
@@ -235,17 +235,11 @@ impl Handle {
     ///
     /// A driver may keep a command for as long as it likes, and a future that is dropped does not take it back: what the driver
     /// answers then is lost. The end of the reactor ends it.
-    pub async fn command(
-        &self,
-        fd: &Rc<OwnedFd>,
-        number: u32,
-        payload: CommandPayload,
-    ) -> Result<usize, Errno> {
+    pub async fn command(&self, fd: &Rc<OwnedFd>, command: DriverCommand) -> Result<usize, Errno> {
         if !self.core.has_ring {
             return Err(Errno::OPNOTSUPP);
         }
-        let action = Action::Command { number, payload };
-        Operation::begin(&self.core, action, fd, [None, None])
+        Operation::begin(&self.core, Action::Command(command), fd, [None, None])
             .await
             .result
     }

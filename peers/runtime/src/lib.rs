@@ -80,6 +80,7 @@ mod pool;
 mod ranges;
 mod reactor;
 mod remote;
+mod ring_numbers;
 mod service;
 mod signals;
 mod slab;
@@ -94,7 +95,7 @@ pub use error::{CallError, Elapsed, RuntimeError};
 pub use handle::Handle;
 pub use io::{SyncScope, WithMemory};
 pub use kernel::{
-    CommandPayload, EventBell, Lender, LentBytes, LentMemory, Memory, block_signals,
+    CommandPayload, DriverCommand, EventBell, Lender, LentBytes, LentMemory, Memory, block_signals,
     inherited_descriptor,
 };
 pub use loans::{Borrowed, Loan, Taking};
@@ -103,6 +104,7 @@ pub use options::ReactorOptions;
 pub use orphans::Orphan;
 pub use pool::Blocking;
 pub use reactor::Reactor;
+pub use ring_numbers::RingNumbers;
 pub use rustix::process::Signal;
 pub use service::{Peer, Service};
 pub use signals::{SignalDescriptor, Signals};

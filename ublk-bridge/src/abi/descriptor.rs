@@ -16,6 +16,7 @@ pub const DESCRIPTOR_BYTES: usize = 24;
 const OPERATION_MASK: u32 = 0xff;
 const FUA: u32 = 1 << 13;
 const NO_UNMAP: u32 = 1 << 15;
+const NOT_REGISTERED: u32 = 1 << 17;
 
 /// A request of the kernel's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,11 @@ impl Descriptor {
             sectors: words.get32(4),
             sector: words.get64(8),
         }
+    }
+
+    /// Of a device with registered memory: has that of this request the number that it should have?
+    pub fn is_registered(&self) -> bool {
+        self.flags & NOT_REGISTERED == 0
     }
 
     /// UBLKREQUEST-1
@@ -111,7 +117,9 @@ mod tests {
         let zeroes = |unmap, fua| Command::WriteZeroes { unmap, fua };
         assert_eq!(command(5), zeroes(true, false));
         assert_eq!(command(5 | NO_UNMAP | FUA), zeroes(false, true));
-        let request = descriptor(1, 8, 16).request().unwrap();
+        assert!(descriptor(1, 8, 16).is_registered());
+        assert!(!descriptor(1 | NOT_REGISTERED, 8, 16).is_registered());
+        let request = descriptor(1 | NOT_REGISTERED, 8, 16).request().unwrap();
         assert_eq!((request.offset, request.len_bytes), (8192, 4096));
     }
 

@@ -1,12 +1,14 @@
 //! What a server tells the driver of a request: that it wants one, or what became of it.
 
-use archipelago_runtime::CommandPayload;
+use archipelago_runtime::{CommandPayload, DriverCommand};
 
 use super::number::encode;
 use super::words::Words;
 
 const IO_COMMAND_BYTES: usize = 16;
 const READ_WRITE: u32 = 3;
+/// A request whose memory gets no number is handed out all the same.
+const UNREGISTERED_TOO: u64 = 1 << 16;
 
 /// Where the data of requests begin in the character device, and where a queue's number and a tag stand in an offset.
 const COPY_BASE: u64 = 1 << 31;
@@ -31,6 +33,8 @@ pub struct IoCommand {
     pub result: i32,
     /// Where the data are, or are to be, if they are not copied through the device; else zero.
     pub buffer_at: u64,
+    /// Of a device with registered memory: the number for that of the next request.
+    pub number: Option<u16>,
 }
 
 impl IoKind {
@@ -43,7 +47,16 @@ impl IoKind {
 }
 
 impl IoCommand {
-    pub fn to_bytes(self) -> CommandPayload {
+    pub fn to_driver(self, kind: IoKind) -> DriverCommand {
+        let number = self.number.map(u64::from);
+        DriverCommand {
+            number: kind.number(),
+            payload: self.to_bytes(),
+            address: number.map_or(0, |number| number | UNREGISTERED_TOO),
+        }
+    }
+
+    fn to_bytes(self) -> CommandPayload {
         let mut words = Words::<IO_COMMAND_BYTES>::ZERO;
         words.put16(0, self.queue);
         words.put16(2, self.tag);
@@ -72,13 +85,21 @@ mod tests {
             tag: 0x203,
             result: -5,
             buffer_at: 0xaabb,
+            number: Some(0x3210),
         };
         let mut expected = [0; 16];
         expected[..2].copy_from_slice(&1_u16.to_ne_bytes());
         expected[2..4].copy_from_slice(&0x203_u16.to_ne_bytes());
         expected[4..8].copy_from_slice(&(-5_i32).to_ne_bytes());
         expected[8..].copy_from_slice(&0xaabb_u64.to_ne_bytes());
-        assert_eq!(command.to_bytes(), expected);
+        let told = command.to_driver(IoKind::Fetch);
+        assert_eq!((told.number, told.payload), (0xc010_7520, expected));
+        assert_eq!(told.address, 0x1_3210);
+        let plain = IoCommand {
+            number: None,
+            ..command
+        };
+        assert_eq!(plain.to_driver(IoKind::Fetch).address, 0);
     }
 
     #[test]

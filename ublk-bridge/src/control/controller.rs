@@ -88,10 +88,14 @@ impl Controller {
     /// request. So it is for programs that serve nothing else.
     pub fn add(&mut self, options: &DeviceOptions) -> Result<DeviceShape, ControlError> {
         let options = options.bounded();
-        let wanted = if geteuid().is_root() {
-            DriverFeatures::NEEDED
-        } else {
-            DriverFeatures::UNPRIVILEGED
+        let can = self.features.wanted();
+        let (wanted, also) = match (geteuid().is_root(), options.registered) {
+            (true, true) => (DriverFeatures::NEEDED, can),
+            (true, false) => (DriverFeatures::NEEDED, can.common(DriverFeatures::RESIZE)),
+            (false, _) => (
+                DriverFeatures::UNPRIVILEGED,
+                can.common(DriverFeatures::RESIZE),
+            ),
         };
         let info = DeviceInfo {
             number: options.number,
@@ -100,7 +104,7 @@ impl Controller {
             state: DeviceState::Dead,
             io_bytes_max: options.io_bytes_max,
             server: None,
-            features: wanted.and(self.features.common(DriverFeatures::RESIZE)),
+            features: wanted.and(also),
             owner: 0,
             tag: options.tag,
         };

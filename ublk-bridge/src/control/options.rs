@@ -13,6 +13,8 @@ pub struct DeviceOptions {
     pub io_bytes_max: u32,
     /// By which it is to be known again.
     pub tag: u64,
+    /// Has the driver register the memory of its requests, if it can: else, and for who asks for nothing else, bytes are copied.
+    pub registered: bool,
 }
 
 /// What a server has to know of a device to open it.
@@ -23,6 +25,8 @@ pub struct DeviceShape {
     pub depth: u16,
     /// Of a device of an ordinary user: data travel by buffers of its server, so large. Else they are copied through the device.
     pub buffer_bytes: Option<u32>,
+    /// The memory of its requests is registered in the ring of its server.
+    pub registered: bool,
 }
 
 impl Default for DeviceOptions {
@@ -33,6 +37,7 @@ impl Default for DeviceOptions {
             depth: 128,
             io_bytes_max: 1 << 20,
             tag: 0,
+            registered: true,
         }
     }
 }
@@ -58,6 +63,7 @@ impl DeviceShape {
             depth: info.depth,
             buffer_bytes: (!info.features.has(DriverFeatures::USER_COPY))
                 .then_some(info.io_bytes_max),
+            registered: info.features.has(DriverFeatures::REGISTERED),
         })
     }
 }

@@ -1,10 +1,19 @@
-//! The data of requests: between the character device, which has them, and the buffers in which payloads travel (W1).
+//! The data of requests: between the character device, which has them, and the buffers in which payloads travel (W1); or lent, where
+//! the driver has registered them in the ring, so that a file is read into them, and written from them, without a copy.
+//!
+//! # Invariants
+//! * **CARRIER-1** What is lent is the driver's until the tag's result is committed, and that is when the loans are over (LOAN-3).
 
+use std::cell::Cell;
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 use archipelago_front::{Carrier, Payload};
-use xseg::Errno;
+use archipelago_runtime::local::{Gate, GateGuard};
+use archipelago_runtime::{Lender, LentMemory};
+use rustix::io::pread;
+use xseg::{Data, Errno};
 
 use crate::abi::copy_offset;
 use crate::kernel::Buffers;
@@ -17,6 +26,27 @@ pub struct TagCarrier {
     pub tag: u16,
     /// Of a device without user copy.
     pub buffers: Option<Rc<Buffers>>,
+    /// Of a device with registered memory.
+    pub registered: Option<Registered>,
+}
+
+/// The memory of a tag's requests, in the ring.
+#[derive(Debug)]
+pub struct Registered {
+    pub number: u16,
+    /// Has the present request's the number?
+    pub is_there: Cell<bool>,
+    inside: Gate,
+}
+
+impl Registered {
+    pub fn new(number: u16) -> Self {
+        Self {
+            number,
+            is_there: Cell::new(false),
+            inside: Gate::new(),
+        }
+    }
 }
 
 /// What is copied at a time between two buffers: it stays in the cache meanwhile.
@@ -60,6 +90,68 @@ impl Carrier for TagCarrier {
         let copied = memory.write_now(self.device.as_fd(), at);
         whole(copied, memory.len())
     }
+
+    fn lend(self: Rc<Self>, from: u64, len_bytes: u32) -> Option<LentMemory> {
+        let registered = self.registered.as_ref()?;
+        let number = registered.is_there.get().then_some(registered.number)?;
+        let lender = Rc::new(LentTag {
+            carrier: self,
+            from,
+        });
+        let len = len_bytes as usize;
+        Some(LentMemory::registered(number, from, len, lender))
+    }
+
+    async fn hand_parts(
+        &self,
+        from: u64,
+        payload: Payload,
+        parts: Vec<Range<u64>>,
+    ) -> Result<(), Errno> {
+        let (mut memory, _keeper) = payload.into_memory();
+        parts.into_iter().try_for_each(|part| {
+            let at = copy_offset(self.queue, self.tag, from + part.start);
+            let range = part.start as usize..part.end as usize; // of a request: at most 32 MiB
+            let len = range.len();
+            whole(memory.write_part_now(range, self.device.as_fd(), at), len)
+        })
+    }
+}
+
+/// Bytes of a tag's request, from one on.
+#[derive(Debug)]
+struct LentTag {
+    carrier: Rc<TagCarrier>,
+    from: u64,
+}
+
+impl Lender for LentTag {
+    fn enter(&self) -> Option<GateGuard> {
+        let registered = self.carrier.registered.as_ref()?;
+        Some(registered.inside.enter())
+    }
+
+    fn is_there(&self) -> bool {
+        true // CARRIER-1
+    }
+
+    fn read(&self, from: u64, bytes: &mut [u8]) -> Result<(), Errno> {
+        let TagCarrier { queue, tag, .. } = *self.carrier;
+        let at = copy_offset(queue, tag, self.from + from);
+        let len = bytes.len();
+        whole(pread(&*self.carrier.device, bytes, at), len)
+    }
+
+    fn read_to(&self, from: u64, data: Data<'_>) -> Result<(), Errno> {
+        let mut chunk = vec![0; CHUNK_BYTES.min(data.len() as usize)];
+        for at in (0..data.len()).step_by(CHUNK_BYTES) {
+            let left = usize::try_from(data.len() - at).unwrap_or(usize::MAX);
+            let chunk = &mut chunk[..CHUNK_BYTES.min(left)];
+            self.read(from + at, chunk)?;
+            data.write(at, chunk).map_err(|error| error.errno())?;
+        }
+        Ok(())
+    }
 }
 
 /// Half a copy is none.
@@ -89,6 +181,7 @@ mod tests {
             queue: 0,
             tag: 3,
             buffers: None,
+            registered: None,
         }
     }
 
@@ -141,6 +234,55 @@ mod tests {
         let mut bytes = [1; 512];
         file.read_exact_at(&mut bytes, at).unwrap();
         assert_eq!(bytes, [0; 512]);
+    }
+
+    #[test]
+    fn what_is_lent_is_copied_where_it_did_not_land_and_by_those_who_cannot_use_it() {
+        // CARRIER-1
+        let geometry = Geometry::new(2, 1, 8).unwrap();
+        let geometry = geometry.with_buffers(128 << 10, 4).unwrap();
+        let segment = CreateOptions::new(geometry).create_private().unwrap();
+        let port = segment.bind(0, &BindOptions::default()).unwrap();
+        let reactor = Reactor::new(port, &ReactorOptions::default()).unwrap();
+        let handle = reactor.handle();
+        let buffer = reactor.block_on(async move { handle.station().buffer(128 << 10).await });
+        let buffer = buffer.unwrap();
+        let file = tempfile::tempfile().unwrap();
+        let bytes: Vec<u8> = (0..100_u32 << 10).map(|at| (at / 700) as u8).collect();
+        file.write_all_at(&bytes, copy_offset(0, 3, 4096)).unwrap();
+        let carrier = Rc::new(TagCarrier {
+            registered: Some(Registered::new(7)),
+            ..carrier(&file)
+        });
+        assert!(carrier.clone().lend(4096, 100 << 10).is_none(), "not yet");
+        let registered = carrier.registered.as_ref().unwrap();
+        registered.is_there.set(true);
+        let memory = carrier.clone().lend(4096, 100 << 10).unwrap();
+        assert_eq!(memory.len(), 100 << 10);
+
+        let lent = LentTag {
+            carrier: carrier.clone(),
+            from: 4096,
+        };
+        let data = buffer.data().part(0, 90 << 10).unwrap();
+        lent.read_to(10 << 10, data).unwrap();
+        let mut copied = vec![0; 90 << 10];
+        data.read(0, &mut copied).unwrap();
+        assert_eq!(copied, bytes[10 << 10..]);
+        assert_eq!(lent.read(90 << 10, &mut [0; 16 << 10]), Err(Errno::IO));
+
+        let payload = Payload::Buffer {
+            buffer,
+            len_bytes: 90 << 10,
+        };
+        let parts = vec![0..1000, 80_000..81_000];
+        now(carrier.hand_parts(1 << 20, payload, parts)).unwrap();
+        let mut handed = vec![1; 81_000];
+        file.read_exact_at(&mut handed, copy_offset(0, 3, 1 << 20))
+            .unwrap();
+        assert_eq!(handed[..1000], copied[..1000]);
+        assert_eq!(handed[1000..80_000], [0; 79_000]);
+        assert_eq!(handed[80_000..], copied[80_000..81_000]);
     }
 
     #[test]

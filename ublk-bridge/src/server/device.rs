@@ -11,11 +11,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use archipelago_front::{Disk, Front};
-use archipelago_runtime::{Handle, Task};
+use archipelago_runtime::{Handle, RingNumbers, Task};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 
-use super::carrier::TagCarrier;
+use super::carrier::{Registered, TagCarrier};
 use super::error::ServeError;
 use super::failure::Failure;
 use crate::abi::{Descriptor, IoCommand, IoKind};
@@ -31,7 +31,11 @@ pub struct Device {
     file: Rc<OwnedFd>,
     queues: Vec<Queue>,
     depth: u16,
+    registered: bool,
 }
+
+/// For memory that gets no number: no ring has this one.
+const NO_NUMBER: u16 = u16::MAX;
 
 #[derive(Clone, Debug)]
 struct Queue {
@@ -66,6 +70,7 @@ impl Device {
             queues: queues?,
             file: Rc::new(file),
             depth: shape.depth,
+            registered: shape.registered,
         })
     }
 
@@ -75,6 +80,16 @@ impl Device {
     /// the kernel asks with the refused one is answered by nobody. The device waits for this process's end, and another server.
     pub fn serve<D: Disk>(self, handle: &Handle, front: &Front<D>) -> Task<Result<(), ServeError>> {
         let failure = Failure::default();
+        let numbers = |_: &Queue| handle.ring_numbers(self.depth);
+        let numbers: Vec<Option<RingNumbers>> = match self.registered {
+            true => self.queues.iter().map(numbers).collect(),
+            false => Vec::new(),
+        };
+        let registered = |queue: u16, tag: u16| {
+            let numbers = numbers.get(usize::from(queue))?.as_ref();
+            let number = numbers.and_then(|numbers| numbers.get(tag));
+            Some(Registered::new(number.unwrap_or(NO_NUMBER)))
+        };
         let tags = |of: &Queue, queue: u16| -> Vec<Task<_>> {
             let tags = (0..self.depth).map(|tag| Tag {
                 handle: handle.clone(),
@@ -86,6 +101,7 @@ impl Device {
                     queue,
                     tag,
                     buffers: of.buffers.clone(),
+                    registered: registered(queue, tag),
                 }),
             });
             tags.map(|tag| handle.spawn(tag.serve())).collect()
@@ -102,6 +118,7 @@ impl Device {
                 tag.await;
             }
             // The driver has no command of ours any more.
+            drop(numbers);
             let buffers = self.queues.into_iter().filter_map(|queue| queue.buffers);
             buffers
                 .filter_map(Rc::into_inner)
@@ -128,6 +145,7 @@ impl<D: Disk> Tag<D> {
         let (queue, tag) = (self.carrier.queue, self.carrier.tag);
         let buffers = self.carrier.buffers.as_ref();
         let buffer_at = buffers.map_or(0, |buffers| buffers.address(tag));
+        let registered = self.carrier.registered.as_ref();
         let (mut kind, mut result) = (IoKind::Fetch, 0);
         loop {
             let command = IoCommand {
@@ -135,10 +153,9 @@ impl<D: Disk> Tag<D> {
                 tag,
                 result,
                 buffer_at,
+                number: registered.map(|registered| registered.number),
             };
-            let fetched = self
-                .handle
-                .command(device, kind.number(), command.to_bytes());
+            let fetched = self.handle.command(device, command.to_driver(kind));
             match fetched.await {
                 Ok(_) => {}
                 Err(Errno::NODEV) => return, // stopped
@@ -153,7 +170,11 @@ impl<D: Disk> Tag<D> {
                     return self.failure.note(error);
                 }
             }
-            result = self.perform(self.descriptors.get(tag)).await; // DEVICE-1
+            let descriptor = self.descriptors.get(tag);
+            if let Some(registered) = registered {
+                registered.is_there.set(descriptor.is_registered());
+            }
+            result = self.perform(descriptor).await; // DEVICE-1
             kind = IoKind::CommitAndFetch;
         }
     }

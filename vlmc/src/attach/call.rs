@@ -42,6 +42,9 @@ pub struct Shape {
     /// Requests in flight, of each queue.
     pub depth: u16,
     pub buffer_bytes: Option<u32>,
+    /// The memory of its requests is in the server's ring.
+    #[serde(default)]
+    pub registered: bool,
 }
 
 /// The bridge's answer.

@@ -38,6 +38,8 @@ pub(super) struct UblkDevices {
     /// Who we are: no two nodes of a machine have segments of the same name.
     node: String,
     within: Duration,
+    /// Bytes are not copied, where the driver can.
+    registered: bool,
 }
 
 impl UblkDevices {
@@ -48,6 +50,7 @@ impl UblkDevices {
             server: user.map(|user| (user, group.unwrap_or(user))),
             node: config.segment.name.clone(),
             within: config.timeout,
+            registered: config.ublk_zero_copy,
         }
     }
 
@@ -69,6 +72,7 @@ impl UblkDevices {
             depth: DEPTH,
             io_bytes_max: IO_BYTES_MAX,
             tag: self.tag(record),
+            registered: self.registered,
         };
         let shape = match control.add(&options) {
             Err(ControlError::Refused {
@@ -122,6 +126,7 @@ impl UblkDevices {
             queues: shape.queues,
             depth: shape.depth,
             buffer_bytes: shape.buffer_bytes,
+            registered: shape.registered,
         };
         bridge.serve(record, Some(shape))
     }
@@ -262,6 +267,7 @@ mod tests {
                 server: None,
                 node: node.to_owned(),
                 within: Duration::ZERO,
+                registered: true,
             };
             let attachment = Attachment {
                 volume: "disk".into(),

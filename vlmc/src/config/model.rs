@@ -41,6 +41,8 @@ pub struct Config {
     /// How long a host looks for more to do before it sleeps, while that pays.
     pub look: Duration,
     pub nbd: NbdConfig,
+    /// The kernel's own memory is read and written for its block devices, where the driver can.
+    pub ublk_zero_copy: bool,
     /// Where each setting comes from, by its dotted name.
     pub origins: BTreeMap<String, Origin>,
 }

@@ -60,6 +60,7 @@ pub fn resolve(raw: RawConfig, environment: &Environment) -> Result<Config, Conf
     let (isolate, hosts) = hosts(&mut reader, &roles);
     let look = look(&mut reader, &hosts);
     let nbd = resolve_nbd::nbd(&mut reader, &run_dir);
+    let ublk_zero_copy = reader.boolean_or("ublk.zero_copy", true);
     let mut config = Config {
         user,
         group,
@@ -79,6 +80,7 @@ pub fn resolve(raw: RawConfig, environment: &Environment) -> Result<Config, Conf
         hosts,
         look,
         nbd,
+        ublk_zero_copy,
         origins: reader.origins.clone(),
     };
     check::check(&config, &mut reader);

@@ -238,6 +238,10 @@ pub const SETTINGS: &[Setting] = &[
         "nbd.allow_plain",
         "other machines may use the NBD export without encryption: only for networks that nobody else listens to",
     ),
+    setting(
+        "ublk.zero_copy",
+        "files are read into, and written from, the kernel's own memory for long requests of ublk devices, where the driver can (Linux 6.17); for devices that are made from then on",
+    ),
 ];
 
 /// The setting that a name as written stands for, and its name in this schema.

@@ -127,6 +127,7 @@ fn entries(config: &Config) -> Vec<Entry> {
     }
     add("hosts.look_us", json!(config.look.as_micros() as u64));
     add_nbd(&config.nbd, &mut add);
+    add("ublk.zero_copy", json!(config.ublk_zero_copy));
     entries
 }
 

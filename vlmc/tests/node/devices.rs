@@ -195,6 +195,72 @@ fn an_ext4_on_ublk_sees_its_volume_grow_where_the_kernel_can() {
     assert!(outcome.output.contains("finished"), "{outcome}");
 }
 
+/// CARRIER-1, LOAN-1, LOAN-2, S8: long requests are read and written where the kernel has them, whatever memory that is, and however the
+/// server ends; else they are copied, which shows in what the server's process has read and written by itself.
+#[test]
+fn a_ublk_device_is_served_without_copies_where_the_kernel_can() {
+    let machine = Machine::new().with(|guest| {
+        let guest = guest.release(Release::Newest).module("ublk_drv");
+        guest.program("blkdiscard")
+    });
+    let script = r#"
+        config=/etc/archipelago/archipelago.toml
+        cp $config /tmp/config
+        dd if=/dev/urandom of=/tmp/data bs=1M count=32 2>/dev/null
+        by_itself() {
+            sum=0
+            for count in $(sed -n 's/^[rw]char: //p' /proc/$(pid_of vlmcd)/io); do sum=$((sum + count)); done
+            echo $sum
+        }
+        there_and_back() {
+            before=$(by_itself)
+            dd if=/tmp/data of=$device bs=1M oflag=direct seek=64 2>/dev/null
+            dd if=$device bs=1M count=32 iflag=direct skip=64 2>/dev/null | cmp - /tmp/data || fail "read something else"
+            moved=$(($(by_itself) - before))
+        }
+        for direct in false true; do
+            { cat /tmp/config; printf 'direct = %s
+[ublk]
+zero_copy = false
+' $direct; } |
+                sed '/^\[role.blockerm\]/,/^archip_dir/d' >$config
+            printf '[role.blockerm]
+archip_dir = "/store/maps"
+' >>$config
+            archipelago restart
+            vlmc create disk --size 512
+            device=$(vlmc map disk --type ublk)
+            there_and_back
+            [ $moved -gt 67000000 ] || fail "only $moved bytes were copied"
+            vlmc unmap $device
+            sed -i 's/^zero_copy.*/zero_copy = true/' $config
+            archipelago restart
+            device=$(vlmc map disk --type ublk)
+            there_and_back
+            [ $moved -lt 33000000 ] || fail "$moved bytes were copied"
+
+            # Holes, sectors, and memory that no disk would take as it is cut; the server is killed meanwhile.
+            blkdiscard -o 68157440 -l 1048576 $device
+            { dd if=/tmp/data bs=1M count=1; dd if=/dev/zero bs=1M count=1; dd if=/tmp/data bs=1M skip=2; } 2>/dev/null >/tmp/holed
+            dd if=$device bs=1M count=32 iflag=direct skip=64 2>/dev/null | cmp - /tmp/holed || fail "a hole"
+            fio --filename=$device --ioengine=libaio --direct=1 --verify=crc32c --verify_fatal=1 --verify_backlog=64                 --time_based --runtime=20 --loops=1000 --eta=never --output=/tmp/fio.log                 --name=odd --rw=randwrite --bsrange=512-66048 --blockalign=512 --iodepth=8 --size=24m --offset=128m                 --name=long --rw=randwrite --bsrange=16k-1m --iodepth=4 --size=64m --offset=192m &
+            load=$!
+            for round in 1 2 3; do
+                sleep 4
+                kill_bridges
+            done
+            wait $load || { cat /tmp/fio.log; fail "load"; }
+            dd if=$device bs=1M count=32 iflag=direct skip=64 2>/dev/null | cmp - /tmp/holed || fail "changed by others"
+            vlmc unmap $device
+            vlmc remove disk
+        done
+        archipelago stop
+        echo finished
+    "#;
+    let outcome = machine.run(script);
+    assert!(outcome.output.contains("finished"), "{outcome}");
+}
+
 /// KERNELNBD-1, KERNELNBD-2, S8: the kernel's own client, which waits for its connection.
 #[test]
 fn an_xfs_on_the_kernels_nbd_outlives_its_server_and_sees_its_volume_grow() {

@@ -143,7 +143,13 @@ impl Engine {
         {
             let place = &self.past_the_cache(place, way)?;
             let _inside = file.gate.enter(Mode::Direct).await;
-            match self.transfer_direct(direct, range, place, way).await {
+            let mut done = self.transfer_direct(direct, range, place, way).await;
+            if place.is_lent() && done == Err(Errno::INVAL) {
+                // A driver's memory may be cut as this device does not want it.
+                let place = &self.through_the_buffer(place, way)?;
+                done = self.transfer_direct(direct, range, place, way).await;
+            }
+            match done {
                 Err(Errno::INVAL) => file.direct_failed.set(true),
                 done => return done,
             }
@@ -173,8 +179,14 @@ impl Engine {
     /// What is lent is not cut as devices want it, or may change while it is written (W1): then the buffer is as ever.
     fn past_the_cache<'a>(&self, place: &Place<'a>, way: Way) -> Result<Place<'a>, Errno> {
         let may_change = way == Way::Out || self.root.objects.takes_what_changes();
+        match place.is_cut_for_devices() && may_change {
+            true => Ok(place.clone()),
+            false => self.through_the_buffer(place, way),
+        }
+    }
+
+    fn through_the_buffer<'a>(&self, place: &Place<'a>, way: Way) -> Result<Place<'a>, Errno> {
         match way {
-            _ if place.is_cut_for_devices() && may_change => Ok(place.clone()),
             Way::Out => Ok(place.in_buffer()),
             Way::In => place.bring_into_buffer(),
         }

@@ -31,14 +31,30 @@ pub(crate) enum Action {
     Readable,
     Writable,
     /// What only the descriptor's driver understands. All of it is in here: no memory is involved.
-    Command {
-        number: u32,
-        payload: CommandPayload,
-    },
+    Command(DriverCommand),
+}
+
+/// A command that only a descriptor's driver understands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DriverCommand {
+    pub number: u32,
+    pub payload: CommandPayload,
+    /// Where io_uring has an address some drivers look for something else.
+    pub address: u64,
 }
 
 /// What a driver is told with a command.
 pub type CommandPayload = [u8; 16];
+
+/// What an operation's address and length are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Bytes,
+    /// Of a vector, and how many pieces that has.
+    Vector,
+    /// An offset within what has this number in the ring.
+    Registered(u16),
+}
 
 /// An operation in the kernel's terms. Copies of it are only as good as the [`super::Operations`] entry that it was
 /// made for.
@@ -46,10 +62,9 @@ pub type CommandPayload = [u8; 16];
 pub(crate) struct RawCall {
     pub action: Action,
     pub fd: i32,
-    /// The memory and its length, or the vector and how many pieces it has.
     pub(super) at: *mut u8,
     pub(super) len: u32,
-    pub(super) is_vector: bool,
+    pub(super) form: Form,
     pub(super) message: *const libc::msghdr,
 }
 
@@ -81,14 +96,20 @@ impl RawCall {
         let (fd, at, len) = (Fd(self.fd), self.at, self.len);
         let vector = at.cast_const().cast();
         match self.action {
-            Action::ReadAt { offset } if self.is_vector => {
-                opcode::Readv::new(fd, vector, len).offset(offset).build()
-            }
-            Action::WriteAt { offset } if self.is_vector => {
-                opcode::Writev::new(fd, vector, len).offset(offset).build()
-            }
-            Action::ReadAt { offset } => opcode::Read::new(fd, at, len).offset(offset).build(),
-            Action::WriteAt { offset } => opcode::Write::new(fd, at, len).offset(offset).build(),
+            Action::ReadAt { offset } => match self.form {
+                Form::Bytes => opcode::Read::new(fd, at, len).offset(offset).build(),
+                Form::Vector => opcode::Readv::new(fd, vector, len).offset(offset).build(),
+                Form::Registered(number) => opcode::ReadFixed::new(fd, at, len, number)
+                    .offset(offset)
+                    .build(),
+            },
+            Action::WriteAt { offset } => match self.form {
+                Form::Bytes => opcode::Write::new(fd, at, len).offset(offset).build(),
+                Form::Vector => opcode::Writev::new(fd, vector, len).offset(offset).build(),
+                Form::Registered(number) => opcode::WriteFixed::new(fd, at, len, number)
+                    .offset(offset)
+                    .build(),
+            },
             Action::Read => opcode::Read::new(fd, at, len).offset(CURRENT).build(),
             Action::Write => opcode::Write::new(fd, at, len).offset(CURRENT).build(),
             Action::SyncData => opcode::Fsync::new(fd).flags(FsyncFlags::DATASYNC).build(),
@@ -105,9 +126,10 @@ impl RawCall {
                 .build(),
             Action::Readable => opcode::PollAdd::new(fd, libc::POLLIN as u32).build(),
             Action::Writable => opcode::PollAdd::new(fd, libc::POLLOUT as u32).build(),
-            Action::Command { number, payload } => {
-                opcode::UringCmd16::new(fd, number).cmd(payload).build()
-            }
+            Action::Command(command) => opcode::UringCmd16::new(fd, command.number)
+                .cmd(command.payload)
+                .addr(Some(command.address))
+                .build(),
         }
     }
 
@@ -116,14 +138,17 @@ impl RawCall {
     /// # Safety
     /// The entry that it was made for is in [`super::Operations`] until this returns.
     pub(super) unsafe fn block(&self) -> i32 {
+        if matches!(self.form, Form::Registered(_)) {
+            return -libc::EFAULT; // only the ring knows it
+        }
         let len = self.len as usize;
         let (vector, count) = (self.at.cast_const().cast(), self.len as i32);
         retry(|| match self.action {
-            Action::ReadAt { offset } if self.is_vector => {
+            Action::ReadAt { offset } if self.form == Form::Vector => {
                 // SAFETY: `at` is a vector of `len` pieces, all of them good while the entry lives, which the caller promises.
                 unsafe { libc::preadv64(self.fd, vector, count, offset as i64) }
             }
-            Action::WriteAt { offset } if self.is_vector => {
+            Action::WriteAt { offset } if self.form == Form::Vector => {
                 // SAFETY: as above.
                 unsafe { libc::pwritev64(self.fd, vector, count, offset as i64) }
             }
@@ -171,7 +196,7 @@ impl RawCall {
             Action::Write => unsafe { libc::pwritev2(fd, piece, 1, -1, flags) },
             Action::Accept => accept(fd),
             Action::Readable | Action::Writable => 0,
-            Action::Command { .. } => -(libc::EOPNOTSUPP as isize), // there is no other way than io_uring
+            Action::Command(_) => -(libc::EOPNOTSUPP as isize), // there is no other way than io_uring
             _ => unreachable!("files are not polled"),
         })
     }

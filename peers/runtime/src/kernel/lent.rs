@@ -1,4 +1,4 @@
-//! Memory of somebody else's, in pieces, for as long as he lends it.
+//! Memory of somebody else's, for as long as he lends it: in pieces that are mapped here, or known to the ring alone.
 
 use std::fmt::Debug;
 use std::ops::Range;
@@ -39,8 +39,31 @@ struct Piece {
 /// All of it. Clones are the same memory.
 #[derive(Clone, Debug)]
 pub struct LentMemory {
-    pieces: Rc<[Piece]>,
+    places: Places,
     lender: Rc<dyn Lender>,
+}
+
+#[derive(Clone, Debug)]
+enum Places {
+    Pieces(Rc<[Piece]>),
+    /// A driver's memory, which has a number in the ring; how it is cut only the driver knows.
+    Registered {
+        number: u16,
+        from: u64,
+        len: usize,
+    },
+}
+
+/// Where a range is, as an operation of a file is told.
+#[derive(Debug)]
+pub(super) enum Within {
+    Vector(Vector),
+    /// So many bytes from one on, of what has this number in the ring.
+    Registered {
+        number: u16,
+        from: u64,
+        len: usize,
+    },
 }
 
 /// What the kernel is told of it. It lies still on the heap.
@@ -69,14 +92,27 @@ impl LentMemory {
             Piece { at, len, before }
         });
         Self {
-            pieces: pieces.collect(),
+            places: Places::Pieces(pieces.collect()),
+            lender,
+        }
+    }
+
+    /// Bytes, from one on, of what a driver has registered in this reactor's ring. If it has not, or not so many, operations fail.
+    pub fn registered(number: u16, from: u64, len: usize, lender: Rc<dyn Lender>) -> Self {
+        Self {
+            places: Places::Registered { number, from, len },
             lender,
         }
     }
 
     pub fn len(&self) -> usize {
-        let last = self.pieces.last();
-        last.map_or(0, |last| last.before + last.len)
+        match &self.places {
+            Places::Pieces(pieces) => {
+                let last = pieces.last();
+                last.map_or(0, |last| last.before + last.len)
+            }
+            Places::Registered { len, .. } => *len,
+        }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -87,38 +123,52 @@ impl LentMemory {
         &*self.lender
     }
 
-    /// Are the pieces of this range cut so, all of them?
+    /// Are the pieces of this range cut so, as far as can be seen?
     pub(crate) fn is_aligned(&self, range: Range<usize>, to: usize) -> bool {
-        self.within(range)
-            .all(|piece| (piece.at.addr() | piece.len).is_multiple_of(to))
+        match &self.places {
+            Places::Pieces(pieces) => {
+                within(pieces, range).all(|piece| (piece.at.addr() | piece.len).is_multiple_of(to))
+            }
+            Places::Registered { from, .. } => {
+                let first = from + range.start as u64;
+                (first | range.len() as u64).is_multiple_of(to as u64)
+            }
+        }
     }
 
-    /// The pieces of a range.
-    fn within(&self, range: Range<usize>) -> impl Iterator<Item = Piece> {
-        let passed = self
-            .pieces
-            .partition_point(|piece| piece.before + piece.len <= range.start);
-        let behind = self.pieces.iter().skip(passed);
-        let touched = behind.take_while(move |piece| piece.before < range.end);
-        touched.filter_map(move |piece| {
-            let first = range.start.max(piece.before);
-            let end = range.end.min(piece.before + piece.len);
-            (first < end).then(|| Piece {
-                at: piece.at.wrapping_add(first - piece.before),
-                len: end - first,
-                before: first,
-            })
+    pub(super) fn within(&self, range: Range<usize>) -> Within {
+        match &self.places {
+            Places::Pieces(pieces) => {
+                let pieces = within(pieces, range).take(PIECES_MAX);
+                let told = pieces.map(|piece| libc::iovec {
+                    iov_base: piece.at.cast(),
+                    iov_len: piece.len,
+                });
+                Within::Vector(Vector(told.collect()))
+            }
+            Places::Registered { number, from, .. } => Within::Registered {
+                number: *number,
+                from: from + range.start as u64,
+                len: range.len(),
+            },
+        }
+    }
+}
+
+/// The pieces of a range.
+fn within(pieces: &[Piece], range: Range<usize>) -> impl Iterator<Item = Piece> {
+    let passed = pieces.partition_point(|piece| piece.before + piece.len <= range.start);
+    let behind = pieces.iter().skip(passed);
+    let touched = behind.take_while(move |piece| piece.before < range.end);
+    touched.filter_map(move |piece| {
+        let first = range.start.max(piece.before);
+        let end = range.end.min(piece.before + piece.len);
+        (first < end).then(|| Piece {
+            at: piece.at.wrapping_add(first - piece.before),
+            len: end - first,
+            before: first,
         })
-    }
-
-    pub(super) fn vector(&self, range: Range<usize>) -> Vector {
-        let pieces = self.within(range).take(PIECES_MAX);
-        let told = pieces.map(|piece| libc::iovec {
-            iov_base: piece.at.cast(),
-            iov_len: piece.len,
-        });
-        Vector(told.collect())
-    }
+    })
 }
 
 impl Vector {
@@ -164,8 +214,13 @@ mod tests {
         let memory = unsafe { LentMemory::new(pieces.into_iter(), Rc::new(Nobody)) };
         assert_eq!((memory.len(), memory.is_empty()), (30, false));
         let told = |range| -> Vec<(usize, usize)> {
-            let pieces = memory.within(range);
-            pieces.map(|piece| (piece.at.addr(), piece.len)).collect()
+            let Within::Vector(vector) = memory.within(range) else {
+                panic!("it is in pieces");
+            };
+            let pieces = vector.0.iter();
+            pieces
+                .map(|piece| (piece.iov_base.addr(), piece.iov_len))
+                .collect()
         };
         assert_eq!(told(0..30), [(0x1000, 10), (0x2000, 20)]);
         assert_eq!(told(3..10), [(0x1003, 7)]);
@@ -174,5 +229,17 @@ mod tests {
         assert_eq!(told(5..5), []);
         assert!(memory.is_aligned(2..10, 2) && !memory.is_aligned(2..11, 2));
         assert!(memory.is_aligned(10..26, 16) && !memory.is_aligned(10..27, 16));
+    }
+
+    #[test]
+    fn what_only_the_ring_knows_is_told_by_its_number() {
+        let memory = LentMemory::registered(7, 512, 8192, Rc::new(Nobody));
+        assert_eq!((memory.len(), memory.is_empty()), (8192, false));
+        let Within::Registered { number, from, len } = memory.within(1024..4096) else {
+            panic!("it is in one");
+        };
+        assert_eq!((number, from, len), (7, 1536, 3072));
+        assert!(memory.is_aligned(512..3584, 1024) && !memory.is_aligned(512..4096, 1024));
+        assert!(!memory.is_aligned(1024..2048, 1024));
     }
 }

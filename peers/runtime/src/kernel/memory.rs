@@ -11,8 +11,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 use xseg::{Buffer, Data, Segment};
 
-use super::action::{Action, RawCall};
-use super::lent::{LentMemory, Vector};
+use super::action::{Action, Form, RawCall};
+use super::lent::{LentMemory, Vector, Within};
 use super::operations::LEN_MAX;
 use crate::local::GateGuard;
 
@@ -45,7 +45,7 @@ enum Backing {
 pub(super) struct Told {
     pub at: *mut u8,
     pub len: u32,
-    pub is_vector: bool,
+    pub form: Form,
 }
 
 impl From<Vec<u8>> for Memory {
@@ -101,21 +101,30 @@ impl Memory {
         }
     }
 
-    /// What operations are told: of files only, if it is a vector.
+    /// What operations are told: of files only, if it is lent.
     pub(super) fn told(&mut self) -> Told {
         let window = self.from..self.from + self.len;
-        if let Backing::Lent { memory, told, .. } = &mut self.backing {
-            *told = memory.vector(window);
+        let Backing::Lent { memory, told, .. } = &mut self.backing else {
             return Told {
-                at: told.address().cast_mut().cast(),
-                len: told.count() as u32,
-                is_vector: true,
+                at: self.address(),
+                len: self.len.min(LEN_MAX) as u32,
+                form: Form::Bytes,
             };
-        }
-        Told {
-            at: self.address(),
-            len: self.len.min(LEN_MAX) as u32,
-            is_vector: false,
+        };
+        match memory.within(window) {
+            Within::Vector(vector) => {
+                *told = vector;
+                Told {
+                    at: told.address().cast_mut().cast(),
+                    len: told.count() as u32,
+                    form: Form::Vector,
+                }
+            }
+            Within::Registered { number, from, len } => Told {
+                at: std::ptr::without_provenance_mut(from as usize),
+                len: len.min(LEN_MAX) as u32,
+                form: Form::Registered(number),
+            },
         }
     }
 
@@ -182,14 +191,31 @@ impl Memory {
         self.call(Action::WriteAt { offset }, fd)
     }
 
+    /// Writes a part of what operations see, here and now.
+    ///
+    /// # Panics
+    /// If it is not there.
+    pub fn write_part_now(
+        &mut self,
+        part: Range<usize>,
+        fd: BorrowedFd<'_>,
+        offset: u64,
+    ) -> Result<usize, Errno> {
+        let window = self.window();
+        self.narrow(part);
+        let written = self.write_now(fd, offset);
+        self.restore(window);
+        written
+    }
+
     fn call(&mut self, action: Action, fd: BorrowedFd<'_>) -> Result<usize, Errno> {
-        let Told { at, len, is_vector } = self.told();
+        let Told { at, len, form } = self.told();
         let call = RawCall {
             action,
             fd: fd.as_raw_fd(),
             at,
             len,
-            is_vector,
+            form,
             message: std::ptr::null(),
         };
         // SAFETY: the address is good for the length while `self` is borrowed (MEMORY-1), and so is the descriptor.
@@ -227,6 +253,11 @@ mod tests {
         assert_eq!(written.write_now(file.as_fd(), 100), Ok(4));
         let mut read = Memory::from(vec![0; 8]).part(3..8);
         assert_eq!(read.read_now(file.as_fd(), 100), Ok(4));
+        assert_eq!(written.write_part_now(1..3, file.as_fd(), 200), Ok(2));
+        let mut part = Memory::from(vec![0; 2]);
+        assert_eq!(part.read_now(file.as_fd(), 200), Ok(2));
+        assert_eq!(part.into_bytes().unwrap(), *b"34");
+        assert_eq!(written.len(), 4, "as before");
         assert_eq!(read.into_bytes().unwrap(), *b"\0\0\x002345\0");
         let (pipe, _) = std::io::pipe().unwrap();
         let refused = Memory::from(vec![0; 8]).read_now(pipe.as_fd(), 0);

@@ -18,8 +18,8 @@ mod operations;
 mod signal;
 mod stream;
 
-pub use action::CommandPayload;
 pub(crate) use action::{Action, RawCall};
+pub use action::{CommandPayload, DriverCommand};
 pub use event_bell::EventBell;
 pub use inherited::inherited_descriptor;
 pub use lent::{Lender, LentMemory};

@@ -19,7 +19,7 @@ use io_uring::{opcode, squeue};
 use rustix::io::Errno;
 use xseg::Waiter;
 
-use super::action::{Action, RawCall};
+use super::action::{Action, Form, RawCall};
 use super::memory::Memory;
 use super::message::Message;
 use crate::slab::{Key, Slab};
@@ -95,16 +95,18 @@ impl Operations {
     ) -> (Key, RawCall) {
         let mut memory = memory;
         let mut pieces = [(std::ptr::null_mut(), 0); 2];
-        let mut is_vector = false;
+        let mut form = Form::Bytes;
         for (piece, memory) in pieces.iter_mut().zip(&mut memory) {
             if let Some(told) = memory.as_mut().map(Memory::told) {
                 *piece = (told.at, told.len as usize);
-                is_vector |= told.is_vector;
+                if told.form != Form::Bytes {
+                    form = told.form;
+                }
             }
         }
         assert!(
-            !is_vector || action.is_of_a_file(),
-            "{action:?} takes no vector"
+            form == Form::Bytes || action.is_of_a_file(),
+            "{action:?} takes nothing that is lent"
         );
         let mut message =
             (action == Action::SendBoth).then(|| self.spare.pop().unwrap_or_default());
@@ -113,7 +115,7 @@ impl Operations {
             fd: fd.as_raw_fd(),
             at: pieces[0].0,
             len: pieces[0].1 as u32,
-            is_vector,
+            form,
             message: message
                 .as_mut()
                 .map_or(std::ptr::null(), |message| message.point_at(pieces)),
@@ -249,7 +251,7 @@ impl Operations {
         let mut taken = Vec::new();
         for key in self.keys() {
             let place = self.places.get_mut(key);
-            if place.is_some_and(|one| matches!(one.call.action, Action::Command { .. })) {
+            if place.is_some_and(|one| matches!(one.call.action, Action::Command(_))) {
                 taken.extend(self.remove(key));
             }
         }
@@ -279,6 +281,7 @@ impl Drop for Operations {
 
 #[cfg(test)]
 mod tests {
+    use super::super::action::DriverCommand;
     use super::*;
 
     fn socket() -> Rc<OwnedFd> {
@@ -328,10 +331,7 @@ mod tests {
     fn commands_are_taken_out_and_nothing_else_and_what_they_have_stays_until_they_are_dropped() {
         // OPERATION-1
         let (mut operations, fd) = (Operations::default(), socket());
-        let command = Action::Command {
-            number: 1,
-            payload: [0; 16],
-        };
+        let command = Action::Command(DriverCommand::default());
         let kept = begin(&mut operations, Action::Recv, &fd);
         operations.begin(command, fd.clone(), [None, None]);
         let taken = operations.take_commands();

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 
-use archipelago_runtime::{Handle, Memory};
+use archipelago_runtime::{DriverCommand, Handle, Memory};
 use xseg::{Errno, WaitMethod};
 
 use crate::support::{each_way, reactor, run, segment, ways};
@@ -190,8 +190,12 @@ fn a_command_is_what_the_driver_makes_of_it_and_one_that_it_does_not_know_is_ref
         let ours: Rc<OwnedFd> = Rc::new(ours.into());
         let file: Rc<OwnedFd> = Rc::new(tempfile::tempfile().unwrap().into());
         let (waiting, refused) = run(reactor(&segment, 0, way), |handle| async move {
-            let waiting = handle.command(&ours, BYTES_WAITING, [0; 16]).await;
-            (waiting, handle.command(&file, 99, [0; 16]).await)
+            let command = |number| DriverCommand {
+                number,
+                ..DriverCommand::default()
+            };
+            let waiting = handle.command(&ours, command(BYTES_WAITING)).await;
+            (waiting, handle.command(&file, command(99)).await)
         });
         assert_eq!(refused, Err(Errno::OPNOTSUPP));
         // A kernel of before 6.7 has rings, but none of this.

@@ -45,6 +45,7 @@ impl UblkDisk {
             queues: shape.queues,
             depth: shape.depth,
             buffer_bytes: shape.buffer_bytes,
+            registered: shape.registered,
         };
         let size_bytes = Cell::new(disk.facts().size_bytes);
         let device = Device::open(&shape).map_err(|error| failed(&error))?;
