@@ -14,7 +14,7 @@
 //! * [`kernel`]: the ring of the control device and the memory of descriptors; all that is `unsafe`.
 //!
 //! How bytes travel: the server reads the data of a write, and writes those of a read, through the character
-//! device, straight into and out of the buffers of the segment (W1): one copy. From Linux 6.17 on the driver registers the memory of each
+//! device, straight into and out of the buffers of the segment (W1): one copy. From Linux 6.19 on the driver registers the memory of each
 //! request in the server's ring, and long payloads are lent to those who read and write files: no copy.
 //!
 //! A device outlives its server: the kernel keeps its requests, and hands them to the next one, those too that the dead one had

@@ -17,20 +17,21 @@ impl DriverFeatures {
     pub const RESIZE: Self = Self(1 << 10);
     /// A request's memory gets a number in the ring by which its tag was fetched (Linux 6.16).
     pub const REGISTERED: Self = Self(1 << 11);
-    /// A device is released by a server that has died only when nobody uses its requests' memory any more (Linux 6.17: no feature
-    /// of its own, but this one came with it).
-    pub const LATE_RELEASE: Self = Self(1 << 14);
+
+    /// From this Linux on a device is released by a server that has died only when nobody uses its requests' memory any more (6.17), and
+    /// operations on a part of such memory are told all pieces of that part (6.19: a device may have moved too little before).
+    const REGISTERED_SINCE: (u32, u32) = (6, 19);
 
     /// What a device of ours cannot do without.
     pub const NEEDED: Self = Self(Self::RECOVERY.0 | Self::REISSUE.0 | Self::USER_COPY.0);
 
-    /// What a device of ours has where the driver can.
-    pub fn wanted(self) -> Self {
-        let resize = self.common(Self::RESIZE);
-        match self.has(Self::REGISTERED.and(Self::LATE_RELEASE)) {
-            true => resize.and(Self::REGISTERED),
-            false => resize,
-        }
+    /// What a device of ours has besides, where the driver and its kernel can.
+    pub fn wanted(self, linux: (u32, u32)) -> Self {
+        let wanted = match linux >= Self::REGISTERED_SINCE {
+            true => Self::RESIZE.and(Self::REGISTERED),
+            false => Self::RESIZE,
+        };
+        self.common(wanted)
     }
 
     pub fn has(self, others: Self) -> bool {
@@ -72,11 +73,15 @@ mod tests {
         // Linux 6.12 as Debian has it.
         let debian = DriverFeatures(0x1fe);
         assert!(debian.has(DriverFeatures::NEEDED));
-        assert_eq!(debian.wanted(), DriverFeatures(0));
-        let linux_6_16 = DriverFeatures(0x1fff);
-        assert_eq!(linux_6_16.wanted(), DriverFeatures::RESIZE);
-        let linux_6_17 = DriverFeatures(0x7fff);
+        assert_eq!(debian.wanted((6, 12)), DriverFeatures(0));
+        let later = DriverFeatures(0x7fff);
         let both = DriverFeatures::RESIZE.and(DriverFeatures::REGISTERED);
-        assert_eq!(linux_6_17.wanted(), both);
+        for (linux, wanted) in [
+            ((6, 18), DriverFeatures::RESIZE),
+            ((6, 19), both),
+            ((7, 0), both),
+        ] {
+            assert_eq!(later.wanted(linux), wanted, "{linux:?}");
+        }
     }
 }

@@ -9,6 +9,8 @@ const IO_COMMAND_BYTES: usize = 16;
 const READ_WRITE: u32 = 3;
 /// A request whose memory gets no number is handed out all the same.
 const UNREGISTERED_TOO: u64 = 1 << 16;
+/// No ring has it.
+const NO_NUMBER: u16 = u16::MAX;
 
 /// Where the data of requests begin in the character device, and where a queue's number and a tag stand in an offset.
 const COPY_BASE: u64 = 1 << 31;
@@ -33,7 +35,7 @@ pub struct IoCommand {
     pub result: i32,
     /// Where the data are, or are to be, if they are not copied through the device; else zero.
     pub buffer_at: u64,
-    /// Of a device with registered memory: the number for that of the next request.
+    /// For the memory of the next request, if the device registers it; `None`: it is to have none.
     pub number: Option<u16>,
 }
 
@@ -48,11 +50,11 @@ impl IoKind {
 
 impl IoCommand {
     pub fn to_driver(self, kind: IoKind) -> DriverCommand {
-        let number = self.number.map(u64::from);
+        let number = u64::from(self.number.unwrap_or(NO_NUMBER));
         DriverCommand {
             number: kind.number(),
             payload: self.to_bytes(),
-            address: number.map_or(0, |number| number | UNREGISTERED_TOO),
+            address: number | UNREGISTERED_TOO,
         }
     }
 
@@ -99,7 +101,7 @@ mod tests {
             number: None,
             ..command
         };
-        assert_eq!(plain.to_driver(IoKind::Fetch).address, 0);
+        assert_eq!(plain.to_driver(IoKind::Fetch).address, 0x1_ffff);
     }
 
     #[test]

@@ -88,7 +88,7 @@ impl Controller {
     /// request. So it is for programs that serve nothing else.
     pub fn add(&mut self, options: &DeviceOptions) -> Result<DeviceShape, ControlError> {
         let options = options.bounded();
-        let can = self.features.wanted();
+        let can = self.features.wanted(linux());
         let (wanted, also) = match (geteuid().is_root(), options.registered) {
             (true, true) => (DriverFeatures::NEEDED, can),
             (true, false) => (DriverFeatures::NEEDED, can.common(DriverFeatures::RESIZE)),
@@ -174,7 +174,8 @@ impl Controller {
     }
 
     /// Takes the block device away. What it had in flight is waited for if its server lives; what waited for a server fails.
-    /// A server that lives and does not answer has this wait for its end: the kernel lets nobody interrupt it.
+    /// A server that lives and does not answer has this wait for its end, and so do files that one which has died still reads or writes
+    /// in the memory of requests: the kernel lets nobody interrupt it.
     pub fn stop(&mut self, number: u32) -> Result<(), ControlError> {
         self.of_device(ControlNumber::Stop, number, 0, &mut [])
     }
@@ -345,9 +346,30 @@ fn sectors(size_bytes: u64) -> Result<u64, ControlError> {
     Ok(size_bytes / SECTOR_BYTES)
 }
 
+/// The kernel's version, as far as it counts.
+fn linux() -> (u32, u32) {
+    version(&rustix::system::uname().release().to_string_lossy())
+}
+
+/// What makes no sense is a kernel of long ago.
+fn version(release: &str) -> (u32, u32) {
+    let mut numbers = release
+        .split(|letter: char| !letter.is_ascii_digit())
+        .map_while(|number| number.parse().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kernel_is_as_old_as_it_says() {
+        assert_eq!(version("7.3.4+deb13-cloud-amd64"), (7, 3));
+        assert_eq!(version("6.12.90"), (6, 12));
+        assert_eq!(version("6.19-rc1"), (6, 19));
+        assert_eq!(version("next"), (0, 0));
+    }
 
     #[test]
     fn a_size_that_no_kernel_can_show_is_refused() {

@@ -25,7 +25,7 @@ pub struct DeviceShape {
     pub depth: u16,
     /// Of a device of an ordinary user: data travel by buffers of its server, so large. Else they are copied through the device.
     pub buffer_bytes: Option<u32>,
-    /// The memory of its requests is registered in the ring of its server.
+    /// The memory of its requests can be registered in the ring of its server; it need not be.
     pub registered: bool,
 }
 

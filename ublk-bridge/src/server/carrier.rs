@@ -36,6 +36,7 @@ pub struct Registered {
     pub number: u16,
     /// Has the present request's the number?
     pub is_there: Cell<bool>,
+    /// Nobody waits here: who lends waits for the end of the loan (LOAN-3), and the driver for all that uses its memory.
     inside: Gate,
 }
 

@@ -34,9 +34,6 @@ pub struct Device {
     registered: bool,
 }
 
-/// For memory that gets no number: no ring has this one.
-const NO_NUMBER: u16 = u16::MAX;
-
 #[derive(Clone, Debug)]
 struct Queue {
     descriptors: Rc<Descriptors>,
@@ -87,8 +84,7 @@ impl Device {
         };
         let registered = |queue: u16, tag: u16| {
             let numbers = numbers.get(usize::from(queue))?.as_ref();
-            let number = numbers.and_then(|numbers| numbers.get(tag));
-            Some(Registered::new(number.unwrap_or(NO_NUMBER)))
+            Some(Registered::new(numbers?.get(tag)?))
         };
         let tags = |of: &Queue, queue: u16| -> Vec<Task<_>> {
             let tags = (0..self.depth).map(|tag| Tag {

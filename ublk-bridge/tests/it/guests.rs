@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use archipelago_guest::{Guest, Outcome};
+use archipelago_guest::{Guest, Outcome, Release};
 
 /// The server, which cargo builds with the tests.
 fn server() -> PathBuf {
@@ -178,6 +178,50 @@ fn a_device_is_what_its_disk_is() {
     says("there is no device 0");
     says("is_read_only: true");
     says("No space left on device");
+}
+
+/// CARRIER-1: who gives no numbers for the memory of requests has them copied, and one server of that kind after one of the other.
+#[test]
+fn a_device_whose_memory_could_be_registered_needs_no_server_that_does_it() {
+    let script = r#"
+        for number in 0 1; do
+            shape=$(ublk_device add --registered --queues 2 64)
+            [ "${shape%% *}" = $number ] || fail "shape $shape"
+            serve $shape 64 --file /tmp/disk$number
+            ublk_device start $number $server
+            eval "server$number=$server"
+        done
+        ublk_device info 0
+        dd if=/dev/urandom of=/tmp/data bs=1M count=16 2>/dev/null
+        there_and_back() {
+            for number in 0 1; do
+                dd if=/tmp/data of=/dev/ublkb$number bs=1M seek=$1 oflag=direct 2>/dev/null || fail "not written to $number"
+                dd if=/dev/ublkb$number bs=1M skip=$1 count=16 iflag=direct 2>/dev/null | cmp - /tmp/data || fail "data of $number"
+            done
+        }
+        there_and_back 0
+        kill -9 $server0; wait $server0 || true
+        ublk_device begin 0
+        serve 0 2 64 64 --file /tmp/disk0 --registered
+        ublk_device end 0 $server
+        server0=$server
+        there_and_back 20
+        kill -9 $server0; wait $server0 || true
+        ublk_device begin 0
+        serve 0 2 64 64 --file /tmp/disk0
+        ublk_device end 0 $server
+        there_and_back 40
+        for number in 0 1; do ublk_device stop $number; done
+        wait
+        for number in 0 1; do ublk_device delete $number; done
+        [ "$(ublk_device list)" = "[]" ] || fail "left over"
+    "#;
+    let outcome = run(&guest().release(Release::Newest), script);
+    assert!(outcome.output.contains("DriverFeatures("), "{outcome}");
+    let told = outcome.output.split("DriverFeatures(").nth(1).unwrap();
+    let features: u64 = told[..told.find(')').unwrap()].parse().unwrap();
+    assert!(features & 1 << 11 != 0, "{outcome}");
+    clean(&outcome);
 }
 
 #[test]

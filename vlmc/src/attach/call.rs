@@ -42,7 +42,7 @@ pub struct Shape {
     /// Requests in flight, of each queue.
     pub depth: u16,
     pub buffer_bytes: Option<u32>,
-    /// The memory of its requests is in the server's ring.
+    /// The memory of its requests is to be in the server's ring.
     #[serde(default)]
     pub registered: bool,
 }

@@ -50,7 +50,7 @@ impl UblkDevices {
             server: user.map(|user| (user, group.unwrap_or(user))),
             node: config.segment.name.clone(),
             within: config.timeout,
-            registered: config.ublk_zero_copy,
+            registered: config.ublk_zero_copy && config.has_files_beside_bridges(),
         }
     }
 
@@ -126,7 +126,7 @@ impl UblkDevices {
             queues: shape.queues,
             depth: shape.depth,
             buffer_bytes: shape.buffer_bytes,
-            registered: shape.registered,
+            registered: shape.registered && self.registered,
         };
         bridge.serve(record, Some(shape))
     }

@@ -71,6 +71,17 @@ impl Config {
         roles.find(|role| role.kind() == RoleKind::Vlmcd)
     }
 
+    /// One process has the bridges, their composer and a blocker of files.
+    pub fn has_files_beside_bridges(&self) -> bool {
+        let composer = self.nbd_composer();
+        let host = composer.and_then(|composer| self.host_of(&composer.name));
+        let is_filed = |name: &String| {
+            let role = self.role(name);
+            role.is_some_and(|role| role.kind() == RoleKind::FileBlocker)
+        };
+        host.is_some_and(|host| host.roles.iter().any(is_filed))
+    }
+
     pub fn host(&self, name: &str) -> Option<&HostConfig> {
         self.hosts.iter().find(|host| host.name == name)
     }

@@ -240,7 +240,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(
         "ublk.zero_copy",
-        "files are read into, and written from, the kernel's own memory for long requests of ublk devices, where the driver can (Linux 6.17); for devices that are made from then on",
+        "files are read into, and written from, the kernel's own memory for long requests of ublk devices, where the kernel can (Linux 6.19), and one process has all roles",
     ),
 ];
 

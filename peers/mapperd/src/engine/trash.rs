@@ -39,8 +39,8 @@ impl<W: World> Mapper<W> {
         }
     }
 
-    /// Tells whether something went.
-    async fn empty(&self, id: VolumeId, ttl_seconds: u64) -> Result<bool, MapError> {
+    /// Gives back what a line stands for, when its time is over; a line that stands for nothing goes at once. Tells whether something went.
+    pub(super) async fn empty(&self, id: VolumeId, ttl_seconds: u64) -> Result<bool, MapError> {
         let manage = self.manage.lock().await;
         let found = self.base.load_left(id).await?;
         let has_name_to_come = match &found {

@@ -118,7 +118,7 @@ fn one_of_each_kind_that_nobody_names_is_found_and_given_back_and_nothing_else()
             (maps, format!("edge/{id}/{gone}")),
             (maps, format!("draft/{gone}/{id}")),
             (maps, format!("trash/{}", "ce".repeat(16))),
-            (maps, format!("held/{}", "ce".repeat(16))),
+            (maps, format!("held/{}", "cf".repeat(16))),
         ];
         let before = all_objects(&mapper).await;
         for (store, object) in &planted {

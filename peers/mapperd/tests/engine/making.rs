@@ -1,7 +1,7 @@
 //! Two nodes: one makes something, the other one tidies up, at every moment of it.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use archipelago_mapperd::engine::{
@@ -38,6 +38,10 @@ async fn with_snapshot_in(world: SimWorld) -> Mapper<SimWorld> {
 /// Gives back whatever there is to be given back.
 async fn tidied(mapper: &Mapper<SimWorld>) {
     mapper.empty_trash(0).await.unwrap();
+    collected(mapper).await;
+}
+
+async fn collected(mapper: &Mapper<SimWorld>) {
     let report = GcReport::default();
     match mapper.gc(GcMode::Collect, &report).await {
         Ok(()) | Err(MapError::Locked { .. }) => {} // the other one has the volume
@@ -292,6 +296,73 @@ async fn made_by_who_dies(kind: Kind, is_asked_again: bool, moment: u64) -> bool
         assert!(is_open || is_left || !is_locked, "{kind:?} after {moment}");
     }
     was_stopped
+}
+
+/// MAKING-1, MAKING-5: another node collects what nobody names while something is made, and whoever makes it dies some moments later: what
+/// it began is found by its line in the trash.
+#[test]
+fn what_was_begun_is_given_back_though_another_node_collected_meanwhile() {
+    for kind in KINDS {
+        for more in [0, 3, 12, 40] {
+            let mut moment = 0;
+            while block_on(begun_while_another_one_collects(kind, moment, more)) {
+                moment += 1;
+            }
+            assert!(moment > 10, "{moment} moments");
+        }
+    }
+}
+
+async fn begun_while_another_one_collects(kind: Kind, moment: u64, more: u64) -> bool {
+    let first = with_snapshot_in(SimWorld::new(1)).await;
+    first.close("v").await.unwrap();
+    let second = beside(&first, "second");
+    let id = first.base().world.random_id();
+    let when = format!("{kind:?}, {moment} and {more}");
+    let was_stopped = {
+        let making = async { drop(make(&first, kind, id).await) };
+        let mut making = pin!(making);
+        let was_stopped = !is_done_within(moment, making.as_mut()).await;
+        collected(&second).await;
+        if was_stopped {
+            is_done_within(more, making.as_mut()).await;
+        }
+        was_stopped
+    };
+    let next = killed(first);
+    next.open_left().await.unwrap();
+    next.close_all().await.unwrap();
+    tidied(&next).await;
+    assert_eq!(leaks(&next).await, Vec::<String>::new(), "{when}");
+    for id in next.base().trash().await.unwrap() {
+        // The nameless snapshot, while two hang from it.
+        let left = next.base().load(id).await.unwrap();
+        assert!(
+            left.is_some_and(|left| left.head.flags.nameless),
+            "{when}: {id}"
+        );
+    }
+    for name in ["v", "made"] {
+        let found = content_of(&next, name, 1).await;
+        let found = found.unwrap_or_else(|error| panic!("{when}: {name}: {error}"));
+        let is_right = found.map_or(name == "made", |subs| subs[0][0] == 7);
+        assert!(is_right, "{when}: {name}");
+    }
+    was_stopped
+}
+
+/// Has it go on so often.
+async fn is_done_within(polls: u64, mut work: Pin<&mut impl Future<Output = ()>>) -> bool {
+    let mut left = polls;
+    poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(false);
+        }
+        left -= 1;
+        context.waker().wake_by_ref();
+        work.as_mut().poll(context).map(|()| true)
+    })
+    .await
 }
 
 /// Another node has the lock for the moment in which it looks at the line: it is made all the same, and listed.

@@ -12,6 +12,9 @@ use crate::engine::names;
 use crate::engine::world::World;
 use crate::map::{Head, VolumeId};
 
+/// What has a head stays in the trash for as long.
+const NEVER: u64 = u64::MAX;
+
 impl<W: World> Judge<'_, W> {
     pub(super) async fn sweep_directories(&self) -> Result<(), MapError> {
         self.sweep_names(Directory::Names).await?;
@@ -36,15 +39,27 @@ impl<W: World> Judge<'_, W> {
         Ok(())
     }
 
-    /// Lines of the trash that stand for nothing.
+    /// Lines of the trash that stand for nothing, and for nothing that another node is just making (MAKING-1).
     async fn sweep_trash(&self) -> Result<(), MapError> {
         let mapper = self.mapper;
-        let _manage = mapper.manage.lock().await;
-        let base = &mapper.base;
-        for id in base.trash().await? {
+        for id in mapper.base.trash().await? {
             self.report.look();
-            if base.load_left(id).await?.is_none() && !mapper.is_being_hashed(id) {
-                self.delete_map_object(&names::trash(id)).await?;
+            if mapper.base.load_left(id).await?.is_some() || mapper.is_being_hashed(id) {
+                continue;
+            }
+            let stands_for_nothing = match self.mode {
+                Mode::Collect => match mapper.empty(id, NEVER).await {
+                    Ok(_) => !self.is_in_trash(id).await?,
+                    Err(MapError::Busy { .. } | MapError::Locked { .. }) => false,
+                    Err(error) => return Err(error),
+                },
+                Mode::DryRun => {
+                    let locked = mapper.base.lock_record(id).await?;
+                    locked.is_none_or(|lock| lock.is_of(mapper.base.world.owner()))
+                }
+            };
+            if stands_for_nothing {
+                self.report.find(&names::trash(id), 0);
             }
         }
         Ok(())
