@@ -13,7 +13,7 @@ pub struct DeviceOptions {
     pub io_bytes_max: u32,
     /// By which it is to be known again.
     pub tag: u64,
-    /// Has the driver register the memory of its requests, if it can: else, and for who asks for nothing else, bytes are copied.
+    /// Has the driver register the memory of its requests, where it can; else bytes are copied.
     pub registered: bool,
 }
 

@@ -62,9 +62,17 @@ struct Machine {
 
 impl Machine {
     fn new() -> Self {
+        Self::with_sectors(512)
+    }
+
+    /// Its disk has sectors of so many bytes.
+    fn with_sectors(bytes: u32) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let disk = directory.path().join("store");
         File::create(&disk).unwrap().set_len(4 << 30).unwrap();
+        let drive = Drive::raw(&disk)
+            .option(&format!("physical_block_size={bytes}"))
+            .option(&format!("logical_block_size={bytes}"));
         let guest = Guest::new()
             .memory_mib(1536)
             .deadline(Duration::from_secs(550))
@@ -76,7 +84,7 @@ impl Machine {
             .program("mkfs.ext4")
             .program("fsck.ext4")
             .program("fio")
-            .drive(Drive::raw(&disk));
+            .drive(drive);
         Self { directory, guest }
     }
 
@@ -199,7 +207,7 @@ fn an_ext4_on_ublk_sees_its_volume_grow_where_the_kernel_can() {
 /// server ends; else they are copied, which shows in what the server's process has read and written by itself.
 #[test]
 fn a_ublk_device_is_served_without_copies_where_the_kernel_can() {
-    let machine = Machine::new().with(|guest| {
+    let machine = Machine::with_sectors(4096).with(|guest| {
         let guest = guest.release(Release::Newest).module("ublk_drv");
         guest.program("blkdiscard")
     });
@@ -219,14 +227,8 @@ fn a_ublk_device_is_served_without_copies_where_the_kernel_can() {
             moved=$(($(by_itself) - before))
         }
         for direct in false true; do
-            { cat /tmp/config; printf 'direct = %s
-[ublk]
-zero_copy = false
-' $direct; } |
-                sed '/^\[role.blockerm\]/,/^archip_dir/d' >$config
-            printf '[role.blockerm]
-archip_dir = "/store/maps"
-' >>$config
+            sed "/^\[role.blockerb\]/a direct = $direct" /tmp/config >$config
+            printf '[ublk]\nzero_copy = false\n' >>$config
             archipelago restart
             vlmc create disk --size 512
             device=$(vlmc map disk --type ublk)
@@ -239,11 +241,15 @@ archip_dir = "/store/maps"
             there_and_back
             [ $moved -lt 33000000 ] || fail "$moved bytes were copied"
 
-            # Holes, sectors, and memory that no disk would take as it is cut; the server is killed meanwhile.
+            # Holes, sectors, and memory that is cut oddly; the server is killed meanwhile.
             blkdiscard -o 68157440 -l 1048576 $device
             { dd if=/tmp/data bs=1M count=1; dd if=/dev/zero bs=1M count=1; dd if=/tmp/data bs=1M skip=2; } 2>/dev/null >/tmp/holed
             dd if=$device bs=1M count=32 iflag=direct skip=64 2>/dev/null | cmp - /tmp/holed || fail "a hole"
-            fio --filename=$device --ioengine=libaio --direct=1 --verify=crc32c --verify_fatal=1 --verify_backlog=64                 --time_based --runtime=20 --loops=1000 --eta=never --output=/tmp/fio.log                 --name=odd --rw=randwrite --bsrange=512-66048 --blockalign=512 --iodepth=8 --size=24m --offset=128m                 --name=long --rw=randwrite --bsrange=16k-1m --iodepth=4 --size=64m --offset=192m &
+            fio --filename=$device --ioengine=libaio --direct=1 --verify=crc32c --verify_fatal=1 --verify_backlog=64 \
+                --time_based --runtime=20 --loops=1000 --eta=never --output=/tmp/fio.log \
+                --name=odd --rw=randwrite --bsrange=512-66048 --blockalign=512 --iodepth=8 --size=24m --offset=128m \
+                --name=pieces --rw=randwrite --bs=32k --mem_align=512 --iodepth=4 --size=16m --offset=160m \
+                --name=long --rw=randwrite --bsrange=16k-1m --iodepth=4 --size=64m --offset=192m &
             load=$!
             for round in 1 2 3; do
                 sleep 4
