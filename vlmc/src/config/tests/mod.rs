@@ -344,6 +344,17 @@ fn each_role_is_on_one_host() {
             .all(|host| host.roles == [host.name.clone()])
     );
 
+    // Who composes is lent to only by those who share its process.
+    let apart = "[hosts]\na = [\"vlmcd\", \"mapperd\"]\nb = [\"blockerb\", \"blockerm\"]";
+    for (text, has_files) in [
+        ("", true),
+        (apart, false),
+        ("[hosts]\nisolate = true", false),
+    ] {
+        let config = with_text(text).unwrap_or_else(|error| panic!("{text}\n{error}"));
+        assert_eq!(config.has_files_beside_bridges(), has_files, "{text}");
+    }
+
     // Who has all roles waits for nobody of its own machine, and may look longer.
     let looks = [
         ("", 50),
